@@ -1,0 +1,117 @@
+"""Board: what boards/<name>/board.yaml says. A board is a folder of data; only a new family needs a port."""
+
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Literal
+
+from tinyflow.errors import TinyflowError
+
+FORBID = {"extra": "forbid"}
+BOARDS = Path(__file__).resolve().parent.parent / "boards"
+
+
+@dataclass(frozen=True)
+class Memory:
+    """A region of the linker script, in bytes."""
+
+    __pydantic_config__ = FORBID
+    name: Literal["FLASH", "RAM"]
+    origin: int
+    length: int
+
+
+@dataclass(frozen=True)
+class Counter:
+    """What the firmware counts with, and what a tick means."""
+
+    __pydantic_config__ = FORBID
+    name: str  # how the port calls it: cmsdk-timer, dwt, host-clock
+    unit: Literal["instructions", "cycles", "nanoseconds"]
+    width_bits: int  # wraps at 2**width_bits ticks
+    frequency_hz: int
+    units_per_tick: str = "1"  # a rational number, "5" or "25/3"
+    note: str = ""  # the physical reason, shown beside the number
+
+    @property
+    def rate(self) -> Fraction:
+        return Fraction(self.units_per_tick)
+
+
+@dataclass(frozen=True)
+class Console:
+    __pydantic_config__ = FORBID
+    name: str  # LPUART1, UART0, stdio
+    baud: int = 115200
+
+
+@dataclass(frozen=True)
+class Qemu:
+    __pydantic_config__ = FORBID
+    machine: str
+    icount_shift: int = 3  # 1 instruction = 2**shift ns of virtual time
+    arguments: tuple[str, ...] = ()
+    minimum_version: str = "7.0"
+
+
+@dataclass(frozen=True)
+class OpenOcd:
+    __pydantic_config__ = FORBID
+    config: str  # file in the board's folder
+    usb_ids: tuple[str, ...] = ()  # "0483:374b": probes that belong to this board
+
+
+@dataclass(frozen=True)
+class Board:
+    __pydantic_config__ = FORBID
+    name: str
+    title: str
+    core: str  # cortex-m4f, cortex-m3, host
+    port: str  # firmware/port/<port>
+    compiler: Literal["arm-none-eabi-gcc", "host"]
+    counter: Counter
+    console: Console
+    clock_hz: int = 0
+    cpu_flags: tuple[str, ...] = ()
+    defines: dict[str, str] = field(default_factory=dict)
+    fpu: bool = False
+    dsp: bool = False
+    memory: tuple[Memory, ...] = ()
+    stack_bytes: int = 8192  # reserved
+    instruction_budget: int = 0  # instructions per second of audio the search may spend; 0: not set
+    qemu: Qemu | None = None
+    openocd: OpenOcd | None = None
+    folder: str = ""
+
+    def region(self, name: str) -> Memory:
+        for memory in self.memory:
+            if memory.name == name:
+                return memory
+        raise TinyflowError(f"board {self.name} has no memory region {name}", f"add it to {self.folder}/board.yaml")
+
+
+def board_names() -> list[str]:
+    return sorted(path.parent.name for path in BOARDS.glob("*/board.yaml"))
+
+
+def load_board(name: str) -> Board:
+    """The board ``name``: a folder of boards/, or a path to a folder with a board.yaml."""
+    import yaml
+    from pydantic import TypeAdapter, ValidationError
+
+    folder = Path(name) if Path(name, "board.yaml").is_file() else BOARDS / name
+    path = folder / "board.yaml"
+    if not path.is_file():
+        near = get_close_matches(name, board_names(), 1)
+        raise TinyflowError(f"no board {name!r}", f"did you mean {near[0]!r}?" if near else f"`tinyflow boards` lists: {', '.join(board_names())}")
+    try:
+        value: Any = yaml.safe_load(path.read_text())
+        value = {"name": folder.name, "folder": str(folder.resolve()), **value}
+        return TypeAdapter(Board).validate_python(value)
+    except yaml.YAMLError as error:
+        raise TinyflowError(f"{path} is not valid YAML: {error}", "check the indentation near that line") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise TinyflowError(f"{path}: {key} is {first.get('input')!r}: {first['msg']}", "docs/boards.md lists the keys") from None

@@ -1,0 +1,107 @@
+"""CompiledModel: what compile hands to deploy. ``compiled.json`` beside the files it names.
+
+    model.onnx, model_float.tflite, model_int8.tflite    (a foreign model: model_int8.tflite only)
+    c/model.c, c/model_config.h                           the network; implements firmware/model/model.h
+    c/frontend_config.h, c/frontend_tables.c              the front end, when the model has one
+    selftest.npz                                          clips int16 (K, samples), words (K,), features int8
+                                                          (K, frames, n_mfcc) by the host's C, answers int8 (K, classes)
+    arena.png                                             the plan over time
+"""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tinyflow.artefacts import read_json, write_json
+from tinyflow.errors import TinyflowError
+
+COMPILED = "compiled.json"
+
+
+@dataclass(frozen=True)
+class Port:
+    """The model's input or output: shape with its batch of 1; real = scale * (q - zero_point)."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    scale: float
+    zero_point: int
+
+    @property
+    def elements(self) -> int:
+        count = 1
+        for size in self.shape:
+            count *= size
+        return count
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One step of model_invoke, after the passes; its C function is model_layer_<index>."""
+
+    index: int
+    kind: str  # the TFLite builtin's name
+    name: str  # of its output tensor
+    tensor: int  # the output's index in model_int8.tflite, for comparison with tflite_micro
+    input_shape: tuple[int, ...]
+    output_shape: tuple[int, ...]
+    macs: int
+    offset: int  # of the output in the arena, bytes
+    bytes: int
+
+
+@dataclass(frozen=True)
+class CompiledModel:
+    folder: Path
+    name: str
+    input: Port
+    output: Port
+    layers: tuple[Layer, ...]
+    arena_bytes: int  # planned
+    arena_bound_bytes: int  # the plan's lower bound
+    model_bytes: int  # packed weights, biases, multipliers (flash)
+    macs: int
+    labels: tuple[str, ...] = ()
+    frontend: dict[str, Any] | None = None  # MfccConfig.to_dict(); None for a foreign model
+    multiplier: tuple[float, ...] = ()  # per coefficient: q = round_half_even(mfcc * multiplier + offset)
+    offset: tuple[float, ...] = ()
+    accuracy: dict[str, Any] = field(default_factory=dict)  # float and int8, on which recordings
+    checks: dict[str, Any] = field(default_factory=dict)  # largest difference torch-ONNX, torch-TFLite, ...
+
+    @property
+    def tflite(self) -> Path:
+        return self.folder / "model_int8.tflite"
+
+    @property
+    def c(self) -> Path:
+        return self.folder / "c"
+
+    @property
+    def selftest(self) -> Path:
+        return self.folder / "selftest.npz"
+
+    def write(self) -> None:
+        value = asdict(self)
+        del value["folder"]
+        write_json(self.folder / COMPILED, value)
+
+
+def load_compiled(folder: Path | str) -> CompiledModel:
+    folder = Path(folder)
+    value = read_json(folder / COMPILED)
+    try:
+        value["input"], value["output"] = (_port(value[key]) for key in ("input", "output"))
+        value["layers"] = tuple(
+            Layer(**{**layer, "input_shape": tuple(layer["input_shape"]), "output_shape": tuple(layer["output_shape"])})
+            for layer in value["layers"]
+        )
+        for key in ("labels", "multiplier", "offset"):
+            value[key] = tuple(value[key])
+        return CompiledModel(folder=folder, **value)
+    except (KeyError, TypeError) as error:
+        raise TinyflowError(f"{folder / COMPILED} was written by another version of tinyflow: {error}", "run `tinyflow compile` again") from None
+
+
+def _port(value: dict[str, Any]) -> Port:
+    return Port(**{**value, "shape": tuple(value["shape"])})

@@ -1,0 +1,60 @@
+"""Graph: our own small IR of a quantised network. Pure Python and numpy."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Quantization:
+    """Affine: real = scale * (q - zero_point). One scale, or one per slice along ``axis``."""
+
+    scale: np.ndarray  # float32 (1,) or (channels,)
+    zero_point: np.ndarray  # int32, the same shape
+    axis: int = 0
+
+
+@dataclass(frozen=True)
+class Tensor:
+    name: str
+    shape: tuple[int, ...]
+    dtype: str  # "int8", "int32", "float32", ...
+    quantization: Quantization | None = None
+    data: np.ndarray | None = None  # constants only
+
+    @property
+    def elements(self) -> int:
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def bytes(self) -> int:
+        return self.elements * np.dtype(self.dtype).itemsize
+
+    @property
+    def constant(self) -> bool:
+        return self.data is not None
+
+
+@dataclass(frozen=True)
+class Op:
+    """One operator. ``kind`` is the TFLite builtin's name; inputs and outputs index Graph.tensors (-1: absent)."""
+
+    kind: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    options: dict[str, Any] = field(default_factory=dict)  # e.g. stride_h, dilation_w, padding, activation
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Operators in execution order, over NHWC tensors."""
+
+    name: str
+    tensors: tuple[Tensor, ...]
+    ops: tuple[Op, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+    def tensor(self, index: int) -> Tensor:
+        return self.tensors[index]

@@ -1,0 +1,1 @@
+"""Stage: recordings or synthetic speech to a Dataset."""

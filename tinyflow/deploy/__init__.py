@@ -1,0 +1,1 @@
+"""Stage: firmware for a board; run, validate, profile and flash it."""

@@ -1,0 +1,44 @@
+"""Firmware: what build hands to run, validate, profile and flash. ``firmware.json`` beside ``firmware.elf``."""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tinyflow.artefacts import read_json, write_json
+from tinyflow.errors import TinyflowError
+
+FIRMWARE = "firmware.json"
+
+
+@dataclass(frozen=True)
+class Firmware:
+    folder: Path
+    board: str
+    build_id: str  # what the firmware's `hello` says
+    compiled: str  # folder of the CompiledModel
+    compiler: str  # first line of its --version
+    flags: str
+    flash_bytes: int  # loaded sections with the image of .data
+    model_bytes: int  # of it: packed weights, biases, multipliers
+    ram_bytes: int  # .data + .bss (arena in it) + reserved stack
+    arena_bytes: int
+    stack_reserved_bytes: int
+    clips: int = 0  # self-test clips in the image
+    sections: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def elf(self) -> Path:
+        return self.folder / "firmware.elf"
+
+    def write(self) -> None:
+        value: dict[str, Any] = asdict(self)
+        del value["folder"]
+        write_json(self.folder / FIRMWARE, value)
+
+
+def load_firmware(folder: Path | str) -> Firmware:
+    folder = Path(folder)
+    try:
+        return Firmware(folder=folder, **read_json(folder / FIRMWARE))
+    except TypeError as error:
+        raise TinyflowError(f"{folder / FIRMWARE} was written by another version of tinyflow: {error}", "run `tinyflow build` again") from None

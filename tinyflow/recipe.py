@@ -1,0 +1,212 @@
+"""Recipe: everything configs/*.yaml may say, with units and defaults.
+
+The dataclasses are plain, so search and train import without pydantic; pydantic is met only where YAML
+is loaded. A typo is refused with "did you mean".
+"""
+
+import typing
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal
+
+from tinyflow.errors import TinyflowError
+
+FORBID = {"extra": "forbid"}
+
+
+@dataclass(frozen=True)
+class Synthetic:
+    """espeak-ng speech (source: synthetic)."""
+
+    __pydantic_config__ = FORBID
+    clips_per_word: int = 100  # over all splits; the demo stays below 4,000 clips in all
+    unknown_words: tuple[str, ...] = ("bed", "bird", "cat", "dog", "happy", "house", "marvin", "sheila", "tree", "wow")
+    validation_fraction: float = 0.1
+    test_fraction: float = 0.2
+
+
+@dataclass(frozen=True)
+class Data:
+    """Where the clips come from, and the task made of them."""
+
+    __pydantic_config__ = FORBID
+    source: Literal["synthetic", "speech_commands", "folder"] = "synthetic"
+    path: str = ""  # folder of the recordings; empty: TINYFLOW_DATA (speech_commands), required for folder
+    download: bool = False  # speech_commands: fetch the official archive into path, checked by SHA-256
+    description: str = ""  # how accuracy names these recordings; empty: derived from the source
+    task: Literal["gsc35", "gsc12", "names", "keywords"] = "gsc12"
+    keywords: tuple[str, ...] = ()  # task: keywords; for source folder, empty means every folder is a class
+    unknown: bool = True  # task keywords: other words form the class "_unknown_"
+    silence: float = 0.10  # share of "_silence_" in a training epoch (gsc12; keywords when > 0; names: 0)
+    clip_seconds: float = 1.0
+    max_clips_per_word: int = 0  # 0: all; else a seeded choice per word and split, for quick runs
+    speaker_pattern: str = ""  # folder: regular expression on the file name; group 1 is the speaker
+    speaker_csv: str = ""  # folder: CSV file with columns file,speaker
+    synthetic: Synthetic = field(default_factory=Synthetic)
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Network:
+    """The network: a genotype file, and what the recipe overrides in it (null: the genotype's own)."""
+
+    __pydantic_config__ = FORBID
+    genotype: str = "genotypes/demo.json"  # relative to the recipe
+    channels: int | None = None  # C
+    cells: int | None = None  # L
+    stem_stride: int | None = None
+
+
+@dataclass(frozen=True)
+class Augment:
+    """Waveform augmentation of training clips; all off by default (the paper's 35-word task uses none)."""
+
+    __pydantic_config__ = FORBID
+    shift_ms: float = 0.0  # uniform time shift in [-shift_ms, shift_ms]
+    gain_db: float = 0.0  # uniform gain in [-gain_db, gain_db]
+    noise_probability: float = 0.0  # share of clips mixed with background noise
+    noise_snr_db: tuple[float, float] = (5.0, 30.0)
+    spec_time_masks: int = 0  # SpecAugment masks on the features
+    spec_time_width: int = 0  # frames
+    spec_freq_masks: int = 0
+    spec_freq_width: int = 0  # coefficients
+
+
+@dataclass(frozen=True)
+class Train:
+    """Training of the derived network: SGD with a cosine schedule, as PC-DARTS."""
+
+    __pydantic_config__ = FORBID
+    epochs: int = 100
+    batch_size: int = 64
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    learning_rate: float = 0.025
+    momentum: float = 0.9
+    weight_decay: float = 3e-4
+    warmup_epochs: float = 0.0
+    gradient_clip: float = 5.0  # global norm; 0: off
+    label_smoothing: float = 0.0
+    drop_path: float = 0.0
+    ema_decay: float = 0.0  # 0: last weights are kept; else the exponential moving average
+    augment: Augment = field(default_factory=Augment)
+    seed: int = 0
+    device: str = "auto"  # auto, cpu, cuda, cuda:1, ...
+    checkpoint_minutes: float = 2.0
+
+
+@dataclass(frozen=True)
+class Compile:
+    __pydantic_config__ = FORBID
+    calibration_clips: int = 256  # training clips that set the int8 ranges
+    float_check_inputs: int = 8  # inputs on which float TFLite is compared with torch
+    float_tolerance: float = 1e-4  # largest difference allowed there, relative to max(1, |logit|)
+    selftest_clips: int = 4  # test clips that travel in the firmware, with their features and answers
+    runtime: Literal["aot"] = "aot"
+
+
+@dataclass(frozen=True)
+class Deploy:
+    __pydantic_config__ = FORBID
+    boards: tuple[str, ...] = ("mps2-an386", "nucleo-l4r5zi")
+    parity_clips: int = 8  # clips of the three parity checks in validate
+
+
+@dataclass(frozen=True)
+class Recipe:
+    __pydantic_config__ = FORBID
+    name: str
+    data: Data = field(default_factory=Data)
+    network: Network = field(default_factory=Network)
+    train: Train = field(default_factory=Train)
+    compile: Compile = field(default_factory=Compile)
+    deploy: Deploy = field(default_factory=Deploy)
+    base: str = ""  # folder that relative paths of the recipe start from: where the recipe lies
+
+    def resolve(self, path: str) -> Path:
+        """``path`` as written in the recipe, made absolute."""
+        return Path(path) if Path(path).is_absolute() else Path(self.base or ".") / path
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def load_recipe(path: Path | str, overrides: tuple[str, ...] = ()) -> Recipe:
+    """The recipe in ``path`` with ``--set section.key=value`` overrides applied, validated."""
+    import yaml
+
+    path = Path(path)
+    try:
+        value = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise TinyflowError(f"no recipe at {path}", "make one with `tinyflow init`, or name one of configs/") from None
+    except OSError as error:
+        raise TinyflowError(f"cannot read the recipe {path}: {error.strerror}", "name a YAML file of configs/") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise TinyflowError(f"{path} is not valid YAML: {error}", "check the indentation near that line") from None
+    if not isinstance(value, dict):
+        raise TinyflowError(f"{path} is not a recipe (a mapping of sections)", "start from `tinyflow init`")
+    for override in overrides:
+        key, separator, text = override.partition("=")
+        if not separator or not key:
+            raise TinyflowError(f"--set {override}: no key=value", "for example --set train.epochs=20")
+        section = value
+        *parents, last = key.split(".")
+        for parent in parents:
+            section = section.setdefault(parent, {})
+            if not isinstance(section, dict):
+                raise TinyflowError(f"--set {override}: {parent!r} is a value, not a section", "for example --set train.epochs=20")
+        section[last] = yaml.safe_load(text)
+    value.setdefault("name", path.stem)
+    value["base"] = str(path.resolve().parent)
+    return recipe_from_dict(value, str(path))
+
+
+def recipe_from_dict(value: dict[str, Any], where: str = "recipe") -> Recipe:
+    """Validate ``value`` against the schema; TinyflowError names the file, the key and the way out."""
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        recipe = TypeAdapter(Recipe).validate_python(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "unexpected_keyword_argument" or first["type"] == "extra_forbidden":
+            known = _known_keys(first["loc"][:-1])
+            near = get_close_matches(str(first["loc"][-1]), known, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known keys here: {', '.join(known)}"
+            raise TinyflowError(f"{where}: unknown key {key!r}", hint) from None
+        raise TinyflowError(f"{where}: {key} is {first.get('input')!r}: {first['msg']}", "`tinyflow init` writes a commented recipe with every key") from None
+    _check(recipe, where)
+    return recipe
+
+
+def _known_keys(location: tuple) -> list[str]:
+    kind: Any = Recipe
+    for part in location:
+        kind = typing.get_type_hints(kind).get(str(part))
+        if not is_dataclass(kind):
+            return []
+    return [item.name for item in fields(kind) if item.name != "base"]
+
+
+def _check(recipe: Recipe, where: str) -> None:
+    def need(condition: bool, key: str, value: Any, way_out: str) -> None:
+        if not condition:
+            raise TinyflowError(f"{where}: {key} is {value!r}", way_out)
+
+    data, train, compiling = recipe.data, recipe.train, recipe.compile
+    need("/" not in recipe.name and recipe.name not in ("", ".", ".."), "name", recipe.name, "a plain folder name")
+    need(0 <= data.silence < 1, "data.silence", data.silence, "a share from 0 up to 1")
+    need(data.clip_seconds > 0, "data.clip_seconds", data.clip_seconds, "seconds above 0")
+    need(data.task != "keywords" or data.source == "folder" or bool(data.keywords), "data.keywords", data.keywords, "list the words to spot: data: {task: keywords, keywords: [yes, no]}")
+    need(data.synthetic.clips_per_word >= 10, "data.synthetic.clips_per_word", data.synthetic.clips_per_word, "at least 10")
+    need(data.synthetic.validation_fraction > 0 and data.synthetic.test_fraction > 0 and data.synthetic.validation_fraction + data.synthetic.test_fraction < 0.9, "data.synthetic fractions", (data.synthetic.validation_fraction, data.synthetic.test_fraction), "each above 0, together below 0.9")
+    need(train.epochs >= 1, "train.epochs", train.epochs, "at least 1")
+    need(train.batch_size >= 2, "train.batch_size", train.batch_size, "at least 2 (batch norm)")
+    need(train.learning_rate > 0, "train.learning_rate", train.learning_rate, "above 0")
+    need(0 <= train.ema_decay < 1, "train.ema_decay", train.ema_decay, "from 0 (off) up to 1")
+    need(compiling.calibration_clips >= 8, "compile.calibration_clips", compiling.calibration_clips, "at least 8")
+    need(compiling.float_check_inputs >= 8, "compile.float_check_inputs", compiling.float_check_inputs, "at least 8")
+    need(compiling.selftest_clips >= 1, "compile.selftest_clips", compiling.selftest_clips, "at least 1")
+    need(recipe.deploy.parity_clips >= 1, "deploy.parity_clips", recipe.deploy.parity_clips, "at least 1")

@@ -1,0 +1,1 @@
+"""Stage: a genotype and a Dataset to a TrainedModel."""
