@@ -1,0 +1,263 @@
+"""The stages in order, and which are up to date: make, for speech to firmware.
+
+    data ─▶ train ─▶ compile ─▶ build/<board>          (search stands before train when a recipe asks for it)
+
+A stage is skipped when its fingerprint has not changed: its part of the recipe, the artefacts it reads and
+its format version. A foreign int8 model enters half-way: compile ─▶ build/<board>.
+"""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tinyflow.artefacts import MANIFEST, Manifest, RunFolder, fingerprint, now, sha256, versions
+from tinyflow.board import Board, load_board
+from tinyflow.errors import TinyflowError
+from tinyflow.genotype import Genotype, read_genotype
+from tinyflow.progress import Progress, silent
+from tinyflow.recipe import Recipe
+
+FIRMWARE = Path(__file__).resolve().parent.parent / "firmware"
+
+
+@dataclass(frozen=True)
+class Stage:
+    name: str
+    version: int  # of the artefact's format; raised by hand, makes older artefacts stale
+    needs: tuple[str, ...]  # stages whose artefacts it reads
+    part: Callable[["Run", Board | None], Any]  # what else it depends on, JSON-able
+    make: Callable[["Run", Board | None], None]
+    packages: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Step:
+    """A stage as planned: whether it must run, and why."""
+
+    stage: str
+    folder: Path
+    fingerprint: str
+    runs: bool
+    reason: str
+    last_seconds: float  # how long it took when it last ran here; 0: never
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "folder": str(self.folder)}
+
+
+@dataclass
+class Run:
+    """One recipe, or one foreign model, in one run folder."""
+
+    folder: RunFolder
+    recipe: Recipe | None = None
+    tflite: Path | None = None
+    progress: Progress = silent
+
+    def path(self, stage: str, board: Board | None) -> Path:
+        if stage == "build":
+            if board is None:
+                raise TinyflowError("build needs a board", "--board mps2-an386; `tinyflow boards` lists them")
+            return self.folder.build(board.name)
+        return self.folder.root / stage
+
+    def genotype(self) -> Genotype:
+        """The recipe's genotype with its overrides; the task's labels are filled in when the data is known."""
+        assert self.recipe
+        network = self.recipe.network
+        genotype = read_genotype(self.recipe.resolve(network.genotype))
+        changes = {key: value for key in ("channels", "cells", "stem_stride") if (value := getattr(network, key)) is not None}
+        return replace(genotype, **changes)
+
+    def dataset(self):
+        from tinyflow.data import load_dataset
+
+        return load_dataset(self.folder.data)
+
+    def stages(self) -> tuple[Stage, ...]:
+        return STAGES if self.recipe else FOREIGN_STAGES
+
+    def plan(self, target: str, board: Board | None = None) -> list[Step]:
+        """What making ``target`` would run, in order, and why. Runs nothing."""
+        wanted, order = {target}, []
+        for stage in reversed(self.stages()):
+            if stage.name in wanted:
+                wanted |= set(stage.needs)
+                order.insert(0, stage)
+        if not order:
+            raise TinyflowError(f"no stage {target!r}", f"stages: {', '.join(stage.name for stage in self.stages())}")
+        steps: dict[str, Step] = {}
+        for stage in order:
+            steps[stage.name] = self._step(stage, board, [steps[need] for need in stage.needs])
+        return list(steps.values())
+
+    def _step(self, stage: Stage, board: Board | None, needs: list[Step]) -> Step:
+        folder = self.path(stage.name, board)
+        manifest = Manifest.read(folder)
+        last = manifest.seconds if manifest else 0.0
+        stale = next((need.stage for need in needs if need.runs), None)
+        if stale:
+            return Step(stage.name, folder, "", True, f"{stale} runs", last)
+        inputs = {need.stage: fingerprint(Manifest.read(need.folder).outputs) for need in needs}
+        value = fingerprint({"stage": stage.name, "version": stage.version, "part": stage.part(self, board), "inputs": inputs})
+        if manifest is None:
+            reason = "not finished before" if folder.exists() else "not made yet"
+        elif manifest.fingerprint != value:
+            reason = "recipe or inputs changed"
+        elif missing := [name for name in manifest.outputs if not (folder / name).is_file()]:
+            reason = f"{missing[0]} is gone"
+        else:
+            return Step(stage.name, folder, value, False, "up to date", last)
+        return Step(stage.name, folder, value, True, reason, last)
+
+    def make(self, target: str, board: Board | None = None) -> list[Step]:
+        """Runs what is missing or stale up to ``target``; the steps say what ran, why, and for how long."""
+        done = []
+        for planned in self.plan(target, board):
+            stage = next(stage for stage in self.stages() if stage.name == planned.stage)
+            needs = [step for step in done if step.stage in stage.needs]
+            step = self._step(stage, board, [replace(need, runs=False) for need in needs])
+            if not step.runs:
+                done.append(step)
+                self.progress(stage.name, 0, 0, "up to date")
+                continue
+            self.progress(stage.name, 0, 0, step.reason)
+            (step.folder / MANIFEST).unlink(missing_ok=True)
+            start = time.monotonic()
+            stage.make(self, board)
+            seconds = time.monotonic() - start
+            self._seal(stage, step, board, seconds, needs)
+            done.append(replace(step, last_seconds=seconds))
+        return done
+
+    def _seal(self, stage: Stage, step: Step, board: Board | None, seconds: float, needs: list[Step]) -> None:
+        outputs = {
+            str(path.relative_to(step.folder)): sha256(path)
+            for path in sorted(step.folder.rglob("*"))
+            if path.is_file() and not path.name.startswith(".") and path.suffix not in (".log", ".pt")
+        }
+        Manifest(
+            stage=stage.name,
+            fingerprint=step.fingerprint,
+            inputs={need.stage: fingerprint(Manifest.read(need.folder).outputs) for need in needs},
+            outputs=outputs,
+            recipe={} if self.recipe is None else self.recipe.to_dict(),
+            seed=None if self.recipe is None else self.recipe.train.seed,
+            seconds=round(seconds, 3),
+            finished=now(),
+            versions=versions(*stage.packages),
+            threads=os.cpu_count() or 0,
+        ).write(step.folder)
+
+
+# --- what each stage depends on, and how it is made -------------------------------------------------------------
+
+
+def _data_part(run: Run, board: Board | None) -> Any:
+    from tinyflow.data import source_fingerprint
+
+    data = asdict(run.recipe.data)
+    if data["source"] != "synthetic":
+        del data["synthetic"]
+    return {"data": data, "source": source_fingerprint(run.recipe.data, Path(run.recipe.base))}
+
+
+def _make_data(run: Run, board: Board | None) -> None:
+    from tinyflow.data import prepare
+
+    prepare(run.recipe.data, Path(run.recipe.base), run.folder.data, run.progress)
+
+
+def _train_part(run: Run, board: Board | None) -> Any:
+    train = asdict(run.recipe.train)
+    for key in ("device", "checkpoint_minutes"):  # say where and how, not what
+        del train[key]
+    return {"train": train, "genotype": run.genotype().to_dict()}
+
+
+def _make_train(run: Run, board: Board | None) -> None:
+    from tinyflow.train import train
+
+    dataset = run.dataset()
+    genotype = run.genotype()
+    if genotype.labels and genotype.labels != dataset.labels:
+        raise TinyflowError(
+            f"{run.recipe.network.genotype} is for the labels {list(genotype.labels)}, the data has {list(dataset.labels)}",
+            "leave the genotype's labels empty to take the task's, or change data.task",
+        )
+    train(genotype.with_task(dataset.task, dataset.labels), dataset, run.recipe.train, run.folder.train, run.progress)
+
+
+def _make_compile(run: Run, board: Board | None) -> None:
+    from tinyflow.compile import compile_model
+    from tinyflow.train import load_trained
+
+    compile_model(load_trained(run.folder.train), run.dataset(), run.recipe.compile, run.folder.compile, run.progress)
+
+
+def _make_foreign(run: Run, board: Board | None) -> None:
+    from tinyflow.compile import compile_tflite
+
+    compile_tflite(run.tflite, run.folder.compile, run.progress)
+
+
+def _build_part(run: Run, board: Board | None) -> Any:
+    from tinyflow.deploy.build import compiler_version
+
+    files = [path for root in (FIRMWARE, Path(board.folder)) for path in sorted(root.rglob("*")) if path.is_file()]
+    sources = {path.name: sha256(path) for path in files}
+    return {"board": {**asdict(board), "folder": ""}, "compiler": compiler_version(board), "sources": sources}
+
+
+def _make_build(run: Run, board: Board | None) -> None:
+    from tinyflow.compile import load_compiled
+    from tinyflow.deploy.build import build
+
+    build(load_compiled(run.folder.compile), board, run.folder.build(board.name), run.progress)
+
+
+_BUILD = Stage("build", 1, ("compile",), _build_part, _make_build, ("cmake", "pyelftools"))
+STAGES: tuple[Stage, ...] = (
+    Stage("data", 1, (), _data_part, _make_data, ("numpy", "soundfile")),
+    Stage("train", 1, ("data",), _train_part, _make_train, ("torch", "torchaudio")),
+    Stage(
+        "compile",
+        1,
+        ("data", "train"),
+        lambda run, board: asdict(run.recipe.compile),
+        _make_compile,
+        ("torch", "onnx", "onnx2tf", "tensorflow", "tflite-micro", "tflite-runtime"),
+    ),
+    _BUILD,
+)
+FOREIGN_STAGES: tuple[Stage, ...] = (
+    Stage("compile", 1, (), lambda run, board: sha256(run.tflite), _make_foreign, ("tflite-micro",)),
+    _BUILD,
+)
+
+
+# --- entering the pipeline --------------------------------------------------------------------------------------
+
+
+def recipe_run(recipe: Recipe, runs: Path, progress: Progress = silent) -> Run:
+    return Run(RunFolder(runs / recipe.name), recipe=recipe, progress=progress)
+
+
+def foreign_run(tflite: Path, runs: Path, progress: Progress = silent) -> Run:
+    """A foreign int8 model: its run folder is named after the file and its content."""
+    if not tflite.is_file():
+        raise TinyflowError(f"{tflite} does not exist", "name an int8 .tflite file")
+    return Run(RunFolder(runs / f"{tflite.stem}-{sha256(tflite)[:8]}"), tflite=tflite, progress=progress)
+
+
+def make_firmware(run: Run, board_name: str):
+    """(Board, CompiledModel, Firmware, steps): everything that run, validate, profile and flash need."""
+    from tinyflow.compile import load_compiled
+    from tinyflow.deploy.artefact import load_firmware
+
+    board = load_board(board_name)
+    steps = run.make("build", board)
+    return board, load_compiled(run.folder.compile), load_firmware(run.folder.build(board.name)), steps
