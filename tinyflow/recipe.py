@@ -4,6 +4,7 @@ The dataclasses are plain, so search and train import without pydantic; pydantic
 is loaded. A typo is refused with "did you mean".
 """
 
+import re
 import typing
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from difflib import get_close_matches
@@ -39,12 +40,12 @@ class Data:
     keywords: tuple[str, ...] = ()  # task: keywords; for source folder, empty means every folder is a class
     unknown: bool = True  # task keywords: other words form the class "_unknown_"
     silence: float = 0.10  # share of "_silence_" in a training epoch (gsc12; keywords when > 0; names: 0)
-    clip_seconds: float = 1.0
+    clip_seconds: float = 1.0  # length of every clip
     max_clips_per_word: int = 0  # 0: all; else a seeded choice per word and split, for quick runs
     speaker_pattern: str = ""  # folder: regular expression on the file name; group 1 is the speaker
     speaker_csv: str = ""  # folder: CSV file with columns file,speaker
     synthetic: Synthetic = field(default_factory=Synthetic)
-    seed: int = 0
+    seed: int = 0  # of every random choice here
 
 
 @dataclass(frozen=True)
@@ -78,21 +79,21 @@ class Train:
     """Training of the derived network: SGD with a cosine schedule, as PC-DARTS."""
 
     __pydantic_config__ = FORBID
-    epochs: int = 100
-    batch_size: int = 64
+    epochs: int = 100  # passes over the training clips
+    batch_size: int = 64  # clips
     optimizer: Literal["sgd", "adamw"] = "sgd"
-    learning_rate: float = 0.025
+    learning_rate: float = 0.025  # at the start of the cosine
     momentum: float = 0.9
     weight_decay: float = 3e-4
-    warmup_epochs: float = 0.0
+    warmup_epochs: float = 0.0  # linear, before the cosine
     gradient_clip: float = 5.0  # global norm; 0: off
     label_smoothing: float = 0.0
-    drop_path: float = 0.0
+    drop_path: float = 0.0  # probability at the last epoch
     ema_decay: float = 0.0  # 0: last weights are kept; else the exponential moving average
     augment: Augment = field(default_factory=Augment)
-    seed: int = 0
+    seed: int = 0  # of every random choice here
     device: str = "auto"  # auto, cpu, cuda, cuda:1, ...
-    checkpoint_minutes: float = 2.0
+    checkpoint_minutes: float = 2.0  # how much a killed run may lose
 
 
 @dataclass(frozen=True)
@@ -131,13 +132,30 @@ class Recipe:
         return asdict(self)
 
 
+def parse_yaml(text: str) -> Any:
+    """YAML with the two rules of 1.2 that recipes need: only true and false are booleans (yes, no, on and off are
+    keywords to spot), and 3e-4 is a number."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        yaml_implicit_resolvers = {
+            first: [rule for rule in rules if rule[0] not in ("tag:yaml.org,2002:bool", "tag:yaml.org,2002:float")]
+            for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
+        }
+
+    Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
+    number = re.compile(r"^[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?$")
+    Loader.add_implicit_resolver("tag:yaml.org,2002:float", number, list("-+.0123456789"))
+    return yaml.load(text, Loader)
+
+
 def load_recipe(path: Path | str, overrides: tuple[str, ...] = ()) -> Recipe:
     """The recipe in ``path`` with ``--set section.key=value`` overrides applied, validated."""
     import yaml
 
     path = Path(path)
     try:
-        value = yaml.safe_load(path.read_text())
+        value = parse_yaml(path.read_text())
     except FileNotFoundError:
         raise TinyflowError(f"no recipe at {path}", "make one with `tinyflow init`, or name one of configs/") from None
     except OSError as error:
@@ -156,7 +174,7 @@ def load_recipe(path: Path | str, overrides: tuple[str, ...] = ()) -> Recipe:
             section = section.setdefault(parent, {})
             if not isinstance(section, dict):
                 raise TinyflowError(f"--set {override}: {parent!r} is a value, not a section", "for example --set train.epochs=20")
-        section[last] = yaml.safe_load(text)
+        section[last] = parse_yaml(text)
     value.setdefault("name", path.stem)
     value["base"] = str(path.resolve().parent)
     return recipe_from_dict(value, str(path))

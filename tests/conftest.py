@@ -1,0 +1,53 @@
+"""What every test may ask for, and the last line of a run: how many were skipped, and why."""
+
+import os
+import shutil
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # builders that several test folders share
+
+NEEDS = {
+    "qemu": (
+        lambda: shutil.which("qemu-system-arm") and shutil.which("arm-none-eabi-gcc"),
+        "qemu-system-arm and arm-none-eabi-gcc: make setup",
+    ),
+    "renode": (lambda: os.environ.get("RENODE") or shutil.which("renode"), "Renode: install it and set RENODE"),
+    "shared_data": (lambda: shared_data(), "the real recordings: set TINYFLOW_DATA to a Speech Commands folder"),
+}
+
+
+def shared_data() -> Path | None:
+    """The folder of real recordings, or None."""
+    for candidate in (os.environ.get("TINYFLOW_DATA"), ROOT.parent / "shared" / "data" / "speech_commands"):
+        if candidate and Path(candidate).is_dir():
+            return Path(candidate)
+    return None
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for marker, (there, needed) in NEEDS.items():
+        if item.get_closest_marker(marker) and not there():
+            pytest.skip(f"needs {needed}")
+
+
+@pytest.fixture(scope="session")
+def recordings() -> Path:
+    """The real recordings; use with @pytest.mark.shared_data."""
+    folder = shared_data()
+    if folder is None:
+        pytest.skip(f"needs {NEEDS['shared_data'][1]}")
+    return folder
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or not hasattr(reporter, "stats"):
+        return
+    reasons = Counter(str(report.longrepr[2]).removeprefix("Skipped: ") for report in reporter.stats.get("skipped", []) if isinstance(report.longrepr, tuple))
+    why = "; ".join(f"{count} x {reason}" for reason, count in reasons.most_common())
+    reporter.write_line(f"skipped: {sum(reasons.values())}" + (f" ({why})" if why else ""))
