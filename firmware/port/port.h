@@ -21,6 +21,10 @@ uint64_t port_ticks(void);
 void port_lock(void);
 void port_unlock(void);
 
+/* Stack: paint its free part; then the bytes used of it since, from its top. 0 where it cannot be known (host). */
+void port_stack_paint(void);
+size_t port_stack_used(void);
+
 /* A warning from start-up (a register that did not read back), or NULL; `hello` reports it. */
 const char *port_warning(void);
 

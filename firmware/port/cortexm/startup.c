@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Vector table and the way from reset to main. */
+#include "cortexm.h"
+
+#include <stddef.h>
+
+#include "port.h"
+
+int main(void);
+void cortexm_fault(void);
+void cortexm_start(void);
+
+#define FAULT ((uintptr_t)cortexm_fault)
+
+/* No peripheral interrupt is ever enabled, so the table ends with the system exceptions. */
+__attribute__((section(".vectors"), used)) const uintptr_t vectors[16] = {
+    (uintptr_t)__stack_top,
+    (uintptr_t)cortexm_reset,
+    FAULT, /* NMI */
+    FAULT, /* HardFault */
+    FAULT, /* MemManage */
+    FAULT, /* BusFault */
+    FAULT, /* UsageFault */
+    FAULT, /* SecureFault (Armv8-M), else reserved */
+    0, 0, 0,
+    FAULT, /* SVCall */
+    FAULT, /* DebugMonitor */
+    0,
+    FAULT, /* PendSV */
+    FAULT, /* SysTick */
+};
+
+/* Naked, so that no prologue saves FPU registers before CPACR lets them be touched. */
+__attribute__((naked, used)) void cortexm_reset(void) {
+  __asm volatile(
+      "ldr r0, =__stack_top\n"
+      "mov sp, r0\n"
+#if defined(__ARM_FP)
+      "ldr r0, =0xE000ED88\n" /* CPACR: full access to CP10 and CP11 */
+      "ldr r1, [r0]\n"
+      "orr r1, r1, #0x00F00000\n"
+      "str r1, [r0]\n"
+      "dsb\n"
+      "isb\n"
+#endif
+      "b cortexm_start\n");
+}
+
+__attribute__((noreturn, used)) void cortexm_start(void) {
+  SCB_VTOR = (uint32_t)(uintptr_t)vectors;
+  SCB_SHCSR |= 7u << 16; /* MemManage, BusFault and UsageFault speak for themselves */
+  SCB_CCR |= 1u << 4;    /* division by zero is a fault */
+  for (volatile uint32_t *to = __data_start, *from = __data_load; to < __data_end; to++, from++) *to = *from;
+  for (volatile uint32_t *to = __bss_start; to < __bss_end; to++) *to = 0;
+  port_stack_paint();
+  port_exit(main());
+}
