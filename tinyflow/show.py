@@ -1,0 +1,215 @@
+"""What a person sees: tables on stdout, progress on stderr. With --json stdout is the document and nothing else."""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from tinyflow.artefacts import RunFolder
+
+
+def size(count: float) -> str:
+    """Bytes as people read them."""
+    return f"{count:,.0f} B" if count < 10_000 else f"{count / 1024:,.1f} KiB" if count < 1024**2 else f"{count / 1024**2:,.1f} MiB"
+
+
+def percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.2f} %"
+
+
+def duration(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 90 else f"{seconds / 60:.1f} min"
+
+
+class Console:
+    """Shows results and progress; one for each command."""
+
+    def __init__(self, as_json: bool = False, quiet: bool = False):
+        self.as_json, self.quiet = as_json, quiet
+        self._bars = None
+        self._tasks: dict[str, Any] = {}
+        self._last = 0.0
+
+    # --- life of a command ---------------------------------------------------------------------------------
+
+    def __enter__(self) -> "Console":
+        return self
+
+    def __exit__(self, *error) -> None:
+        if self._bars:
+            self._bars.stop()
+            self._bars = None
+
+    def finish(self, result: Any) -> None:
+        if self.as_json:
+            json.dump(result, sys.stdout, indent=2, default=_plain)
+            sys.stdout.write("\n")
+
+    # --- progress ------------------------------------------------------------------------------------------
+
+    def progress(self, task: str, done: int, total: int, note: str = "") -> None:
+        """The Progress that stages call."""
+        if self.quiet:
+            return
+        if not total:
+            self._message(f"{task}: {note}" if note else task)
+        elif sys.stderr.isatty():
+            self._bar(task, done, total, note)
+        elif done >= total or time.monotonic() - self._last > 30:  # a log wants lines now and then, not bars
+            self._last = time.monotonic()
+            self._message(f"{task}: {done}/{total} {note}".rstrip())
+
+    def _message(self, text: str) -> None:
+        if self._bars:
+            self._bars.console.print(text, highlight=False, markup=False)
+        else:
+            print(text, file=sys.stderr, flush=True)
+
+    def _bar(self, task: str, done: int, total: int, note: str) -> None:
+        from rich.console import Console as Terminal
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+        if self._bars is None:
+            columns = ("[progress.description]{task.description}", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), "left", TimeRemainingColumn())
+            self._bars = Progress(*columns, TextColumn("{task.fields[note]}"), console=Terminal(stderr=True))
+            self._bars.start()
+        if task not in self._tasks:
+            self._tasks[task] = self._bars.add_task(task, total=total, note=note)
+        self._bars.update(self._tasks[task], completed=done, total=total, note=note)
+
+    # --- results -------------------------------------------------------------------------------------------
+
+    def say(self, text: str) -> None:
+        if not self.as_json and not self.quiet:
+            print(text)
+
+    def table(self, title: str, columns: list[str], rows: list[list[Any]], right: tuple[int, ...] = ()) -> None:
+        if self.as_json or self.quiet:
+            return
+        if self._bars:
+            self._bars.stop()
+            self._bars, self._tasks = None, {}
+        from rich import box
+        from rich.console import Console as Terminal
+        from rich.table import Table
+
+        table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+        for index, column in enumerate(columns):
+            table.add_column(column, justify="right" if index in right else "left", overflow="fold")
+        for row in rows:
+            table.add_row(*(str(cell) for cell in row))
+        terminal = Terminal(highlight=False, markup=False)
+        if not sys.stdout.isatty():
+            terminal = Terminal(highlight=False, markup=False, width=140)
+        terminal.print(table)
+
+    def steps(self, steps: list, dry_run: bool) -> None:
+        verb = "would run" if dry_run else "ran"
+        rows = [
+            [step.stage, verb if step.runs else "skipped", step.reason, duration(step.last_seconds) if step.last_seconds else "-", step.folder]
+            for step in steps
+        ]
+        self.table("stages", ["stage", "", "why", "last took" if dry_run else "took", "folder"], rows, right=(3,))
+
+    def doctor(self, checks: list) -> None:
+        rows = [["ok" if item.ok else "optional" if item.optional else "MISSING", item.name, item.found, item.needed_for, "" if item.ok else item.mend] for item in checks]
+        self.table("tinyflow doctor", ["", "what", "found", "needed for", "to mend it"], rows)
+
+    def boards(self, boards: list) -> None:
+        def memory(board, name: str) -> str:
+            return next((size(item.length) for item in board.memory if item.name == name), "-")
+
+        rows = [
+            [board.name, board.title, board.core, memory(board, "FLASH"), memory(board, "RAM"), f"{board.counter.unit} ({board.counter.name})", _where(board)]
+            for board in boards
+        ]
+        self.table("boards", ["name", "what", "core", "flash", "RAM", "counts", "runs on"], rows)
+
+    def dataset(self, summary: dict[str, Any]) -> None:
+        counts = summary.get("counts", {})
+        labels = sorted({label for split in counts.values() for label in split})
+        rows = [[label, *(counts[split].get(label, 0) for split in counts)] for label in labels]
+        rows.append(["all", *(sum(counts[split].values()) for split in counts)])
+        self.table(f"clips: {summary.get('description', '')}", ["label", *counts], rows, right=tuple(range(1, 1 + len(counts))))
+        for key, value in summary.items():
+            if key not in ("counts", "labels", "description") and value not in (None, "", 0, [], {}):
+                self.say(f"{key}: {json.dumps(value, default=str) if isinstance(value, (dict, list)) else value}")
+
+    def evaluation(self, result: dict[str, Any]) -> None:
+        recall = result["recall"]
+        names = list(recall) if isinstance(recall, dict) else result["names"]
+        values = list(recall.values()) if isinstance(recall, dict) else recall
+        rows = [[name, percent(value), *counts] for name, value, counts in zip(names, values, result["confusion"])]
+        title = f"{result['clips']} test clips ({result['description']}): accuracy {percent(result['accuracy'])}, balanced {percent(result['balanced_accuracy'])}"
+        self.table(title, ["said \\ heard", "recall", *names], rows, right=tuple(range(1, 2 + len(names))))
+
+    def compiled(self, compiled, board) -> dict[str, Any]:
+        facts = {
+            "name": compiled.name,
+            "macs": compiled.macs,
+            "model_bytes": compiled.model_bytes,
+            "arena_bytes": compiled.arena_bytes,
+            "arena_bound_bytes": compiled.arena_bound_bytes,
+            "layers": len(compiled.layers),
+            "accuracy": compiled.accuracy,
+            "checks": compiled.checks,
+            "folder": str(compiled.folder),
+        }
+        rows = [
+            ["MACs (nominal, padding counted)", f"{compiled.macs:,}"],
+            ["weights, biases, multipliers", size(compiled.model_bytes)],
+            ["arena, planned", f"{size(compiled.arena_bytes)} (lower bound {size(compiled.arena_bound_bytes)})"],
+            *[[f"accuracy {name}", percent(value) if isinstance(value, float) else value] for name, value in compiled.accuracy.items()],
+            *[[name, value] for name, value in compiled.checks.items()],
+        ]
+        if board and board.memory:
+            flash, ram = board.region("FLASH").length, board.region("RAM").length
+            fits = compiled.model_bytes < flash and compiled.arena_bytes + board.stack_bytes < ram
+            facts["fits"] = {board.name: fits}
+            text = f"model {size(compiled.model_bytes)} of {size(flash)} flash; arena and stack {size(compiled.arena_bytes + board.stack_bytes)} of {size(ram)} RAM"
+            rows.append([f"fits {board.name} (estimated; the build measures)", ("yes: " if fits else "NO: ") + text])
+        self.table(compiled.name, ["", ""], rows)
+        return facts
+
+    def firmware(self, firmware) -> dict[str, Any]:
+        facts = {key: getattr(firmware, key) for key in firmware.__dataclass_fields__ if key != "folder"}
+        facts["elf"] = str(firmware.elf)
+        rows = [
+            ["flash", f"{size(firmware.flash_bytes)} (of it the model {size(firmware.model_bytes)}, self-test clips: {firmware.clips})"],
+            ["RAM", f"{size(firmware.ram_bytes)} (arena {size(firmware.arena_bytes)}, stack reserved {size(firmware.stack_reserved_bytes)})"],
+            ["build id", firmware.build_id],
+            ["compiler", f"{firmware.compiler} {firmware.flags}"],
+            ["image", firmware.elf],
+        ]
+        self.table(f"firmware for {firmware.board}", ["", ""], rows)
+        return facts
+
+    def runs(self, found: list[dict[str, Any]], runs: Path) -> None:
+        rows = [
+            [entry["name"], ", ".join(f"{name} {duration(item['seconds'])}" for name, item in entry["stages"].items()), size(entry["bytes"]), _accuracy(entry["accuracy"])]
+            for entry in found
+        ]
+        self.table(f"runs in {RunFolder(runs).root}", ["run", "stages", "on disk", "accuracy"], rows, right=(2,))
+
+    def cleaned(self, result: dict[str, Any]) -> None:
+        verb = "deleted" if result["deleted"] else "would delete (--yes does it)"
+        self.say(f"{verb} {len(result['folders'])} folders, {size(result['bytes'])}")
+        for folder in result["folders"]:
+            self.say(f"  {folder}")
+
+
+def _plain(value: Any) -> Any:
+    """JSON for what numpy and pathlib leave behind."""
+    return value.tolist() if hasattr(value, "tolist") else str(value)
+
+
+def _accuracy(accuracy: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {percent(value)}" for name, value in accuracy.items() if isinstance(value, float)) or "-"
+
+
+def _where(board) -> str:
+    if board.compiler == "host":
+        return "this machine"
+    places = (["QEMU " + board.qemu.machine] if board.qemu else []) + (["hardware through OpenOCD"] if board.openocd else [])
+    return ", ".join(places) or "-"
