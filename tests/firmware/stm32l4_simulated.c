@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The stm32l4 port on simulated registers: prints every write, answers as the chip does, except what argv[1] kills.
+ * Its addresses are written out again on purpose, so that the port's own header is not its own witness. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "port.h"
+
+static const char *dead = "";
+static int ready; /* port_init has returned */
+static uint32_t reset[][2] = {
+    {0x40021000, 0x00000063}, /* RCC_CR: MSI on and ready, range 6 */
+    {0x40022000, 0x00000600}, /* FLASH_ACR: caches on, no wait state */
+    {0x40007000, 0x00000200}, /* PWR_CR1: range 1 */
+    {0x40007080, 0x00000100}, /* PWR_CR5: normal mode */
+    {0x48001800, 0xFFFFFFFF}, /* GPIOG_MODER: analogue */
+};
+static struct {
+  uint32_t address, value;
+} memory[64];
+static int used;
+
+static uint32_t *at(uint32_t address) {
+  for (int i = 0; i < used; i++)
+    if (memory[i].address == address) return &memory[i].value;
+  if (used == 64) abort();
+  memory[used].address = address;
+  memory[used].value = 0;
+  for (unsigned i = 0; i < sizeof reset / sizeof reset[0]; i++)
+    if (reset[i][0] == address) memory[used].value = reset[i][1];
+  return &memory[used++].value;
+}
+
+static int is_dead(const char *what) { return strcmp(dead, what) == 0; }
+
+uint32_t read32(uint32_t address) {
+  static const char *input = "ab";
+  static uint32_t cycles;
+  uint32_t value = *at(address);
+  switch (address) {
+    case 0x40021000: /* RCC_CR */
+      value &= ~(1u << 10 | 1u << 25);
+      if (value >> 8 & 1 && !is_dead("hsi16")) value |= 1u << 10;
+      if (value >> 24 & 1 && !is_dead("pll")) value |= 1u << 25;
+      break;
+    case 0x40021008: /* RCC_CFGR: SWS follows SW */
+      value = (value & ~0xCu) | (is_dead("switch") ? 0 : (value & 3) << 2);
+      break;
+    case 0x40022000:
+      if (is_dead("flash")) value &= ~0xFu;
+      break;
+    case 0x40007014: /* PWR_SR2 */
+      value = is_dead("regulator") ? 1u << 10 : 0;
+      break;
+    case 0x4000801C: /* LPUART1_ISR */
+      value = 0;
+      if (*at(0x40008000) & 1 && !is_dead("uart")) value |= 1u << 21 | 1u << 22;
+      if (!(is_dead("send") && ready)) value |= 1u << 7;
+      if (*input) value |= 1u << 5;
+      if (is_dead("overrun") && *input == 'b') value |= (*at(0x40008020) & 8) ? 0 : 8;
+      break;
+    case 0x40008024: /* LPUART1_RDR */
+      value = (uint32_t)*input++;
+      break;
+    case 0xE0001004: /* DWT_CYCCNT */
+      value = (*at(0xE0001000) & 1 && *at(0xE000EDFC) >> 24 & 1 && !is_dead("dwt")) ? (cycles += 7) : 0;
+      break;
+  }
+  return value;
+}
+
+void write32(uint32_t address, uint32_t value) {
+  printf("write %08lx %08lx\n", (unsigned long)address, (unsigned long)value);
+  *at(address) = value;
+}
+
+void port_fail(const char *reason) {
+  port_write("\n", 1); /* as cortexm/fault.c does: the console may be what is dead */
+  printf("fail %s\n", reason);
+  exit(3);
+}
+
+int main(int argc, char **argv) {
+  dead = argc > 1 ? argv[1] : "";
+  port_init();
+  ready = 1;
+  int first = port_read(), second = port_read();
+  port_write("ok", 2);
+  uint64_t before = port_ticks();
+  printf("read %c%c\ncounts %d\nwarning %s\n", first, second, port_ticks() > before, port_warning() ? port_warning() : "-");
+  return 0;
+}
