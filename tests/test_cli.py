@@ -1,0 +1,80 @@
+"""The command line as a script meets it: --json, exit codes, errors with hints, quick help."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tinyflow.cli import cli, main
+
+
+def tinyflow(*arguments, cwd=None):
+    return subprocess.run([sys.executable, "-m", "tinyflow.cli", *arguments], capture_output=True, text=True, cwd=cwd)
+
+
+def test_help_imports_nothing_heavy():
+    code = "import sys; from tinyflow.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\nprint([m for m in ('torch', 'tensorflow', 'pydantic', 'numpy', 'matplotlib', 'rich') if m in sys.modules])"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out.strip().endswith("[]")
+
+
+def test_search_and_train_need_no_compiler_package():
+    code = (
+        "import sys\nfor name in ('tensorflow', 'onnx', 'onnx2tf', 'pydantic', 'yaml', 'tflite_micro'): sys.modules[name] = None\n"
+        "import tinyflow.train.network, tinyflow.train.training, tinyflow.features.mfcc, tinyflow.recipe, tinyflow.data.dataset, tinyflow.search.random_genotype"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_json_is_one_document(tmp_path):
+    for arguments in (["boards"], ["runs"], ["data", "--dry-run"], ["build", "--board", "host", "--dry-run"]):
+        done = tinyflow(*arguments, "--json", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert isinstance(json.loads(done.stdout), dict)
+
+
+def test_dry_run_writes_nothing(tmp_path):
+    assert tinyflow("build", "--board", "host", "--dry-run", cwd=tmp_path).returncode == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "arguments, error, hint, status",
+    [
+        (["bild"], "no command 'bild'", "tinyflow build", 1),
+        (["build"], "--board", "--help", 2),
+        (["build", "--board", "nucleo"], "no board 'nucleo'", "nucleo-l4r5zi", 1),
+        (["train", "--recipe", "dmeo"], "no recipe 'dmeo'", "'demo'", 1),
+        (["train", "--set", "train.epoch=3"], "unknown key 'train.epoch'", "'epochs'", 1),
+        (["compile", "--tflite", "absent.tflite"], "absent.tflite does not exist", ".tflite", 1),
+        (["clean", "absent"], "no run 'absent'", "", 1),
+        (["run", "--tflite", "x.tflite", "--input", "absent.npy"], "absent.npy", "", 1),
+    ],
+)
+def test_errors_name_the_value_and_the_way_out(arguments, error, hint, status, tmp_path):
+    done = tinyflow(*arguments, "--json", cwd=tmp_path)
+    answer = json.loads(done.stdout)
+    assert done.returncode == status
+    assert error in answer["error"] and hint in answer["hint"]
+    plain = tinyflow(*arguments, cwd=tmp_path)
+    assert plain.returncode == status and plain.stdout == "" and error in plain.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_command_has_json_and_help():
+    for name, command in cli.commands.items():
+        assert any("--json" in option.opts for option in command.params), name
+        assert command.help, name
+
+
+def test_init_then_clean(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    main(["init", "mine.yaml", "--json"])
+    assert json.loads(capsys.readouterr().out)["recipe"] == "mine.yaml"
+    (tmp_path / "runs" / "mine" / "train").mkdir(parents=True)
+    (tmp_path / "runs" / "mine" / "train" / "x").write_text("123")
+    main(["clean", "mine", "--stage", "train", "--json"])
+    assert json.loads(capsys.readouterr().out) == {"deleted": False, "folders": ["runs/mine/train"], "bytes": 3}
+    main(["clean", "mine", "--stage", "train", "--yes", "--quiet"])
+    assert not (tmp_path / "runs" / "mine" / "train").exists()

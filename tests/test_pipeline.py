@@ -1,0 +1,94 @@
+"""The order of the stages and what makes one stale, on stages that only write a file."""
+
+from dataclasses import replace
+
+import pytest
+
+from tinyflow import pipeline
+from tinyflow.artefacts import Manifest
+from tinyflow.errors import TinyflowError
+from tinyflow.pipeline import Stage, recipe_run
+from tinyflow.recipe import Recipe
+
+
+@pytest.fixture
+def small(tmp_path, monkeypatch):
+    """A three-stage pipeline a -> b -> c; what ran is in `ran`."""
+    ran = []
+
+    def stage(name, needs, part):
+        def make(run, board):
+            folder = run.path(name, board)
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "out").write_text(f"{name} {part(run, board)}")
+            ran.append(name)
+
+        return Stage(name, 1, needs, part, make)
+
+    stages = (
+        stage("a", (), lambda run, board: run.recipe.data.seed),
+        stage("b", ("a",), lambda run, board: run.recipe.train.epochs),
+        stage("c", ("b",), lambda run, board: 0),
+    )
+    monkeypatch.setattr(pipeline, "STAGES", stages)
+    return Recipe("r"), tmp_path, ran
+
+
+def test_runs_what_is_missing_then_skips_all(small):
+    recipe, runs, ran = small
+    recipe_run(recipe, runs).make("c")
+    assert ran == ["a", "b", "c"]
+    steps = recipe_run(recipe, runs).make("c")
+    assert ran == ["a", "b", "c"] and not any(step.runs for step in steps)
+
+
+def test_a_changed_recipe_reruns_its_stage_and_those_after_it(small):
+    recipe, runs, ran = small
+    recipe_run(recipe, runs).make("c")
+    del ran[:]
+    changed = replace(recipe, train=replace(recipe.train, epochs=3))
+    plan = recipe_run(changed, runs).plan("c")
+    assert [(step.runs, step.reason) for step in plan] == [(False, "up to date"), (True, "recipe or inputs changed"), (True, "b runs")]
+    assert ran == []  # a plan runs nothing
+    steps = recipe_run(changed, runs).make("c")
+    # c reads b's output, which is another text now
+    assert ran == ["b", "c"] and [step.runs for step in steps] == [False, True, True]
+
+
+def test_a_lost_output_and_a_killed_stage_are_made_again(small):
+    recipe, runs, ran = small
+    recipe_run(recipe, runs).make("c")
+    (runs / "r" / "b" / "out").unlink()
+    assert "out is gone" in recipe_run(recipe, runs).plan("c")[1].reason
+    (runs / "r" / "a" / "manifest.json").unlink()  # as a kill between work and seal leaves it
+    del ran[:]
+    recipe_run(recipe, runs).make("c")
+    assert ran == ["a", "b"]  # b's output came out the same: c keeps
+
+
+def test_a_raised_format_version_makes_stale(small, monkeypatch):
+    recipe, runs, ran = small
+    recipe_run(recipe, runs).make("c")
+    monkeypatch.setattr(pipeline, "STAGES", tuple(replace(stage, version=2) if stage.name == "c" else stage for stage in pipeline.STAGES))
+    del ran[:]
+    recipe_run(recipe, runs).make("c")
+    assert ran == ["c"]
+
+
+def test_a_failing_stage_leaves_no_manifest(small, monkeypatch):
+    recipe, runs, ran = small
+    recipe_run(recipe, runs).make("c")
+
+    def fail(run, board):
+        raise TinyflowError("broken")
+
+    monkeypatch.setattr(pipeline, "STAGES", tuple(replace(stage, make=fail, version=2) if stage.name == "b" else stage for stage in pipeline.STAGES))
+    with pytest.raises(TinyflowError):
+        recipe_run(recipe, runs).make("c")
+    assert Manifest.read(runs / "r" / "b") is None
+
+
+def test_unknown_stage(small):
+    recipe, runs, _ = small
+    with pytest.raises(TinyflowError, match="no stage 'd'"):
+        recipe_run(recipe, runs).plan("d")

@@ -1,0 +1,82 @@
+"""Recipes: what a user may write, and what a mistake is told."""
+
+from dataclasses import fields, is_dataclass
+
+import pytest
+
+from tinyflow.cli import CONFIGS
+from tinyflow.errors import TinyflowError
+from tinyflow.genotype import read_genotype
+from tinyflow.recipe import Recipe, load_recipe, parse_yaml, recipe_from_dict
+from tinyflow.template import template, write_template
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_committed_recipes_and_their_genotypes_load(path):
+    recipe = load_recipe(path)
+    assert recipe.name == path.stem
+    read_genotype(recipe.resolve(recipe.network.genotype))
+
+
+@pytest.mark.parametrize(
+    "value, message, hint",
+    [
+        ({"trian": {}}, "unknown key 'trian'", "did you mean 'train'?"),
+        ({"train": {"epoch": 3}}, "unknown key 'train.epoch'", "did you mean 'epochs'?"),
+        ({"train": {"augment": {"shift": 3}}}, "unknown key 'train.augment.shift'", "did you mean 'shift_ms'?"),
+        ({"train": {"epochs": "many"}}, "train.epochs is 'many'", "tinyflow init"),
+        ({"train": {"epochs": 0}}, "train.epochs is 0", "at least 1"),
+        ({"data": {"source": "web"}}, "data.source is 'web'", "tinyflow init"),
+        ({"data": {"task": "keywords"}}, "data.keywords is ()", "list the words"),
+        ({"name": "a/b"}, "name is 'a/b'", "folder name"),
+    ],
+)
+def test_mistakes_are_named_with_the_way_out(value, message, hint):
+    with pytest.raises(TinyflowError) as error:
+        recipe_from_dict({"name": "x", **value}, "my.yaml")
+    assert message in error.value.message and "my.yaml" in error.value.message
+    assert hint in error.value.hint
+
+
+def test_overrides_reach_their_key(tmp_path):
+    (tmp_path / "r.yaml").write_text("data: {task: gsc12}\n")
+    recipe = load_recipe(tmp_path / "r.yaml", ("train.epochs=7", "train.augment.gain_db=3", "network.channels=6"))
+    assert (recipe.train.epochs, recipe.train.augment.gain_db, recipe.network.channels) == (7, 3.0, 6)
+    with pytest.raises(TinyflowError, match="no key=value"):
+        load_recipe(tmp_path / "r.yaml", ("train.epochs",))
+
+
+def test_yes_no_on_off_are_words_not_booleans():
+    assert parse_yaml("[yes, no, on, off, true, 3e-4]") == ["yes", "no", "on", "off", True, 3e-4]
+
+
+@pytest.mark.parametrize("text, message", [("a: [", "not valid YAML"), ("- 1", "not a recipe")])
+def test_files_that_are_no_recipe(tmp_path, text, message):
+    (tmp_path / "r.yaml").write_text(text)
+    with pytest.raises(TinyflowError, match=message):
+        load_recipe(tmp_path / "r.yaml")
+
+
+def test_missing_recipe_says_where_recipes_are(tmp_path):
+    with pytest.raises(TinyflowError, match="no recipe at"):
+        load_recipe(tmp_path / "absent.yaml")
+
+
+def test_template_has_every_key_and_reads_back_as_the_defaults():
+    text = template("mine", "mine.genotype.json")
+    recipe = recipe_from_dict(parse_yaml(text))
+    default = Recipe("mine")
+    for item in fields(Recipe):
+        if is_dataclass(getattr(default, item.name)) and item.name != "network":
+            assert getattr(recipe, item.name) == getattr(default, item.name)
+    for section in (default.data, default.train, default.train.augment, default.compile, default.deploy):
+        for item in fields(section):
+            assert f"{item.name}:" in text
+
+
+def test_init_refuses_to_overwrite(tmp_path):
+    recipe, genotype = write_template(tmp_path / "mine.yaml")
+    assert load_recipe(recipe).network.genotype == genotype.name
+    with pytest.raises(TinyflowError, match="exists"):
+        write_template(tmp_path / "mine.yaml")
+    write_template(tmp_path / "mine.yaml", force=True)
