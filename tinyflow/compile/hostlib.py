@@ -38,7 +38,7 @@ def build_host_library(sources: list[Path], include: list[Path], out: Path, flag
     out = Path(out).resolve()
     includes = [f"-I{Path(folder)}" for folder in include]
     with atomic_path(out) as temporary:
-        command = [*host_compiler(), *HOST_FLAGS, *flags, *includes, *map(str, sources), "-o", str(temporary)]
+        command = [*host_compiler(), *HOST_FLAGS, *flags, *includes, *map(str, sources), "-o", str(temporary), "-lm"]  # fmaf
         result = subprocess.run(command, capture_output=True, text=True)
         if result.returncode != 0:
             raise TinyflowError(
