@@ -70,7 +70,8 @@ def command(name: str, recipe: bool = False, tflite: bool = False, board: str | 
         if tflite:
             options.append(click.option("--tflite", type=click.Path(path_type=Path), help="a foreign int8 model instead of the recipe's"))
         if board is not None:
-            options.append(click.option("--board", "-b", "board_name", default=board or None, required=not board, help="see `tinyflow boards`", show_default=bool(board)))
+            chosen: dict[str, Any] = {"default": board, "show_default": True} if board else {"required": True}
+            options.append(click.option("--board", "-b", "board_name", help="see `tinyflow boards`", **chosen))
         for option in options:
             run = option(run)
         return cli.command(name)(run)
