@@ -1,0 +1,1 @@
+"""Stage: choose a genotype."""
