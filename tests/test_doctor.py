@@ -1,0 +1,99 @@
+"""doctor: what is there is found as it is, what is missing is named with the command that mends it."""
+
+import os
+import shutil
+import subprocess
+import sys
+from importlib import metadata
+
+import pytest
+
+from tinyflow import doctor
+
+
+def by_name(**where) -> dict[str, doctor.Check]:
+    return {check.name: check for check in doctor.check(**where)}
+
+
+def test_agrees_with_this_machine():
+    checks = by_name()
+    assert checks["Python"].ok and sys.executable in checks["Python"].found
+    for name, program in {"espeak-ng": "espeak-ng", "openocd": "openocd", "host C compiler": "cc", "arm-none-eabi-gcc with newlib-nano": "arm-none-eabi-gcc"}.items():
+        assert checks[name].ok == bool(shutil.which(program)), name
+    if shutil.which("arm-none-eabi-gcc"):
+        version = subprocess.run(["arm-none-eabi-gcc", "-dumpversion"], capture_output=True, text=True).stdout.strip()
+        assert version in checks["arm-none-eabi-gcc with newlib-nano"].found
+    assert checks["QEMU with mps2-an386"].ok == bool(shutil.which("qemu-system-arm"))
+    assert f"numpy {metadata.version('numpy')}" in checks["Python packages"].found
+
+
+def test_is_quick_and_light():
+    code = "import sys; from tinyflow.doctor import check; check(); print([m for m in ('torch', 'tensorflow', 'onnx', 'numpy', 'matplotlib') if m in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20)
+    assert result.stdout.strip() == "[]", result.stderr
+
+
+def test_everything_missing_is_named_with_a_command(monkeypatch, tmp_path):
+    for variable in ("OPENOCD", "RENODE", "TINYFLOW_DATA", "TFLM_ROOT", "CC"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))  # the cmake and ninja wheels lie beside it
+    checks = by_name(sysfs=tmp_path / "none")
+    missing = {name for name, check in checks.items() if not check.ok and not check.optional}
+    assert missing == {"espeak-ng", "host C compiler", "arm-none-eabi-gcc with newlib-nano", "cmake", "ninja", "QEMU with mps2-an386"}
+    assert all(check.mend for check in checks.values() if not check.ok)
+    assert checks["arm-none-eabi-gcc with newlib-nano"].mend == "sudo apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi"
+    assert checks["openocd"].optional and checks["openocd"].mend == "sudo apt-get install openocd"
+    assert not checks["TINYFLOW_DATA"].ok and checks["TINYFLOW_DATA"].found == "not set"
+
+
+def program(folder, name: str, script: str) -> None:
+    path = folder / name
+    path.write_text("#!/bin/sh\n" + script)
+    path.chmod(0o755)
+
+
+def test_toolchain_without_newlib_and_qemu_without_the_machine(monkeypatch, tmp_path):
+    program(tmp_path, "arm-none-eabi-gcc", 'case $1 in --version) echo "gcc 12";; *) echo libc_nano.a;; esac\n')
+    program(tmp_path, "qemu-system-arm", 'case $1 in --version) echo "QEMU emulator version 8.1.0";; *) echo "virt   a board";; esac\n')
+    monkeypatch.setenv("PATH", str(tmp_path))
+    checks = by_name()
+    assert not checks["arm-none-eabi-gcc with newlib-nano"].ok and "no libc_nano.a" in checks["arm-none-eabi-gcc with newlib-nano"].found
+    assert checks["QEMU with mps2-an386"].found == "QEMU 8.1.0 without the machine mps2-an386" and not checks["QEMU with mps2-an386"].ok
+    program(tmp_path, "qemu-system-arm", 'echo "QEMU emulator version 6.2.0"\n')
+    assert "older than 7.0" in by_name()["QEMU with mps2-an386"].found
+
+
+def test_python_packages_absent_or_of_another_version(monkeypatch):
+    requirements = [
+        "numpy==9.9", "click==8.5.1", "nowhere-to-be-found==1.0; extra == 'compile'", "also-absent==2; python_version < '3.5' and extra == 'compile'",
+    ]
+    monkeypatch.setattr(metadata, "requires", lambda name: requirements)
+    checks = by_name()
+    assert checks["Python packages"].found == f"numpy {metadata.version('numpy')} (pinned: 9.9)" and not checks["Python packages"].ok
+    assert checks["Python packages [compile]"].found == "nowhere-to-be-found absent"
+    assert checks["Python packages [compile]"].mend.endswith("-m pip install -e '.[compile]'")
+
+
+def test_probe_and_permission(monkeypatch, tmp_path):
+    device, node = tmp_path / "sys/1-1", tmp_path / "dev/001/004"
+    device.mkdir(parents=True)
+    node.parent.mkdir(parents=True)
+    node.touch()
+    for name, value in {"idVendor": "0483", "idProduct": "374b", "serial": "S1", "product": "STM32 STLink", "busnum": "1", "devnum": "4"}.items():
+        (device / name).write_text(value + "\n")
+    where = {"sysfs": tmp_path / "sys", "nodes": tmp_path / "dev"}
+    check = by_name(**where)["debug probe (nucleo-l4r5zi)"]
+    assert check.ok and check.found == "STM32 STLink S1"
+    allowed = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: False if path == node else allowed(path, mode))
+    check = by_name(**where)["debug probe (nucleo-l4r5zi)"]
+    assert not check.ok and "is not writable" in check.found and 'ATTRS{idProduct}=="374b"' in check.mend
+
+
+@pytest.mark.parametrize("variable", ["TINYFLOW_DATA", "TFLM_ROOT"])
+def test_folders(monkeypatch, tmp_path, variable):
+    monkeypatch.setenv(variable, str(tmp_path))
+    assert by_name()[variable].ok
+    monkeypatch.setenv(variable, str(tmp_path / "gone"))
+    assert not by_name()[variable].ok and "gone is not a folder" in by_name()[variable].found
