@@ -9,87 +9,113 @@
 
 #include "frontend_tables.h"
 
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
 typedef frontend_complex complex_t;
 
-static inline complex_t add(complex_t a, complex_t b) { return (complex_t){a.re + b.re, a.im + b.im}; }
+ALWAYS_INLINE complex_t add(complex_t a, complex_t b) { return (complex_t){a.re + b.re, a.im + b.im}; }
 
-static inline complex_t subtract(complex_t a, complex_t b) { return (complex_t){a.re - b.re, a.im - b.im}; }
+ALWAYS_INLINE complex_t subtract(complex_t a, complex_t b) { return (complex_t){a.re - b.re, a.im - b.im}; }
 
-static inline complex_t multiply(complex_t a, complex_t b) {
+ALWAYS_INLINE complex_t multiply(complex_t a, complex_t b) {
   return (complex_t){fmaf(a.re, b.re, -(a.im * b.im)), fmaf(a.re, b.im, a.im * b.re)};
 }
 
 /* a + s b */
-static inline complex_t scaled(complex_t a, float s, complex_t b) {
+ALWAYS_INLINE complex_t scaled(complex_t a, float s, complex_t b) {
   return (complex_t){fmaf(s, b.re, a.re), fmaf(s, b.im, a.im)};
 }
 
 /* a - i b and a + i b */
-static inline complex_t minus_i(complex_t a, complex_t b) { return (complex_t){a.re + b.im, a.im - b.re}; }
+ALWAYS_INLINE complex_t minus_i(complex_t a, complex_t b) { return (complex_t){a.re + b.im, a.im - b.re}; }
 
-static inline complex_t plus_i(complex_t a, complex_t b) { return (complex_t){a.re - b.im, a.im + b.re}; }
+ALWAYS_INLINE complex_t plus_i(complex_t a, complex_t b) { return (complex_t){a.re - b.im, a.im + b.re}; }
 
-static inline void butterfly2(complex_t *v) {
-  const complex_t a = v[0], b = v[1];
-  v[0] = add(a, b);
-  v[1] = subtract(a, b);
+/* What one butterfly takes and gives; a radix of r uses the first r. Structs, not arrays: they live in registers. */
+typedef struct {
+  complex_t a, b, c, d, e;
+} points;
+
+typedef points butterfly(points v);
+
+ALWAYS_INLINE points butterfly2(points v) {
+  const complex_t a = v.a, b = v.b;
+  v.a = add(a, b);
+  v.b = subtract(a, b);
+  return v;
 }
 
-static inline void butterfly3(complex_t *v) {
+ALWAYS_INLINE points butterfly3(points v) {
   const float sine = 0.866025404f; /* sin(2 pi / 3) */
-  const complex_t sum = add(v[1], v[2]), difference = subtract(v[1], v[2]);
-  const complex_t middle = scaled(v[0], -0.5f, sum);
+  const complex_t sum = add(v.b, v.c), difference = subtract(v.b, v.c);
+  const complex_t middle = scaled(v.a, -0.5f, sum);
   const complex_t turned = {sine * difference.re, sine * difference.im};
-  v[0] = add(v[0], sum);
-  v[1] = minus_i(middle, turned);
-  v[2] = plus_i(middle, turned);
+  v.a = add(v.a, sum);
+  v.b = minus_i(middle, turned);
+  v.c = plus_i(middle, turned);
+  return v;
 }
 
-static inline void butterfly4(complex_t *v) {
-  const complex_t a = add(v[0], v[2]), b = subtract(v[0], v[2]);
-  const complex_t c = add(v[1], v[3]), d = subtract(v[1], v[3]);
-  v[0] = add(a, c);
-  v[1] = minus_i(b, d);
-  v[2] = subtract(a, c);
-  v[3] = plus_i(b, d);
+ALWAYS_INLINE points butterfly4(points v) {
+  const complex_t a = add(v.a, v.c), b = subtract(v.a, v.c);
+  const complex_t c = add(v.b, v.d), d = subtract(v.b, v.d);
+  v.a = add(a, c);
+  v.b = minus_i(b, d);
+  v.c = subtract(a, c);
+  v.d = plus_i(b, d);
+  return v;
 }
 
-static inline void butterfly5(complex_t *v) {
+ALWAYS_INLINE points butterfly5(points v) {
   const float cos1 = 0.309016994f, cos2 = -0.809016994f; /* cos(2 pi / 5), cos(4 pi / 5) */
   const float sin1 = 0.951056516f, sin2 = 0.587785252f;
-  const complex_t sum1 = add(v[1], v[4]), difference1 = subtract(v[1], v[4]);
-  const complex_t sum2 = add(v[2], v[3]), difference2 = subtract(v[2], v[3]);
-  const complex_t middle1 = scaled(scaled(v[0], cos1, sum1), cos2, sum2);
-  const complex_t middle2 = scaled(scaled(v[0], cos2, sum1), cos1, sum2);
+  const complex_t sum1 = add(v.b, v.e), difference1 = subtract(v.b, v.e);
+  const complex_t sum2 = add(v.c, v.d), difference2 = subtract(v.c, v.d);
+  const complex_t middle1 = scaled(scaled(v.a, cos1, sum1), cos2, sum2);
+  const complex_t middle2 = scaled(scaled(v.a, cos2, sum1), cos1, sum2);
   const complex_t turned1 = scaled((complex_t){sin1 * difference1.re, sin1 * difference1.im}, sin2, difference2);
   const complex_t turned2 = scaled((complex_t){sin2 * difference1.re, sin2 * difference1.im}, -sin1, difference2);
-  v[0] = add(v[0], add(sum1, sum2));
-  v[1] = minus_i(middle1, turned1);
-  v[2] = minus_i(middle2, turned2);
-  v[3] = plus_i(middle2, turned2);
-  v[4] = plus_i(middle1, turned1);
+  v.a = add(v.a, add(sum1, sum2));
+  v.b = minus_i(middle1, turned1);
+  v.c = minus_i(middle2, turned2);
+  v.d = plus_i(middle2, turned2);
+  v.e = plus_i(middle1, turned1);
+  return v;
 }
 
-/* One radix: its butterfly inlined with a constant r, so that v lives in registers. */
-static inline __attribute__((always_inline)) void stage(const complex_t *x, complex_t *y, const int r, void (*butterfly)(complex_t *),
-                                                        size_t m, size_t stride) {
+/* Entries 0, step, 2 step, ... of x. */
+ALWAYS_INLINE points gather(const complex_t *x, size_t step, const int r) {
+  points v = {x[0], x[step], {0.0f, 0.0f}, {0.0f, 0.0f}, {0.0f, 0.0f}};
+  if (r > 2) v.c = x[2 * step];
+  if (r > 3) v.d = x[3 * step];
+  if (r > 4) v.e = x[4 * step];
+  return v;
+}
+
+ALWAYS_INLINE void scatter(points v, complex_t *y, size_t step, const int r) {
+  y[0] = v.a;
+  y[step] = v.b;
+  if (r > 2) y[2 * step] = v.c;
+  if (r > 3) y[3 * step] = v.d;
+  if (r > 4) y[4 * step] = v.e;
+}
+
+ALWAYS_INLINE points twiddle(points v, points w, const int r) {
+  v.b = multiply(v.b, w.b);
+  if (r > 2) v.c = multiply(v.c, w.c);
+  if (r > 3) v.d = multiply(v.d, w.d);
+  if (r > 4) v.e = multiply(v.e, w.e);
+  return v;
+}
+
+/* Inlined once for each radix, so that r and the butterfly are constants. */
+ALWAYS_INLINE void stage(const complex_t *x, complex_t *y, const int r, butterfly *turn, size_t m, size_t stride) {
   const size_t part = m * stride;
-  complex_t v[5];
-  for (size_t q = 0; q < stride; q++, x++, y++) {
-    for (int j = 0; j < r; j++) v[j] = x[(size_t)j * part];
-    butterfly(v);
-    for (int j = 0; j < r; j++) y[(size_t)j * stride] = v[j];
-  }
+  for (size_t q = 0; q < stride; q++, x++, y++) scatter(turn(gather(x, part, r)), y, stride, r);
   for (size_t p = 1; p < m; p++) {
-    complex_t w[5];
-    for (int j = 1; j < r; j++) w[j] = frontend_twiddles[stride * p * (size_t)j];
+    const points w = gather(frontend_twiddles, stride * p, r);
     y += (size_t)(r - 1) * stride;
-    for (size_t q = 0; q < stride; q++, x++, y++) {
-      for (int j = 0; j < r; j++) v[j] = x[(size_t)j * part];
-      butterfly(v);
-      y[0] = v[0];
-      for (int j = 1; j < r; j++) y[(size_t)j * stride] = multiply(v[j], w[j]);
-    }
+    for (size_t q = 0; q < stride; q++, x++, y++) scatter(twiddle(turn(gather(x, part, r)), w, r), y, stride, r);
   }
 }
 
