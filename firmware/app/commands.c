@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "commands.h"
+
+#include <string.h>
+
+#include "app_config.h"
+#include "base64.h"
+#include "counting.h"
+#include "crc32.h"
+#include "model.h"
+#include "model_config.h"
+#include "port.h"
+#include "reply.h"
+#if TINYFLOW_FRONTEND
+#include "frontend_config.h"
+#endif
+
+#define PROTOCOL 1
+#define CHUNK_BYTES 672 /* of bulk data per line */
+
+void command_error(uint32_t id, const char *code, const char *detail) {
+  reply_begin("error", code, id);
+  reply_string("detail", detail);
+  reply_end();
+}
+
+const uint8_t *command_bulk(const request *parsed, uint32_t id, uint32_t *offset, uint32_t *size) {
+  uint32_t crc;
+  const char *text = request_string(parsed, "data");
+  if (!text || !request_number(parsed, "offset", offset) || !request_number(parsed, "size", size) || !request_number(parsed, "crc", &crc)) {
+    command_error(id, "field", "wanted: offset, size, crc, data");
+    return NULL;
+  }
+  uint8_t *data = (uint8_t *)text; /* the line is ours, and shrinks */
+  int decoded = base64_decode(text, data, LINE_BYTES);
+  if (decoded < 0) {
+    command_error(id, "base64", "data is not base64");
+  } else if ((uint32_t)decoded != *size) {
+    command_error(id, "size", "data is not of the size given");
+  } else if (crc32(data, *size) != crc) {
+    command_error(id, "crc", "data does not have the CRC-32 given");
+  } else {
+    return data;
+  }
+  return NULL;
+}
+
+static void command_hello(const request *parsed, uint32_t id) {
+  (void)parsed;
+  reply_begin("ok", "hello", id);
+  reply_number("protocol", PROTOCOL);
+  reply_string("build", APP_BUILD_ID);
+  reply_string("board", APP_BOARD);
+  reply_string("model", APP_MODEL);
+  reply_string("counter", COUNTER_NAME);
+  reply_number("counter_bits", COUNTER_WIDTH_BITS);
+  reply_number("counter_hz", COUNTER_HZ);
+  reply_number("input", MODEL_INPUT_BYTES);
+  reply_number("output", MODEL_OUTPUT_BYTES);
+  reply_number("arena", MODEL_ARENA_BYTES);
+  reply_number("layers", MODEL_LAYERS);
+  reply_number("clips", SELFTEST_CLIPS);
+  reply_number("frontend", TINYFLOW_FRONTEND);
+#if TINYFLOW_FRONTEND
+  reply_number("sample_rate", FRONTEND_SAMPLE_RATE);
+  reply_number("window", FRONTEND_WINDOW);
+  reply_number("hop", FRONTEND_HOP);
+  reply_number("mfcc", FRONTEND_MFCC);
+  reply_number("clip_samples", (MODEL_INPUT_BYTES / FRONTEND_MFCC - 1) * FRONTEND_HOP + FRONTEND_WINDOW);
+#endif
+  const char *warning = port_warning();
+  reply_string("warning", warning ? warning : "");
+  reply_end();
+}
+
+static void command_put(const request *parsed, uint32_t id) {
+  uint32_t offset, size;
+  const uint8_t *data = command_bulk(parsed, id, &offset, &size);
+  if (!data) return;
+  if (offset > MODEL_INPUT_BYTES || size > MODEL_INPUT_BYTES - offset) {
+    command_error(id, "range", "beyond the end of the input");
+    return;
+  }
+  memcpy(model_input() + offset, data, size);
+  reply_begin("ok", "put", id);
+  reply_end();
+}
+
+static void command_infer(const request *parsed, uint32_t id) {
+  (void)parsed;
+  uint64_t begin = counting_begin();
+  model_invoke();
+  uint64_t ticks = counting_end(begin);
+  reply_begin("ok", "infer", id);
+  reply_number("ticks", ticks);
+  reply_data((const uint8_t *)model_output(), MODEL_OUTPUT_BYTES < CHUNK_BYTES ? MODEL_OUTPUT_BYTES : CHUNK_BYTES);
+  reply_end();
+}
+
+/* A piece of a buffer back to the host. */
+static void read_back(const request *parsed, uint32_t id, const char *name, const int8_t *buffer, uint32_t bytes) {
+  uint32_t offset, size;
+  if (!request_number(parsed, "offset", &offset) || !request_number(parsed, "size", &size)) {
+    command_error(id, "field", "wanted: offset, size");
+  } else if (size > CHUNK_BYTES || offset > bytes || size > bytes - offset) {
+    command_error(id, "range", "longer than a line, or beyond the end");
+  } else {
+    reply_begin("ok", name, id);
+    reply_data((const uint8_t *)buffer + offset, size);
+    reply_end();
+  }
+}
+
+static void command_input(const request *parsed, uint32_t id) { read_back(parsed, id, "input", model_input(), MODEL_INPUT_BYTES); }
+
+static void command_output(const request *parsed, uint32_t id) { read_back(parsed, id, "output", model_output(), MODEL_OUTPUT_BYTES); }
+
+static void command_arena(const request *parsed, uint32_t id) { read_back(parsed, id, "arena", model_arena(), MODEL_ARENA_BYTES); }
+
+static void command_layer(const request *parsed, uint32_t id) {
+  uint32_t index;
+  if (!request_number(parsed, "index", &index)) {
+    command_error(id, "field", "wanted: index");
+  } else if (index >= MODEL_LAYERS) {
+    command_error(id, "range", "no such layer");
+  } else {
+    for (uint32_t i = 0; i <= index; i++) model_invoke_layer((int)i);
+    reply_begin("ok", "layer", id);
+    reply_end();
+  }
+}
+
+void command_run(const request *parsed, uint32_t id) {
+  static const struct {
+    const char *name;
+    void (*run)(const request *parsed, uint32_t id);
+  } commands[] = {
+      {"hello", command_hello},   {"put", command_put},       {"infer", command_infer}, {"output", command_output},
+      {"input", command_input},   {"arena", command_arena},   {"layer", command_layer}, {"profile", command_profile},
+      {"loop", command_loop},     {"selftest", command_selftest},
+#if TINYFLOW_FRONTEND
+      {"audio", command_audio},   {"frontend", command_frontend},
+#endif
+  };
+  const char *name = request_string(parsed, "cmd");
+  if (!name) {
+    command_error(id, "field", "wanted: cmd");
+    return;
+  }
+  for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+    if (text_equal(name, commands[i].name)) {
+      commands[i].run(parsed, id);
+      return;
+    }
+  }
+  command_error(id, "command", "no such command in this firmware");
+}

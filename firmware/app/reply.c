@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "reply.h"
+
+#include "base64.h"
+#include "crc32.h"
+#include "port.h"
+
+static void write_text(const char *text) {
+  size_t size = 0;
+  while (text[size]) size++;
+  port_write(text, size);
+}
+
+static void write_quoted(const char *text) {
+  port_write("\"", 1);
+  for (; *text; text++) port_write(*text < 0x20 || *text > 0x7E || *text == '"' || *text == '\\' ? "?" : text, 1);
+  port_write("\"", 1);
+}
+
+/* In limbs of 16 bits: a 64-bit division would link more of libgcc than this program is worth. */
+static void write_number(uint64_t value) {
+  char digits[20];
+  size_t at = sizeof digits;
+  do {
+    uint32_t remainder = 0;
+    uint64_t quotient = 0;
+    for (int limb = 48; limb >= 0; limb -= 16) {
+      remainder = remainder << 16 | (uint32_t)(value >> limb & 0xFFFF);
+      quotient = quotient << 16 | remainder / 10;
+      remainder %= 10;
+    }
+    digits[--at] = (char)('0' + remainder);
+    value = quotient;
+  } while (value);
+  port_write(digits + at, sizeof digits - at);
+}
+
+static void write_key(const char *key) {
+  write_text(",\"");
+  write_text(key);
+  write_text("\":");
+}
+
+void reply_begin(const char *kind, const char *name, uint32_t id) {
+  write_text("{\"");
+  write_text(kind);
+  write_text("\":\"");
+  write_text(name);
+  write_text("\"");
+  reply_number("id", id);
+}
+
+void reply_number(const char *key, uint64_t value) {
+  write_key(key);
+  write_number(value);
+}
+
+void reply_string(const char *key, const char *text) {
+  write_key(key);
+  write_quoted(text);
+}
+
+void reply_data(const uint8_t *data, size_t size) {
+  reply_number("size", size);
+  reply_number("crc", crc32(data, size));
+  write_key("data");
+  write_text("\"");
+  for (size_t i = 0; i < size; i += 3) {
+    char group[4];
+    base64_encode_group(data + i, size - i, group);
+    port_write(group, 4);
+  }
+  write_text("\"");
+}
+
+void reply_end(void) { write_text("}\n"); }
