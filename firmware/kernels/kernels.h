@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* int8 kernels: NHWC tensors, everything about a layer in a constant struct. docs/kernels.md has the support matrix.
+ *
+ * An accumulator becomes an int8 by TFLM's double rounding (fixedpoint.h):
+ *   clamp(requantize(accumulator, multiplier, shift) + output_offset, activation_min, activation_max). */
+#ifndef TINYFLOW_KERNELS_H
+#define TINYFLOW_KERNELS_H
+
+#include <stdint.h>
+
+#define KERNEL_MAX_RANK 5
+
+/* Per output channel, or (quant_step 0) one for all of them. */
+typedef struct {
+  const int32_t *multiplier;
+  const int8_t *shift;
+  int32_t quant_step;
+} channel_quant;
+
+/* weights: (output_channels, filter_height, filter_width, filter_channels); input channels come in
+ * input_channels / filter_channels groups. bias may be NULL. */
+typedef struct {
+  const int8_t *weights;
+  const int32_t *bias;
+  channel_quant quant;
+  int32_t batches;
+  int32_t input_height, input_width, input_channels;
+  int32_t output_height, output_width, output_channels;
+  int32_t filter_height, filter_width, filter_channels;
+  int32_t stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
+  int32_t input_offset, output_offset, activation_min, activation_max;
+} conv_2d_s8_params;
+
+void conv_2d_s8(const conv_2d_s8_params *p, const int8_t *input, int8_t *output);
+
+/* weights: (filter_height, filter_width, output_channels); output_channels = input_channels * multiplier. */
+typedef struct {
+  const int8_t *weights;
+  const int32_t *bias;
+  channel_quant quant;
+  int32_t batches;
+  int32_t input_height, input_width, input_channels;
+  int32_t output_height, output_width, channel_multiplier;
+  int32_t filter_height, filter_width;
+  int32_t stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
+  int32_t input_offset, output_offset, activation_min, activation_max;
+} depthwise_conv_2d_s8_params;
+
+void depthwise_conv_2d_s8(const depthwise_conv_2d_s8_params *p, const int8_t *input, int8_t *output);
+
+/* weights: (outputs, depth). */
+typedef struct {
+  const int8_t *weights;
+  const int32_t *bias;
+  channel_quant quant;
+  int32_t batches, depth, outputs;
+  int32_t input_offset, output_offset, activation_min, activation_max;
+} fully_connected_s8_params;
+
+void fully_connected_s8(const fully_connected_s8_params *p, const int8_t *input, int8_t *output);
+
+/* Two inputs read with strides (in elements, 0 along a broadcast axis) over a 4-D output shape. */
+typedef struct {
+  int32_t shape[4], stride1[4], stride2[4];
+} broadcast_4d;
+
+/* ADD and SUB: both inputs brought to a common scale with 20 bits of headroom, then to the output's. */
+typedef struct {
+  broadcast_4d at;
+  int32_t offset1, offset2, output_offset;
+  int32_t multiplier1, multiplier2, output_multiplier;
+  int32_t shift1, shift2, output_shift;
+  int32_t activation_min, activation_max;
+} add_s8_params;
+
+void add_s8(const add_s8_params *p, const int8_t *input1, const int8_t *input2, int8_t *output);
+void sub_s8(const add_s8_params *p, const int8_t *input1, const int8_t *input2, int8_t *output);
+
+typedef struct {
+  broadcast_4d at;
+  int32_t offset1, offset2, output_offset;
+  int32_t output_multiplier, output_shift;
+  int32_t activation_min, activation_max;
+} mul_s8_params;
+
+void mul_s8(const mul_s8_params *p, const int8_t *input1, const int8_t *input2, int8_t *output);
+
+/* One input of a CONCATENATION into its place: `outer` runs of `run` bytes, `output_run` bytes apart. */
+typedef struct {
+  int32_t outer, run, output_run, output_start;
+} concatenation_s8_params;
+
+void concatenation_s8(const concatenation_s8_params *p, const int8_t *input, int8_t *output);
+
+typedef struct {
+  int32_t batches, channels;
+  int32_t input_height, input_width, output_height, output_width;
+  int32_t filter_height, filter_width, stride_h, stride_w, pad_top, pad_left;
+  int32_t activation_min, activation_max;
+} pool_2d_s8_params;
+
+/* Padding is not counted: the divisor is the number of pixels under the window. */
+void average_pool_2d_s8(const pool_2d_s8_params *p, const int8_t *input, int8_t *output);
+void max_pool_2d_s8(const pool_2d_s8_params *p, const int8_t *input, int8_t *output);
+
+/* Kept and reduced axes with their strides in the input, the innermost last; unused places have extent 1. */
+typedef struct {
+  int32_t kept[KERNEL_MAX_RANK], kept_stride[KERNEL_MAX_RANK];
+  int32_t reduced[KERNEL_MAX_RANK], reduced_stride[KERNEL_MAX_RANK];
+  int32_t zero_sum; /* input zero point * elements reduced */
+  int32_t output_offset, output_multiplier, output_shift; /* 1/elements is in the multiplier */
+} mean_s8_params;
+
+void mean_s8(const mean_s8_params *p, const int8_t *input, int8_t *output);
+
+typedef struct {
+  int32_t input_shape[KERNEL_MAX_RANK], before[KERNEL_MAX_RANK], after[KERNEL_MAX_RANK];
+  int32_t value;
+} pad_s8_params;
+
+void pad_s8(const pad_s8_params *p, const int8_t *input, int8_t *output);
+
+/* output[i0, i1, ...] = input[start + i0 * stride[0] + ...]: STRIDED_SLICE and TRANSPOSE alike. */
+typedef struct {
+  int32_t shape[KERNEL_MAX_RANK], stride[KERNEL_MAX_RANK];
+  int32_t start;
+} gather_s8_params;
+
+void strided_slice_s8(const gather_s8_params *p, const int8_t *input, int8_t *output);
+void transpose_s8(const gather_s8_params *p, const int8_t *input, int8_t *output);
+
+/* output = table[input + 128]: RELU, RELU6, LOGISTIC, HARD_SWISH. */
+typedef struct {
+  const int8_t *table; /* (256,) */
+  int32_t elements;
+} lookup_s8_params;
+
+void lookup_s8(const lookup_s8_params *p, const int8_t *input, int8_t *output);
+
+/* Along the last axis; output scale 1/256, zero point -128. */
+typedef struct {
+  int32_t rows, depth;
+  int32_t input_multiplier, input_left_shift;
+  int32_t difference_min; /* exp of anything below is 0 */
+} softmax_s8_params;
+
+void softmax_s8(const softmax_s8_params *p, const int8_t *input, int8_t *output);
+
+/* QUANTIZE int8 -> int8. */
+typedef struct {
+  int32_t elements, input_offset, output_offset, output_multiplier, output_shift;
+} requantize_s8_params;
+
+void requantize_s8(const requantize_s8_params *p, const int8_t *input, int8_t *output);
+
+/* QUANTIZE float -> int8 and DEQUANTIZE int8 -> float; floats lie unaligned as bytes. */
+typedef struct {
+  int32_t elements;
+  float scale;
+  int32_t zero_point;
+} affine_params;
+
+void quantize_f32_s8(const affine_params *p, const void *input, int8_t *output);
+void dequantize_s8_f32(const affine_params *p, const int8_t *input, void *output);
+
+#endif

@@ -1,0 +1,63 @@
+"""From an int8 .tflite to C, a memory plan and its picture: the core shared by foreign and trained models."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from tinyflow.compile.artefact import CompiledModel, Port
+from tinyflow.compile.cgen import generate_model
+from tinyflow.compile.graph import Graph, Tensor
+from tinyflow.compile.passes import run_passes
+from tinyflow.compile.plan import plan_memory
+from tinyflow.compile.tflite import read_tflite
+from tinyflow.errors import TinyflowError
+
+
+def lower(tflite: Path, out: Path, name: str, **extra: Any) -> CompiledModel:
+    """Compiles ``tflite`` into ``out``: model_int8.tflite (a copy, unless it is there already), c/, arena.png.
+
+    Returns the CompiledModel, not yet written; ``extra`` are further fields of it (labels, frontend, ...).
+    Errors: what the reader, the kernels or TFLM refuse; not exactly one int8 input and one int8 output.
+    """
+    graph = run_passes(read_tflite(tflite))
+    source, output = interface(graph)
+    plan = plan_memory(graph)
+    out.mkdir(parents=True, exist_ok=True)
+    layers, model_bytes, macs = generate_model(graph, plan, out / "c")
+    model = CompiledModel(
+        folder=out,
+        name=name,
+        input=source,
+        output=output,
+        layers=layers,
+        arena_bytes=plan.arena_bytes,
+        arena_bound_bytes=plan.bound_bytes,
+        model_bytes=model_bytes,
+        macs=macs,
+        **extra,
+    )
+    if not model.tflite.exists() or not model.tflite.samefile(tflite):
+        shutil.copyfile(tflite, model.tflite)
+    plan.picture(out / "arena.png")
+    return model
+
+
+def interface(graph: Graph) -> tuple[Port, Port]:
+    """The one int8 input and the one int8 output; anything else is refused, naming them all."""
+    sides = {"input": graph.inputs, "output": graph.outputs}
+    if all(len(side) == 1 and graph.tensor(side[0]).dtype == "int8" for side in sides.values()):
+        return _port(graph, graph.tensor(graph.inputs[0])), _port(graph, graph.tensor(graph.outputs[0]))
+    said = "; ".join(
+        f"{side}s: " + (", ".join(f"{graph.tensor(i).name!r} {graph.tensor(i).dtype} {list(graph.tensor(i).shape)}" for i in indices) or "none")
+        for side, indices in sides.items()
+    )
+    raise TinyflowError(
+        f"{graph.name} must have exactly one int8 input and one int8 output; {said}",
+        "convert with inference_input_type and inference_output_type int8, and one head",
+    )
+
+
+def _port(graph: Graph, tensor: Tensor) -> Port:
+    if tensor.quantization is None or len(tensor.quantization.scale) != 1:
+        raise TinyflowError(f"{graph.name}: {tensor.name!r} has no single scale and zero point", "convert with full int8 quantisation")
+    return Port(tensor.name, tensor.shape, tensor.dtype, float(tensor.quantization.scale[0]), int(tensor.quantization.zero_point[0]))

@@ -1,0 +1,118 @@
+"""CONCATENATION, PAD, STRIDED_SLICE, TRANSPOSE: bytes that only move."""
+
+import math
+
+from tinyflow.compile.graph import Graph, Op
+from tinyflow.compile.lowering.step import MAX_RANK, Call, Step, constant, int8, integers, left_padded, need, refuse, strides
+
+
+def concatenation(graph: Graph, op: Op) -> Step:
+    output = graph.tensor(op.outputs[0])
+    scale, zero = int8(graph, op, op.outputs[0])
+    need(op.options["activation"] == "NONE", graph, op, f"the fused activation {op.options['activation']}")
+    need(len(op.inputs) <= 10, graph, op, f"{len(op.inputs)} inputs; at most 10")
+    rank = len(output.shape)
+    axis = op.options["axis"] % rank if rank and -rank <= op.options["axis"] < rank else refuse(graph, op, f"axis {op.options['axis']}", "")
+    inner = math.prod(output.shape[axis + 1 :])
+    outer = math.prod(output.shape[:axis])
+    calls, start = [], 0
+    for index in op.inputs:
+        source = graph.tensor(index)
+        need(
+            int8(graph, op, index) == (scale, zero),
+            graph,
+            op,
+            f"input {source.name!r} differs from the output in scale or zero point",
+            "TFLM refuses this too: put a QUANTIZE before it (the converter does)",
+        )
+        others = [size for position, size in enumerate(source.shape) if position != axis]
+        need(
+            len(source.shape) == rank and others == [size for position, size in enumerate(output.shape) if position != axis],
+            graph,
+            op,
+            f"input {source.name!r} {list(source.shape)} does not fit {list(output.shape)} along axis {axis}",
+        )
+        run = source.shape[axis] * inner
+        fields = {"outer": outer, "run": run, "output_run": output.shape[axis] * inner, "output_start": start}
+        calls.append(Call("concatenation_s8", "concatenation_s8_params", fields, (index, op.outputs[0])))
+        start += run
+    need(start == output.shape[axis] * inner, graph, op, f"the inputs do not fill {list(output.shape)} along axis {axis}")
+    return Step(op, tuple(calls))
+
+
+def pad(graph: Graph, op: Op) -> Step:
+    source, output = graph.tensor(op.inputs[0]), graph.tensor(op.outputs[0])
+    int8(graph, op, op.inputs[0])
+    scale, zero = int8(graph, op, op.outputs[0])
+    rank = len(source.shape)
+    need(rank <= MAX_RANK, graph, op, f"{rank} axes; at most {MAX_RANK}")
+    paddings = integers(graph, op, 1, "paddings")
+    need(len(paddings) == 2 * rank, graph, op, f"{len(paddings)} paddings for {rank} axes")
+    before, after = paddings[::2], paddings[1::2]
+    need(min(paddings) >= 0, graph, op, f"negative paddings {paddings}", "use a slice")
+    need(
+        output.shape == tuple(map(sum, zip(source.shape, before, after))),
+        graph,
+        op,
+        f"{list(source.shape)} padded by {paddings} is not {list(output.shape)}",
+    )
+    value = zero
+    if len(op.inputs) > 2:
+        data = constant(graph, op, 2, "the padding value")
+        need(data.size == 1 and int8(graph, op, op.inputs[2]) == (scale, zero), graph, op, "the padding value is on another scale than the output")
+        value = int(data.reshape(-1)[0])
+    fields = {
+        "input_shape": left_padded(source.shape, MAX_RANK, 1),
+        "before": left_padded(before, MAX_RANK, 0),
+        "after": left_padded(after, MAX_RANK, 0),
+        "value": value,
+    }
+    return Step.of(op, "pad_s8", "pad_s8_params", fields, (op.inputs[0], op.outputs[0]))
+
+
+def strided_slice(graph: Graph, op: Op) -> Step:
+    source, output = graph.tensor(op.inputs[0]), graph.tensor(op.outputs[0])
+    int8(graph, op, op.inputs[0]), int8(graph, op, op.outputs[0])
+    options, rank = op.options, len(source.shape)
+    need(rank <= 4, graph, op, f"{rank} axes; at most 4")
+    for mask in ("ellipsis_mask", "new_axis_mask", "offset"):
+        need(not options[mask], graph, op, f"{mask} is set", "export the slice with plain begin, end and strides")
+    begin, end, step = (integers(graph, op, position, name) for position, name in ((1, "begin"), (2, "end"), (3, "strides")))
+    need(len(begin) == len(end) == len(step) == rank and 0 not in step, graph, op, f"begin {begin}, end {end}, strides {step} for {rank} axes")
+    start, shape, moves = 0, [], []
+    for axis, (size, unit) in enumerate(zip(source.shape, strides(source.shape))):
+        bit = 1 << axis
+        first, last = begin[axis], end[axis]
+        if options["shrink_axis_mask"] & bit:
+            first += size if first < 0 else 0
+            need(0 <= first < size and step[axis] == 1, graph, op, f"index {begin[axis]} of an axis of {size}")
+            positions = range(first, first + 1)
+        else:
+            positions = range(size)[slice(None if options["begin_mask"] & bit else first, None if options["end_mask"] & bit else last, step[axis])]
+            shape.append(len(positions))
+        need(len(positions) > 0, graph, op, f"axis {axis} of the slice is empty")
+        start += positions.start * unit
+        moves.append((len(positions), positions.step * unit))
+    need(tuple(shape) == output.shape, graph, op, f"the slice is {shape}, the output {list(output.shape)}")
+    return _gather(op, "strided_slice_s8", moves, start)
+
+
+def transpose(graph: Graph, op: Op) -> Step:
+    source, output = graph.tensor(op.inputs[0]), graph.tensor(op.outputs[0])
+    int8(graph, op, op.inputs[0]), int8(graph, op, op.outputs[0])
+    rank = len(source.shape)
+    need(rank <= MAX_RANK, graph, op, f"{rank} axes; at most {MAX_RANK}")
+    order = integers(graph, op, 1, "the permutation")
+    need(sorted(order) == list(range(rank)), graph, op, f"{order} is no permutation of {rank} axes")
+    need(output.shape == tuple(source.shape[axis] for axis in order), graph, op, f"{list(source.shape)} by {order} is not {list(output.shape)}")
+    unit = strides(source.shape)
+    return _gather(op, "transpose_s8", [(source.shape[axis], unit[axis]) for axis in order], 0)
+
+
+def _gather(op: Op, kernel: str, moves: list[tuple[int, int]], start: int) -> Step:
+    fields = {
+        "shape": left_padded([size for size, _ in moves], MAX_RANK, 1),
+        "stride": left_padded([stride for _, stride in moves], MAX_RANK, 0),
+        "start": start,
+    }
+    return Step.of(op, kernel, "gather_s8_params", fields, (op.inputs[0], op.outputs[0]))

@@ -1,0 +1,47 @@
+"""Which operators we compile, and the lowering of each. RESHAPE and its kin are views: the plan gives them a place, no code."""
+
+from collections.abc import Callable
+
+from tinyflow.compile.graph import Graph, Op
+from tinyflow.compile.lowering import convolution, elementwise, layout, pooling
+from tinyflow.compile.lowering.step import Step, need, refuse
+
+VIEWS = frozenset({"RESHAPE", "SQUEEZE", "EXPAND_DIMS"})
+
+LOWERINGS: dict[str, Callable[[Graph, Op], Step]] = {
+    "ADD": elementwise.add,
+    "AVERAGE_POOL_2D": pooling.pool_2d,
+    "CONCATENATION": layout.concatenation,
+    "CONV_2D": convolution.conv_2d,
+    "DEPTHWISE_CONV_2D": convolution.depthwise_conv_2d,
+    "DEQUANTIZE": elementwise.dequantize,
+    "FULLY_CONNECTED": convolution.fully_connected,
+    "HARD_SWISH": elementwise.hard_swish,
+    "LOGISTIC": elementwise.logistic,
+    "MAX_POOL_2D": pooling.pool_2d,
+    "MEAN": pooling.mean,
+    "MUL": elementwise.mul,
+    "PAD": layout.pad,
+    "PADV2": layout.pad,
+    "QUANTIZE": elementwise.quantize,
+    "RELU": elementwise.relu,
+    "RELU6": elementwise.relu6,
+    "SOFTMAX": pooling.softmax,
+    "STRIDED_SLICE": layout.strided_slice,
+    "SUB": elementwise.add,
+    "TRANSPOSE": layout.transpose,
+}
+
+
+def lower_graph(graph: Graph) -> tuple[Step, ...]:
+    """Every operator that needs code, in order. Errors name the first that we, or TFLM, do not compute."""
+    steps = []
+    for op in graph.ops:
+        if op.kind in VIEWS:
+            source, output = graph.tensor(op.inputs[0]), graph.tensor(op.outputs[0])
+            need(source.bytes == output.bytes and source.dtype == output.dtype, graph, op, f"{list(source.shape)} -> {list(output.shape)}")
+        elif op.kind in LOWERINGS:
+            steps.append(LOWERINGS[op.kind](graph, op))
+        else:
+            refuse(graph, op, "is not supported", f"supported: {', '.join(sorted([*LOWERINGS, *VIEWS]))}")
+    return tuple(steps)

@@ -1,0 +1,244 @@
+"""The TFLite reader: a .tflite flatbuffer to Graph.
+
+Reads structure only; whether an operator's quantisation is one we (and TFLM) compute is checked where it is
+lowered to a kernel (tinyflow/compile/lowering). Tensor indices of the Graph are those of the file.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinyflow.compile.graph import Graph, Op, Quantization, Tensor
+from tinyflow.errors import TinyflowError
+
+ACTIVATIONS = {0: "NONE", 1: "RELU", 2: "RELU_N1_TO_1", 3: "RELU6"}
+PADDINGS = {0: "SAME", 1: "VALID"}
+DTYPES = {0: "float32", 2: "int32", 3: "uint8", 4: "int64", 7: "int16", 9: "int8"}  # schema's TensorType
+ACTIVATION_DTYPES = ("int8", "float32")
+
+
+def pad_before(size: int, filter_size: int, output: int, stride: int, dilation: int) -> int:
+    """Padding before the first element of one axis; the odd one goes after, as in TFLite."""
+    total = (output - 1) * stride + (filter_size - 1) * dilation + 1 - size
+    return max(total, 0) // 2
+
+
+def output_size(size: int, filter_size: int, stride: int, dilation: int, padding: str) -> int:
+    reach = (filter_size - 1) * dilation + 1
+    return -(-size // stride) if padding == "SAME" else (size - reach) // stride + 1
+
+
+def _none(_) -> dict[str, Any]:
+    return {}
+
+
+def _activation(options) -> dict[str, Any]:
+    return {"activation": ACTIVATIONS.get(options.fusedActivationFunction, str(options.fusedActivationFunction))}
+
+
+def _window(options) -> dict[str, Any]:
+    return {
+        "stride_h": options.strideH,
+        "stride_w": options.strideW,
+        "padding": PADDINGS[options.padding],
+        **_activation(options),
+    }
+
+
+def _conv(options) -> dict[str, Any]:
+    return {**_window(options), "dilation_h": options.dilationHFactor, "dilation_w": options.dilationWFactor}
+
+
+def _depthwise(options) -> dict[str, Any]:
+    return {**_conv(options), "channel_multiplier": options.depthMultiplier}
+
+
+def _pool(options) -> dict[str, Any]:
+    return {**_window(options), "filter_h": options.filterHeight, "filter_w": options.filterWidth}
+
+
+def _slice(options) -> dict[str, Any]:
+    names = {"begin_mask": "beginMask", "end_mask": "endMask", "ellipsis_mask": "ellipsisMask"}
+    names |= {"new_axis_mask": "newAxisMask", "shrink_axis_mask": "shrinkAxisMask", "offset": "offset"}
+    return {ours: getattr(options, theirs) for ours, theirs in names.items()}
+
+
+# kind -> (options table, or None where options may be absent; reader). What is not here is refused.
+OPERATORS: dict[str, tuple[str | None, Callable[[Any], dict[str, Any]]]] = {
+    "ADD": ("AddOptions", _activation),
+    "AVERAGE_POOL_2D": ("Pool2DOptions", _pool),
+    "CONCATENATION": ("ConcatenationOptions", lambda o: {"axis": o.axis, **_activation(o)}),
+    "CONV_2D": ("Conv2DOptions", _conv),
+    "DEPTHWISE_CONV_2D": ("DepthwiseConv2DOptions", _depthwise),
+    "DEQUANTIZE": (None, _none),
+    "EXPAND_DIMS": (None, _none),
+    "FULLY_CONNECTED": ("FullyConnectedOptions", lambda o: {"weights_format": o.weightsFormat, **_activation(o)}),
+    "HARD_SWISH": (None, _none),
+    "LOGISTIC": (None, _none),
+    "MAX_POOL_2D": ("Pool2DOptions", _pool),
+    "MEAN": ("ReducerOptions", lambda o: {"keep_dims": bool(o.keepDims)}),
+    "MUL": ("MulOptions", _activation),
+    "PAD": (None, _none),
+    "PADV2": (None, _none),
+    "QUANTIZE": (None, _none),
+    "RELU": (None, _none),
+    "RELU6": (None, _none),
+    "RESHAPE": (None, _none),
+    "SOFTMAX": ("SoftmaxOptions", lambda o: {"beta": float(o.beta)}),
+    "SQUEEZE": (None, _none),
+    "STRIDED_SLICE": ("StridedSliceOptions", _slice),
+    "SUB": ("SubOptions", _activation),
+    "TRANSPOSE": (None, _none),
+}
+
+
+def read_tflite(path: Path | str) -> Graph:
+    """The network in ``path``: one subgraph, static shapes, batch as stored.
+
+    Errors name the operator or tensor: not a TFLite file, several subgraphs, an operator we lack (the supported
+    ones are listed), a variable tensor, a dynamic shape, a type we lack.
+    """
+    path = Path(path)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise TinyflowError(f"cannot read {path}: {error.strerror}", "give the path of a .tflite file") from None
+    return parse_tflite(data, path.name)
+
+
+def parse_tflite(data: bytes, name: str) -> Graph:
+    """read_tflite for bytes; ``name`` is how errors call them."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    if len(data) < 16 or data[4:8] != b"TFL3":
+        raise TinyflowError(f"{name} is not a TFLite flatbuffer (no TFL3 identifier)", "convert the model to .tflite first")
+    try:
+        model = schema.ModelT.InitFromPackedBuf(bytearray(data))
+        if len(model.subgraphs) != 1:
+            raise TinyflowError(f"{name} has {len(model.subgraphs)} subgraphs; one is supported", "export it without control flow")
+        return _graph(model, model.subgraphs[0], name, schema)
+    except TinyflowError:
+        raise
+    except Exception as error:  # the flatbuffer reader answers damage with whatever it stumbles over
+        raise TinyflowError(f"{name} is damaged: {type(error).__name__}: {error}", "export or download it again") from None
+
+
+def _graph(model, subgraph, name: str, schema) -> Graph:
+    names = {value: key for key, value in vars(schema.BuiltinOperator).items() if not key.startswith("_")}
+    tensors = tuple(_tensor(model, tensor, index, name) for index, tensor in enumerate(subgraph.tensors))
+    ops = []
+    for number, operator in enumerate(subgraph.operators if subgraph.operators is not None else ()):
+        code = model.operatorCodes[operator.opcodeIndex]
+        kind = names.get(max(code.builtinCode, code.deprecatedBuiltinCode), "unknown")
+        if kind == "CUSTOM":
+            kind = f"CUSTOM {(code.customCode or b'').decode()}"
+        inputs, outputs = (tuple(int(i) for i in part) for part in (operator.inputs, operator.outputs))
+        for index in (*inputs, *outputs):
+            if not -1 <= index < len(tensors):
+                raise TinyflowError(f"{name} is damaged: operator {number} ({kind}) uses tensor {index}", "export it again")
+        where = f"{kind} (operator {number}, output {tensors[outputs[0]].name!r}) in {name}"
+        if kind not in OPERATORS:
+            raise TinyflowError(f"{where} is not supported", f"supported: {', '.join(sorted(OPERATORS))}")
+        table, reader = OPERATORS[kind]
+        if table is not None and type(operator.builtinOptions).__name__ != table + "T":
+            raise TinyflowError(f"{where} has no {table}", "export it again")
+        ops.append(_resolve(Op(kind, inputs, outputs, reader(operator.builtinOptions)), tensors))
+        _check_dtypes(ops[-1], tensors, where)
+    graph = Graph(name, tensors, tuple(ops), *(tuple(int(i) for i in part) for part in (subgraph.inputs, subgraph.outputs)))
+    _check_order(graph)
+    return graph
+
+
+def _tensor(model, tensor, index: int, name: str) -> Tensor:
+    label = tensor.name.decode(errors="replace") if tensor.name else f"tensor {index}"
+    where = f"tensor {label!r} in {name}"
+    if tensor.isVariable:
+        raise TinyflowError(f"{where} is a variable; stateful models are not supported", "unroll the state into inputs and outputs")
+    if tensor.sparsity is not None:
+        raise TinyflowError(f"{where} is stored sparse", "convert it without sparsity")
+    shape = tuple(int(size) for size in tensor.shape) if tensor.shape is not None else ()
+    signature = tuple(int(size) for size in tensor.shapeSignature) if tensor.shapeSignature is not None else ()
+    if any(size < 1 for size in shape) or any(size < 0 for size in signature[1:]):
+        raise TinyflowError(
+            f"{where} has the dynamic shape {list(signature or shape)}", "only static shapes are supported: fix them at conversion"
+        )
+    # A type we do not know matters only where an operator uses it; until then its number stands for it.
+    dtype = DTYPES.get(tensor.type, f"type {tensor.type}")
+    return Tensor(label, shape, dtype, _quantization(tensor.quantization), _data(model, tensor, shape, dtype, where))
+
+
+def _quantization(quantization) -> Quantization | None:
+    if quantization is None or quantization.scale is None or len(quantization.scale) == 0:
+        return None
+    scale = np.asarray(quantization.scale, np.float32)
+    points = quantization.zeroPoint
+    zero_point = np.zeros(len(scale), np.int32) if points is None or len(points) == 0 else np.asarray(points, np.int32)
+    if len(zero_point) != len(scale):
+        zero_point = np.resize(zero_point, len(scale))
+    return Quantization(scale, zero_point, int(quantization.quantizedDimension))
+
+
+def _data(model, tensor, shape: tuple[int, ...], dtype: str, where: str) -> np.ndarray | None:
+    buffer = model.buffers[tensor.buffer]
+    if tensor.buffer == 0 or buffer.data is None or len(buffer.data) == 0:
+        if buffer.offset > 1:
+            raise TinyflowError(f"{where} is stored outside the flatbuffer", "models over 2 GiB are not for a microcontroller")
+        return None
+    raw = np.asarray(buffer.data, np.uint8)
+    if dtype.startswith("type"):
+        return raw
+    need = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+    if raw.size != need:
+        raise TinyflowError(f"{where} has {raw.size} bytes of data; its shape {list(shape)} {dtype} needs {need}", "export it again")
+    return raw.view(np.dtype(dtype).newbyteorder("<")).reshape(shape)
+
+
+def _resolve(op: Op, tensors: tuple[Tensor, ...]) -> Op:
+    """SAME and VALID as numbers: pad_top and pad_left."""
+    if "padding" not in op.options:
+        return op
+    source, output = tensors[op.inputs[0]], tensors[op.outputs[0]]
+    options = dict(op.options)
+    if len(source.shape) != 4 or len(output.shape) != 4:
+        raise TinyflowError(f"{op.kind} (output {output.name!r}) works on 4-D tensors, not {list(source.shape)}", "reshape to NHWC")
+    filter_h, filter_w = options.get("filter_h"), options.get("filter_w")
+    if filter_h is None:
+        filter_h, filter_w = tensors[op.inputs[1]].shape[1:3]
+    for axis, side, letter, size in ((1, "top", "h", filter_h), (2, "left", "w", filter_w)):
+        stride, dilation = options[f"stride_{letter}"], options.get(f"dilation_{letter}", 1)
+        want = output_size(source.shape[axis], size, stride, dilation, options["padding"]) if stride > 0 else 0
+        if min(stride, dilation, size) < 1 or output.shape[axis] != want:
+            raise TinyflowError(
+                f"{op.kind} (output {output.name!r}): a {options['padding']} window of {size}, stride {stride}, dilation "
+                f"{dilation} over {source.shape[axis]} does not give {output.shape[axis]}",
+                "the file contradicts itself: export it again",
+            )
+        options[f"pad_{side}"] = pad_before(source.shape[axis], size, want, stride, dilation)
+    return replace(op, options=options)
+
+
+def _check_dtypes(op: Op, tensors: tuple[Tensor, ...], where: str) -> None:
+    for index in (*op.inputs, *op.outputs):
+        if index >= 0 and not tensors[index].constant and tensors[index].dtype not in ACTIVATION_DTYPES:
+            tensor = tensors[index]
+            raise TinyflowError(
+                f"{where}: tensor {tensor.name!r} is {tensor.dtype}",
+                "supported: int8 everywhere, float32 between QUANTIZE and DEQUANTIZE; convert with full int8 quantisation",
+            )
+
+
+def _check_order(graph: Graph) -> None:
+    known = set(graph.inputs) | {index for index, tensor in enumerate(graph.tensors) if tensor.constant} | {-1}
+    for op in graph.ops:
+        for index in op.inputs:
+            if index not in known:
+                raise TinyflowError(
+                    f"{graph.name}: {op.kind} reads {graph.tensors[index].name!r} before anything writes it", "export it again"
+                )
+        known |= set(op.outputs)
+    for index in graph.outputs:
+        if index not in known:
+            raise TinyflowError(f"{graph.name}: nothing writes the output {graph.tensors[index].name!r}", "export it again")
