@@ -1,0 +1,57 @@
+"""TrainedModel: what train hands to evaluate and compile."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tinyflow.artefacts import read_json, write_bytes, write_json
+from tinyflow.errors import TinyflowError
+from tinyflow.features.scaler import Scaler
+from tinyflow.genotype import Genotype, read_genotype
+
+GENOTYPE, WEIGHTS, SCALER, HISTORY = "genotype.json", "weights.safetensors", "scaler.json", "history.json"
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedModel:
+    folder: Path
+    genotype: Genotype
+    network: Any  # DerivedNetwork in eval mode on the CPU: scaled features (N, 1, frames, n_mfcc) to logits (N, classes)
+    scaler: Scaler
+    history: dict[str, Any]  # "epochs": one dict each; "weights": "last" or "ema"
+    description: str  # which recordings it learnt from, e.g. "synthetic"
+    parameters: int  # before folding, batch norm included
+    macs: int  # nominal
+
+
+def save_trained(folder: Path, genotype: Genotype, network, scaler: Scaler, history: dict[str, Any]) -> None:
+    from safetensors.torch import save
+
+    genotype.write(folder / GENOTYPE)
+    write_json(folder / SCALER, scaler.to_dict())
+    write_bytes(folder / WEIGHTS, save({name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}))
+    write_json(folder / HISTORY, history)
+
+
+def load_trained(folder: Path | str) -> TrainedModel:
+    """The model in ``folder``; TinyflowError when a file is missing or does not fit the others."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    from tinyflow.train.network import DerivedNetwork
+
+    folder = Path(folder)
+    again = "run `tinyflow train` again"
+    genotype, scaler, history = read_genotype(folder / GENOTYPE), Scaler.from_dict(read_json(folder / SCALER)), read_json(folder / HISTORY)
+    network = DerivedNetwork(genotype)
+    try:
+        network.load_state_dict(load_file(folder / WEIGHTS))
+    except FileNotFoundError:
+        raise TinyflowError(f"{folder / WEIGHTS} does not exist", again) from None
+    except (RuntimeError, SafetensorError) as error:
+        raise TinyflowError(f"{folder / WEIGHTS} does not fit {folder / GENOTYPE}: {str(error)[:300]}", again) from None
+    try:
+        facts = {key: history[key] for key in ("description", "parameters", "macs")}
+    except (KeyError, TypeError):
+        raise TinyflowError(f"{folder / HISTORY} was written by another version of tinyflow", again) from None
+    return TrainedModel(folder, genotype, network.eval(), scaler, history, **facts)
