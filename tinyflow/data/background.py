@@ -58,6 +58,10 @@ def brown(samples: int, rng: np.random.Generator) -> np.ndarray:
     return coloured(samples, rng, 2.0)
 
 
+def blue(samples: int, rng: np.random.Generator) -> np.ndarray:
+    return coloured(samples, rng, -1.0)
+
+
 def hum(samples: int, rng: np.random.Generator, sample_rate: int = 16000) -> np.ndarray:
     """Mains hum: 50 Hz and 19 harmonics of random strength and phase, swelling slowly."""
     time = np.arange(samples) / sample_rate
