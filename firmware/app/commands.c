@@ -88,11 +88,14 @@ static void command_put(const request *parsed, uint32_t id) {
 
 static void command_infer(const request *parsed, uint32_t id) {
   (void)parsed;
+  port_stack_paint();
   uint64_t begin = counting_begin();
   model_invoke();
   uint64_t ticks = counting_end(begin);
+  size_t stack = port_stack_used();
   reply_begin("ok", "infer", id);
   reply_number("ticks", ticks);
+  reply_number("stack", stack);
   reply_data((const uint8_t *)model_output(), MODEL_OUTPUT_BYTES < CHUNK_BYTES ? MODEL_OUTPUT_BYTES : CHUNK_BYTES);
   reply_end();
 }

@@ -9,7 +9,6 @@
 
 void command_profile(const request *parsed, uint32_t id) {
   (void)parsed;
-  port_stack_paint();
   for (int layer = 0; layer < MODEL_LAYERS; layer++) {
     uint64_t begin = counting_begin();
     model_invoke_layer(layer);
@@ -19,10 +18,8 @@ void command_profile(const request *parsed, uint32_t id) {
     reply_number("ticks", ticks);
     reply_end();
   }
-  size_t stack = port_stack_used();
   reply_begin("ok", "profile", id);
   reply_number("overhead", counting_overhead());
-  reply_number("stack", stack);
   reply_end();
 }
 

@@ -19,7 +19,7 @@ from tinyflow.artefacts import atomic_folder
 from tinyflow.board import Board
 from tinyflow.compile.artefact import CompiledModel
 from tinyflow.compile.hostlib import host_compiler
-from tinyflow.deploy.artefact import Firmware
+from tinyflow.deploy.artefact import Firmware, load_firmware
 from tinyflow.deploy.linker import does_not_fit, linker_script, overflows
 from tinyflow.deploy.selftest_source import load_clips, write_clips
 from tinyflow.deploy.sizes import measure
@@ -38,7 +38,7 @@ def build(compiled: CompiledModel, board: Board, out: Path, progress: Progress =
     """
     out = Path(out).resolve()
     compiler = _compiler(board)
-    version = subprocess.run([*compiler, "--version"], capture_output=True, text=True).stdout.partition("\n")[0]
+    version = compiler_version(board)
     progress(f"build {board.name}", 0, 3, "generating")
     with atomic_folder(out) as stage:
         found = load_clips(compiled, clips)
@@ -71,8 +71,6 @@ def build(compiled: CompiledModel, board: Board, out: Path, progress: Progress =
             sections={section.name: section.bytes for section in sizes.sections},
         ).write()
     progress(f"build {board.name}", 3, 3, f"{sizes.flash_bytes:,} B flash, {sizes.ram_bytes:,} B RAM")
-    from tinyflow.deploy.artefact import load_firmware
-
     return load_firmware(out)
 
 
@@ -83,6 +81,11 @@ def _compiler(board: Board) -> list[str]:
     if path is None:
         raise TinyflowError(f"{CROSS_COMPILER} is not installed", "run `make setup` (Debian: apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi)")
     return [path]
+
+
+def compiler_version(board: Board) -> str:
+    """First line of the --version of the compiler that builds for ``board``."""
+    return subprocess.run([*_compiler(board), "--version"], capture_output=True, text=True).stdout.partition("\n")[0]
 
 
 def _tool(name: str) -> str:

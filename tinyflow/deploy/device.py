@@ -16,7 +16,8 @@ Emulator = Literal["auto", "qemu", "host", "serial"]
 class Device:
     """Use as a context manager; leaving it ends the emulator or closes the port.
 
-    hello_line: what the firmware said of itself. ticks: raw counter ticks of each model_invoke of the last infer().
+    hello_line: what the firmware said of itself. Of the last infer() or recognise(): ticks, raw counter ticks of each
+    model_invoke; frontend_ticks, of each clip's front end; stack_bytes, the deepest the stack got during invoke.
     """
 
     def __init__(self, board: Board, transport: Transport, timeout: float = 60.0):
@@ -24,6 +25,8 @@ class Device:
         self.console = Console(transport, timeout)
         self.hello_line: dict[str, Any] = {}
         self.ticks: list[int] = []
+        self.frontend_ticks: list[int] = []
+        self.stack_bytes = 0
 
     def __enter__(self) -> "Device":
         return self
@@ -81,7 +84,7 @@ class Device:
     def infer(self, features: np.ndarray) -> np.ndarray:
         """int8 (N, input bytes or any shape of as many) -> int8 (N, output bytes). Fills ``ticks``, one per row."""
         rows = self._rows(features, np.int8, self._known("input"))
-        self.ticks = []
+        self._forget()
         answers = [self._infer(row) for row in rows]
         return np.array(answers, dtype=np.int8).reshape(len(rows), self._known("output"))
 
@@ -95,7 +98,7 @@ class Device:
         need = self._known("clip_samples")
         if audio.shape[1] < need:
             raise TinyflowError(f"clips of {audio.shape[1]} samples; the model listens to {need}", "pad the recording with silence")
-        self.ticks, self.frontend_ticks = [], []
+        self._forget()
         features, answers = [], []
         for clip in audio:
             heard = self.console.put("audio", np.ascontiguousarray(clip, dtype="<i2").tobytes())
@@ -121,7 +124,7 @@ class Device:
         """
         data = self._rows(np.zeros(self._known("input"), np.int8) if input is None else input, np.int8, self._known("input"))[0]
         frontend = self._profile_frontend(audio) if self._known("frontend") else None
-        self.ticks = []
+        self._forget()
         for _ in range(2):
             self._infer(data)
         self.console.put("put", data.tobytes())
@@ -134,7 +137,7 @@ class Device:
             "timer_overhead_ticks": answer["overhead"],
             "invoke": self._count(self.ticks[-1]),
             "layers": [self._count(event["ticks"]) for event in events],
-            "stack_bytes": answer["stack"],
+            "stack_bytes": self.stack_bytes,
             "frontend": frontend,
         }
 
@@ -157,6 +160,9 @@ class Device:
         steps = {event["name"]: self._count(event["ticks"]) for event in events}
         return {**self._count(heard["ticks"]), "frames": heard["frames"], "frame": self._count(answer["ticks"]), "steps": steps, "stack_bytes": answer["stack"]}
 
+    def _forget(self) -> None:
+        self.ticks, self.frontend_ticks, self.stack_bytes = [], [], 0
+
     def _known(self, key: str) -> int:
         if not self.hello_line:
             self.hello()
@@ -169,6 +175,7 @@ class Device:
     def _invoke(self) -> np.ndarray:
         answer = self.console.request("infer")
         self.ticks.append(answer["ticks"])
+        self.stack_bytes = max(self.stack_bytes, answer["stack"])
         data, size = payload(answer), self._known("output")
         if data is None or len(data) != size:  # longer than a line, or damaged: ask for the rest by itself
             data = self.console.get("output", 0, size)

@@ -1,0 +1,146 @@
+"""Stage validate: the firmware's answers against tflite_micro, bit for bit, and the parity gate of the front end.
+
+With audio, on the same clips (docs/architecture.md):
+(a) features: C on the host = C on the device bit for bit; C against torch at most 1 LSB of int8 in at most 0.1 % of the values;
+(b) network on Python's int8 features: bit-exact with tflite_micro;
+(c) network on the device's own features: bit-exact with tflite_micro on those same features.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from tinyflow.board import Board
+from tinyflow.compile.artefact import CompiledModel, Layer
+from tinyflow.deploy.artefact import Firmware
+from tinyflow.deploy.device import Device, connect
+from tinyflow.deploy.run import TIMEOUT
+from tinyflow.errors import TinyflowError
+from tinyflow.progress import Progress, silent
+
+
+def validate(
+    firmware: Firmware,
+    board: Board,
+    compiled: CompiledModel,
+    x: np.ndarray | None = None,
+    n: int = 8,
+    seed: int = 0,
+    audio: np.ndarray | None = None,
+    progress: Progress = silent,
+    timeout: float = TIMEOUT,
+) -> dict[str, Any]:
+    """Runs ``x`` int8 (N, *input shape without batch), or ``n`` random rows of ``seed``, and int16 ``audio`` (N, samples).
+
+    Returns passed, reason ("" when passed, else the first difference: row, layer, element, both values), rows, equal,
+    oracle (its version) and, with audio, parity {features, network, end_to_end}. Errors: wrong shapes; no oracle.
+    """
+    from tinyflow.compile import oracle
+
+    rows = _rows(compiled, x, n, seed)
+    result: dict[str, Any] = {"board": board.name, "build_id": firmware.build_id, "model": compiled.name, "oracle": oracle.version(), "compiler": firmware.compiler}
+    reasons = []
+    with connect(firmware, board, timeout=timeout) as device:
+        network = _network(device, compiled, rows, progress, "random rows" if x is None else "given rows")
+        reasons.append(network["reason"])
+        result |= {"rows": len(rows), "equal": network["equal"], "source": "random, seed " + str(seed) if x is None else "given"}
+        if audio is not None:
+            result["parity"] = _parity(device, compiled, audio, progress)
+            reasons += [check["reason"] for check in result["parity"].values()]
+    reason = next((reason for reason in reasons if reason), "")
+    return {**result, "passed": not reason, "reason": reason}
+
+
+def _rows(compiled: CompiledModel, x: np.ndarray | None, n: int, seed: int) -> np.ndarray:
+    shape = compiled.input.shape[1:]
+    if x is None:
+        if n < 1:
+            raise TinyflowError(f"{n} rows to validate", "at least 1")
+        return np.random.default_rng(seed).integers(-128, 128, (n, *shape), dtype=np.int8)
+    if x.dtype != np.int8 or x.shape[1:] != shape or x.ndim != len(shape) + 1 or not len(x):
+        raise TinyflowError(f"the rows are {x.dtype} {list(x.shape)}; {compiled.name} takes int8 [N, {', '.join(map(str, shape))}]", "quantise and reshape")
+    return x
+
+
+def _network(device: Device, compiled: CompiledModel, rows: np.ndarray, progress: Progress, what: str, answers: np.ndarray | None = None) -> dict[str, Any]:
+    """The device's answers to ``rows`` (computed now, or given) against tflite_micro's."""
+    from tinyflow.compile import oracle
+
+    if answers is None:
+        answers = np.empty((len(rows), compiled.output.elements), np.int8)
+        for index, row in enumerate(rows):
+            answers[index] = device.infer(row)[0]
+            progress(f"validate on {device.board.name}", index + 1, len(rows), what)
+    expected = oracle.invoke(compiled.tflite, rows.reshape(len(rows), *compiled.input.shape[1:])).reshape(answers.shape)
+    equal = (answers == expected).all(axis=1)
+    reason = "" if equal.all() else _first_difference(device, compiled, rows, int(np.flatnonzero(~equal)[0]), answers, expected)
+    return {"passed": not reason, "rows": len(rows), "equal": int(equal.sum()), "reason": f"{what}: {reason}" if reason else ""}
+
+
+def _first_difference(device: Device, compiled: CompiledModel, rows: np.ndarray, row: int, answers: np.ndarray, expected: np.ndarray) -> str:
+    """The first layer that differs, by running the row up to each layer in turn."""
+    from tinyflow.compile import oracle
+
+    ours = [_layer_output(device, layer, rows[row]) for layer in compiled.layers]
+    found = oracle.first_difference(compiled, row, rows[row], ours)
+    if found is not None:
+        return str(found)
+    at = int(np.flatnonzero(answers[row] != expected[row])[0])
+    return f"row {row}, output {at}: ours {answers[row, at]}, oracle {expected[row, at]}; every layer run by itself agrees"
+
+
+def _layer_output(device: Device, layer: Layer, row: np.ndarray) -> np.ndarray:
+    data = device.layer(layer.index, row, layer.offset, layer.bytes)
+    elements = int(np.prod(layer.output_shape))
+    return data.view(np.float32 if layer.bytes == 4 * elements else np.int8).reshape(layer.output_shape)
+
+
+def _parity(device: Device, compiled: CompiledModel, audio: np.ndarray, progress: Progress) -> dict[str, dict[str, Any]]:
+    if compiled.frontend is None:
+        raise TinyflowError(f"{compiled.name} has no front end: it is a foreign model", "validate it without audio")
+    from tinyflow.compile.frontend import HostFrontend
+    from tinyflow.features.parity import compare
+
+    features, answers = [], []
+    for index, clip in enumerate(audio):
+        for values, value in zip((features, answers), device.recognise(clip[None])):
+            values.append(value[0])
+        progress(f"parity on {device.board.name}", index + 1, len(audio), "clips")
+    on_device = np.array(features)
+    on_host = HostFrontend(compiled.c).features(audio).reshape(on_device.shape)
+    in_torch = torch_features(compiled, audio).reshape(on_device.shape)
+    against_torch = compare(on_host, in_torch)
+    identical = int((on_device == on_host).all(axis=1).sum())
+    reason = ""
+    if identical < len(audio):
+        clip, element = np.argwhere(on_device != on_host)[0]
+        reason = f"features: clip {clip}, value {element}: device {on_device[clip, element]}, host {on_host[clip, element]}"
+    elif not against_torch.passed:
+        reason = f"features, C against torch: {against_torch}"
+    return {
+        "features": {
+            "passed": not reason,
+            "clips": len(audio),
+            "identical_on_device_and_host": identical,
+            "values": against_torch.values,
+            "differing_from_torch": against_torch.differing,
+            "share_differing_from_torch": against_torch.share,
+            "largest_lsb": against_torch.largest_lsb,
+            "reason": reason,
+        },
+        "network": _network(device, compiled, in_torch, progress, "Python's features"),
+        "end_to_end": _network(device, compiled, on_device, progress, "the device's own features", np.array(answers)),
+    }
+
+
+def torch_features(compiled: CompiledModel, audio: np.ndarray) -> np.ndarray:
+    """int16 (N, samples) -> int8 (N, frames, n_mfcc): the reference, torch's MFCC and the stated quantisation."""
+    import torch
+
+    from tinyflow.features.config import MfccConfig
+    from tinyflow.features.mfcc import Mfcc
+    from tinyflow.features.quantize import FeatureQuantization
+
+    with torch.inference_mode():
+        mfcc = Mfcc(MfccConfig.from_dict(compiled.frontend))(torch.from_numpy(audio.astype(np.float32) / 32768.0)).numpy()
+    return FeatureQuantization(np.float32(compiled.multiplier), np.float32(compiled.offset)).quantize(mfcc)
