@@ -1,0 +1,110 @@
+"""Profile of a real firmware, on the emulated Cortex-M4F and on the host."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import pytest
+from keyword_model import keyword_model
+
+from tinyflow.board import load_board
+from tinyflow.deploy import profile as profile_stage
+from tinyflow.deploy.build import build
+from tinyflow.deploy.device import connect
+from tinyflow.deploy.profile import profile
+from tinyflow.errors import TinyflowError
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """board name -> (firmware, board, compiled), built once."""
+    folder = tmp_path_factory.mktemp("profile")
+    compiled = keyword_model(folder / "compile")
+    known = {}
+
+    def make(name: str):
+        if name not in known:
+            board = load_board(name)
+            known[name] = build(compiled, board, folder / name), board, compiled
+        return known[name]
+
+    return make
+
+
+@pytest.mark.qemu
+def test_on_the_emulated_cortex_m(made, tmp_path):
+    firmware, board, compiled = made("mps2-an386")
+    said = []
+    result = profile(firmware, board, compiled, tmp_path / "out", lambda task, done, total, note="": said.append(note))
+    assert result.unit == "instructions" and result.resolution == 5 and result.milliseconds is None  # instructions are not time
+    assert [layer.kind for layer in result.layers] == ["CONV_2D", "DEPTHWISE_CONV_2D", "CONV_2D", "MEAN", "FULLY_CONNECTED", "SOFTMAX"]
+    assert [layer.macs for layer in result.layers[:3]] == [25 * 20 * 9 * 8, 25 * 20 * 9 * 8, 25 * 20 * 8 * 16]
+    assert result.macs == sum(layer.macs for layer in result.layers)
+
+    with connect(firmware, board) as device:  # the same counts by another way: infer, not profile
+        import numpy as np
+
+        device.infer(np.zeros((2, compiled.input.elements), np.int8))
+        counted = device.units(device.ticks[-1])
+    assert abs(result.invoke_units - counted) <= 2 * result.resolution
+    assert result.layers_agree and abs(result.layers_difference) <= 0.005
+    assert abs(sum(layer.share for layer in result.layers) - 1) < 1e-9
+    assert result.layers[0].units_per_mac == result.layers[0].units / result.layers[0].macs and result.layers[3].units_per_mac is None
+    assert 1 < result.units_per_mac < 200
+
+    frontend = result.frontend
+    assert frontend.frames == 49 and frontend.seconds == 1.0 and frontend.units_per_second == frontend.units
+    assert [step.name for step in frontend.steps] == ["window", "fft", "mel", "log", "dct", "quantize"]
+    assert abs(sum(step.units for step in frontend.steps) / frontend.frame_units - 1) < 0.05  # the steps are the frame
+    assert abs(sum(step.units_per_second for step in frontend.steps) / frontend.units_per_second - 1) < 0.1
+    assert 0 < result.stack_bytes < result.stack_reserved_bytes == board.stack_bytes
+    assert result.sizes.model_bytes > 0 and result.sizes.flash_bytes == firmware.flash_bytes
+    assert any(function.name.startswith("model_layer_") or function.name == "model_invoke" for function in result.sizes.functions)
+    assert "gcc" in result.compiler and "-O" in result.flags and any("counted: instructions" in note for note in result.notes)
+    assert said[-1].startswith(f"{result.invoke_units:,} instructions per inference")
+
+    value = json.loads((tmp_path / "out/profile.json").read_text())
+    assert value["instructions_per_inference"] == result.invoke_units and value["unit"] == "instructions"
+    assert value["layers"][0]["units"] == result.layers[0].units and value["sizes"]["sections"]
+    for name in ("layers.png", "flash.png", "arena.png"):
+        assert (tmp_path / "out" / name).read_bytes().startswith(PNG)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["arena.png", "flash.png", "layers.png", "profile.json"]
+
+
+def test_on_the_host_time_is_named_as_time(made):
+    if not shutil.which("cc"):
+        pytest.skip("no host C compiler: apt-get install gcc")
+    result = profile(*made("host"))
+    assert result.unit == "nanoseconds" and "instructions_per_inference" not in result.to_dict()
+    assert result.milliseconds == pytest.approx(result.invoke_units / 1e6)
+    assert any("wall time" in note for note in result.notes)
+    assert [layer.kind for layer in result.layers][-1] == "SOFTMAX" and result.frontend is not None
+
+
+def counted(units: list[int], invoke: int) -> dict:
+    return {
+        "unit": "cycles", "resolution": 1, "counter": "dwt", "timer_overhead_ticks": 3, "stack_bytes": 400, "frontend": None,
+        "invoke": {"ticks": invoke, "units": invoke}, "layers": [{"ticks": value, "units": value} for value in units],
+    }  # fmt: skip
+
+
+def test_layers_that_do_not_sum_to_the_total_are_said_so(made):
+    firmware, _, compiled = made("host")
+    board = load_board("nucleo-l4r5zi")
+    sizes = profile_stage.measure(firmware.elf)
+    units = [1000, 900, 800, 50, 30, 20]
+    exact = profile_stage._profile(firmware, board, compiled, counted(units, 2800), {}, sizes)
+    assert exact.layers_agree and exact.unit == "cycles" and len(exact.notes) == 2
+    assert exact.milliseconds == pytest.approx(2800 / 120e6 * 1000)
+    off = profile_stage._profile(firmware, board, compiled, counted(units, 2700), {"warning": "late"}, sizes)
+    assert not off.layers_agree
+    assert "the layers sum to 2,800 cycles, +3.70% from the invoke total of 2,700: beyond 0.5%" in off.notes[-2]
+    assert off.notes[-1] == "the firmware warns: late"
+
+
+def test_firmware_of_another_model(made):
+    firmware, board, compiled = made("host")
+    with pytest.raises(TinyflowError, match="counts 6 layers, .* has 5"):
+        profile(firmware, board, replace(compiled, layers=compiled.layers[:5]))

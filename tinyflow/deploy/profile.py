@@ -1,0 +1,225 @@
+"""Stage: where instructions (or cycles), flash, arena and stack of a firmware go, from the running firmware itself."""
+
+import shutil
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinyflow.artefacts import atomic_path, write_json
+from tinyflow.board import Board
+from tinyflow.compile.artefact import CompiledModel
+from tinyflow.deploy.artefact import Firmware
+from tinyflow.deploy.sizes import Sizes, measure
+from tinyflow.errors import TinyflowError
+from tinyflow.progress import Progress, silent
+
+PROFILE = "profile.json"
+AGREEMENT = 0.005  # the layers' sum lies this near to the invoke total
+
+
+@dataclass(frozen=True)
+class LayerCount:
+    """One layer, counted: ``units`` of Profile.unit."""
+
+    index: int
+    kind: str
+    name: str
+    input_shape: tuple[int, ...]
+    output_shape: tuple[int, ...]
+    macs: int
+    units: int
+    units_per_mac: float | None  # None without MACs
+    share: float  # of the layers' sum
+
+
+@dataclass(frozen=True)
+class StepCount:
+    """One step of the front end: of one frame, and of a second of audio."""
+
+    name: str
+    units: int
+    units_per_second: float
+    share: float
+
+
+@dataclass(frozen=True)
+class FrontendCount:
+    frames: int  # of the profiled clip
+    seconds: float  # of audio in it
+    units: int  # of the clip
+    units_per_second: float  # of audio
+    frame_units: int  # of one frame, all steps in one go
+    steps: tuple[StepCount, ...]
+    stack_bytes: int
+
+
+@dataclass(frozen=True)
+class Profile:
+    """``unit`` names every count: instructions (QEMU), cycles (hardware) or nanoseconds (host)."""
+
+    board: str
+    model: str
+    build_id: str
+    unit: str
+    counter: str
+    counter_note: str
+    resolution: int  # one tick of the counter, in units
+    invoke_units: int  # model_invoke only, from the second run on
+    macs: int
+    layers: tuple[LayerCount, ...]
+    layers_units: int  # their sum
+    layers_difference: float  # (sum - invoke) / invoke
+    layers_agree: bool  # within 0.5 %
+    frontend: FrontendCount | None
+    stack_bytes: int  # painted high-water mark during invoke
+    stack_reserved_bytes: int
+    arena_bytes: int
+    arena_bound_bytes: int
+    sizes: Sizes
+    compiler: str
+    flags: str
+    milliseconds: float | None  # of invoke: cycles over the clock; None where the counter does not tell time
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def units_per_mac(self) -> float | None:
+        return self.invoke_units / self.macs if self.macs else None
+
+    def to_dict(self) -> dict[str, Any]:
+        value = asdict(self)
+        value["sizes"] = self.sizes.to_dict()
+        value["units_per_mac"] = self.units_per_mac
+        if self.unit == "instructions":
+            value["instructions_per_inference"] = self.invoke_units
+        value["flash_bytes"], value["ram_bytes"] = self.sizes.flash_bytes, self.sizes.ram_bytes
+        return value
+
+
+def profile(firmware: Firmware, board: Board, compiled: CompiledModel, out: Path | None = None, progress: Progress = silent) -> Profile:
+    """Counts every layer and front-end step of ``firmware`` on ``board``, and measures its image.
+
+    The input is the first self-test clip when the model has one, else zeros. out: a folder that gets profile.json,
+    layers.png, flash.png and arena.png. Errors: those of connect(), and a firmware that is not of ``compiled``.
+    """
+    from tinyflow.deploy.device import connect
+
+    task = f"profile on {board.name}"
+    progress(task, 0, 3, "counting")
+    features, audio = _clip(compiled)
+    with connect(firmware, board) as device:
+        counted = device.profile(features, audio if compiled.frontend else None)
+        said = device.hello_line
+    if len(counted["layers"]) != len(compiled.layers):
+        raise TinyflowError(
+            f"{firmware.elf} counts {len(counted['layers'])} layers, {compiled.folder} has {len(compiled.layers)}", f"tinyflow build --board {board.name}"
+        )
+    progress(task, 1, 3, "measuring")
+    result = _profile(firmware, board, compiled, counted, said, measure(firmware.elf))
+    progress(task, 2, 3, "drawing")
+    if out is not None:
+        write_pictures(result, compiled, out)
+        write_json(out / PROFILE, result.to_dict())
+    per_mac = f", {result.units_per_mac:.2f} per MAC" if result.units_per_mac else ""
+    progress(task, 3, 3, f"{result.invoke_units:,} {result.unit} per inference{per_mac}")
+    return result
+
+
+def _clip(compiled: CompiledModel) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Features int8 and samples int16 of the first self-test clip."""
+    if not compiled.selftest.is_file():
+        return None, None
+    with np.load(compiled.selftest) as clips:
+        features = clips["features"][0].astype(np.int8).ravel() if "features" in clips and len(clips["features"]) else None
+        audio = clips["clips"][0].astype(np.int16) if "clips" in clips and len(clips["clips"]) else None
+    return features, audio
+
+
+def _profile(
+    firmware: Firmware, board: Board, compiled: CompiledModel, counted: dict[str, Any], said: dict[str, Any], sizes: Sizes
+) -> Profile:
+    unit, resolution = counted["unit"], counted["resolution"]
+    units = [layer["units"] for layer in counted["layers"]]
+    total, invoke = sum(units), counted["invoke"]["units"]
+    layers = tuple(
+        LayerCount(
+            layer.index, layer.kind, layer.name, layer.input_shape, layer.output_shape, layer.macs,
+            count, count / layer.macs if layer.macs else None, count / total if total else 0.0,
+        )
+        for layer, count in zip(compiled.layers, units)
+    )  # fmt: skip
+    difference = (total - invoke) / invoke if invoke else 0.0
+    notes = [f"counted: {unit} of {counted['counter']}, resolution {resolution}"]
+    if board.counter.note:
+        notes.append(board.counter.note)
+    if abs(difference) > AGREEMENT:
+        rounding = len(units) * resolution / invoke if invoke else 0.0
+        notes.append(
+            f"the layers sum to {total:,} {unit}, {difference:+.2%} from the invoke total of {invoke:,}: beyond {AGREEMENT:.1%}"
+            + (f" (the counter's resolution alone allows {rounding:.2%})" if rounding > AGREEMENT else "")
+        )
+    if said.get("warning"):
+        notes.append(f"the firmware warns: {said['warning']}")
+    return Profile(
+        board=board.name,
+        model=compiled.name,
+        build_id=firmware.build_id,
+        unit=unit,
+        counter=counted["counter"],
+        counter_note=board.counter.note,
+        resolution=resolution,
+        invoke_units=invoke,
+        macs=compiled.macs,
+        layers=layers,
+        layers_units=total,
+        layers_difference=difference,
+        layers_agree=abs(difference) <= AGREEMENT,
+        frontend=_frontend(counted["frontend"], said) if counted["frontend"] else None,
+        stack_bytes=counted["stack_bytes"],
+        stack_reserved_bytes=firmware.stack_reserved_bytes,
+        arena_bytes=compiled.arena_bytes,
+        arena_bound_bytes=compiled.arena_bound_bytes,
+        sizes=sizes,
+        compiler=firmware.compiler,
+        flags=firmware.flags,
+        milliseconds=_milliseconds(board, counted["invoke"]),
+        notes=tuple(notes),
+    )
+
+
+def _milliseconds(board: Board, count: dict[str, int]) -> float | None:
+    """Time of a count, where the unit is time or cycles; instructions are not time."""
+    if board.counter.unit == "instructions" or not board.counter.frequency_hz:
+        return None
+    return 1000 * count["ticks"] / board.counter.frequency_hz
+
+
+def _frontend(counted: dict[str, Any], said: dict[str, Any]) -> FrontendCount:
+    seconds = said["clip_samples"] / said["sample_rate"]
+    frames, steps = counted["frames"], counted["steps"]
+    total = sum(step["units"] for step in steps.values())
+    return FrontendCount(
+        frames=frames,
+        seconds=seconds,
+        units=counted["units"],
+        units_per_second=counted["units"] / seconds,
+        frame_units=counted["frame"]["units"],
+        steps=tuple(
+            StepCount(name, step["units"], step["units"] * frames / seconds, step["units"] / total if total else 0.0) for name, step in steps.items()
+        ),
+        stack_bytes=counted["stack_bytes"],
+    )
+
+
+def write_pictures(result: Profile, compiled: CompiledModel, out: Path) -> None:
+    """layers.png and flash.png; arena.png is the compiler's own picture of its plan over time."""
+    from tinyflow.report.figures import flash_figure, layers_figure
+
+    how = f"{result.model} on {result.board}: {result.invoke_units:,} {result.unit} per inference (counted), {result.compiler}"
+    layers_figure(result.layers, result.unit, how, out / "layers.png")
+    flash_figure(result.sizes, f"{result.model} on {result.board}: {result.sizes.flash_bytes:,} B of flash (measured)", out / "flash.png")
+    plan = compiled.folder / "arena.png"
+    if plan.is_file():
+        with atomic_path(out / "arena.png") as temporary:
+            shutil.copyfile(plan, temporary)
