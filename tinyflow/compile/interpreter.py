@@ -42,15 +42,6 @@ class Interpreter:
         """(scale, zero point) of the input."""
         return self.input["quantization"]
 
-    def operators(self) -> list[tuple[str, str, tuple[int, ...]]]:
-        """(operator, name of its output, shape) in execution order."""
-        tensors = {item["index"]: item for item in self._model.get_tensor_details()}
-        result = []
-        for item in self._model._get_ops_details():
-            tensor = tensors[item["outputs"][0]]
-            result.append((item["op_name"], tensor["name"], tuple(int(size) for size in tensor["shape"])))
-        return result
-
     def run(self, rows: np.ndarray) -> np.ndarray:
         """``rows`` (N, ...) of the input's type and size, one after the other, to (N, *output shape without batch)."""
         shape, dtype = tuple(self.input["shape"]), self.input["dtype"]

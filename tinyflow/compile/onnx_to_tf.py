@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 import tensorflow as tf
 from onnx import numpy_helper
+from onnx.reference import ReferenceEvaluator
 
 from tinyflow.errors import TinyflowError
 
@@ -34,7 +35,7 @@ def tf_function(path: Path | str) -> tuple[Any, tuple[int, ...]]:
         return tf.identity(values[graph.output[0].name], name=graph.output[0].name)
 
     signature = tf.TensorSpec(shape, tf.float32, name=source.name)
-    return tf.function(network, input_signature=[signature]).get_concrete_function(), shape
+    return tf.function(network, input_signature=[signature], autograph=False).get_concrete_function(), shape
 
 
 def _evaluate(node, values: dict, constants: dict, slices: dict) -> None:
@@ -59,10 +60,11 @@ def _evaluate(node, values: dict, constants: dict, slices: dict) -> None:
         case "Constant":
             constants[output] = numpy_helper.to_array(options["value"])
             return
-        case "Identity":
-            table = constants if inputs[0] in constants else values
-            table[output] = table[inputs[0]]
+        case _ if all(item in constants for item in inputs):  # torch computes the pads of a Pad in eight operators
+            (constants[output],) = ReferenceEvaluator(node).run(None, {item: constants[item] for item in inputs})
             return
+        case "Identity":
+            result = value(0)
         case "Conv":
             result = _convolution(value(0), constant(1), constant(2) if len(inputs) > 2 else None, options, name, fail)
         case "Relu":

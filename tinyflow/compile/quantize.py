@@ -5,25 +5,22 @@ chatter go away with it. What it says lies in ``conversion.log`` beside the mode
 """
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 
-from tinyflow.compile.interpreter import Interpreter
+from tinyflow.artefacts import read_json, write_json
+from tinyflow.compile.operators import lower_graph
+from tinyflow.compile.tflite import read_tflite
 from tinyflow.errors import TinyflowError
 
 FLOAT, INT8, LOG = "model_float.tflite", "model_int8.tflite", "conversion.log"
-
-# What firmware/kernels has; ours turn into the first line and a few of the second.
-OPERATORS = (
-    "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "ADD", "CONCATENATION", "AVERAGE_POOL_2D", "MAX_POOL_2D", "MEAN",
-    "PAD", "STRIDED_SLICE", "RELU", "QUANTIZE", "RESHAPE", "SUB", "MUL", "TRANSPOSE", "RELU6", "LOGISTIC", "HARD_SWISH",
-    "SOFTMAX", "DEQUANTIZE",
-)  # fmt: skip
-
+REFUSED = "refused.json"  # in the child's folder: its TinyflowError
 
 def to_tflite(onnx: Path | str, calibration: np.ndarray, out: Path | str) -> tuple[Path, Path]:
     """Write model_float.tflite and model_int8.tflite (int8 in and out, weights per channel) into ``out``.
@@ -46,8 +43,11 @@ def to_tflite(onnx: Path | str, calibration: np.ndarray, out: Path | str) -> tup
         command = [sys.executable, "-m", "tinyflow.compile.quantize", str(onnx), str(clips), folder]
         done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=environment)
         if done.returncode:
+            if Path(folder, REFUSED).is_file():
+                raise TinyflowError(**read_json(Path(folder, REFUSED)))
+            kept = shutil.copy(out / LOG, Path(tempfile.gettempdir(), f"tinyflow-{LOG}"))  # ``out`` may not outlive the error
             lines = [line for line in (out / LOG).read_text(errors="replace").splitlines() if line.strip()]
-            raise TinyflowError(f"conversion of {onnx} to TFLite failed:\n" + "\n".join(lines[-8:]), f"the whole log is {out / LOG}")
+            raise TinyflowError(f"conversion of {onnx} to TFLite failed:\n" + "\n".join(lines[-8:]), f"the whole log is {kept}")
         for name in (FLOAT, INT8):
             os.replace(Path(folder, name), out / name)
     check_operators(out / INT8)
@@ -55,15 +55,13 @@ def to_tflite(onnx: Path | str, calibration: np.ndarray, out: Path | str) -> tup
 
 
 def check_operators(path: Path | str) -> dict[str, int]:
-    """Operators of an int8 model and how often each occurs; TinyflowError for one that the kernels lack."""
-    found: dict[str, int] = {}
-    for operator, tensor, shape in Interpreter(path).operators():
-        if operator not in OPERATORS:
-            raise TinyflowError(f"{path} has operator {operator} at tensor {tensor}", f"supported: {', '.join(OPERATORS)}")
-        if len(shape) > 4:
-            raise TinyflowError(f"{path}: tensor {tensor} of {operator} has {len(shape)} dimensions {shape}", "at most 4 are supported")
-        found[operator] = found.get(operator, 0) + 1
-    return found
+    """Operators of an int8 model and how often each occurs; TinyflowError, naming operator and tensor, for what the kernels lack."""
+    graph = read_tflite(path)
+    lower_graph(graph)
+    large = next((tensor for tensor in graph.tensors if len(tensor.shape) > 4), None)
+    if large:
+        raise TinyflowError(f"{path}: tensor {large.name!r} has {len(large.shape)} dimensions {large.shape}", "at most 4 are supported")
+    return dict(Counter(op.kind for op in graph.ops).most_common())
 
 
 def _convert(onnx: str, calibration: str, out: str) -> None:
@@ -91,4 +89,8 @@ def _convert(onnx: str, calibration: str, out: str) -> None:
 
 
 if __name__ == "__main__":
-    _convert(*sys.argv[1:])
+    try:
+        _convert(*sys.argv[1:])
+    except TinyflowError as refusal:
+        write_json(Path(sys.argv[3], REFUSED), {"message": refusal.message, "hint": refusal.hint})
+        raise

@@ -45,7 +45,7 @@ class FactorizedReduce(nn.Module):
         self.odd = conv_bn(inputs, outputs - outputs // 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        rows, columns = x.shape[2] % 2, x.shape[3] % 2
+        rows, columns = (int(size) % 2 for size in x.shape[2:])  # int: a constant for the ONNX export, which traces sizes
         shifted = F.pad(x, (0, columns, 0, rows)) if rows or columns else x
         return torch.cat([self.even(x), self.odd(shifted[:, :, 1::2, 1::2])], dim=1)
 
