@@ -8,7 +8,7 @@ from tinyflow.compile.artefact import CompiledModel, Port
 from tinyflow.compile.cgen import generate_model
 from tinyflow.compile.graph import Graph, Tensor
 from tinyflow.compile.passes import run_passes
-from tinyflow.compile.plan import plan_memory
+from tinyflow.compile.plan import MemoryPlan, plan_memory
 from tinyflow.compile.tflite import read_tflite
 from tinyflow.errors import TinyflowError
 
@@ -19,6 +19,15 @@ def lower(tflite: Path, out: Path, name: str, **extra: Any) -> CompiledModel:
     Returns the CompiledModel, not yet written; ``extra`` are further fields of it (labels, frontend, ...).
     Errors: what the reader, the kernels or TFLM refuse; not exactly one int8 input and one int8 output.
     """
+    model, plan = translate(tflite, out, name, **extra)
+    if not model.tflite.exists() or not model.tflite.samefile(tflite):
+        shutil.copyfile(tflite, model.tflite)
+    plan.picture(out / "arena.png")
+    return model
+
+
+def translate(tflite: Path, out: Path, name: str, **extra: Any) -> tuple[CompiledModel, MemoryPlan]:
+    """The part of ``lower`` that writes C."""
     graph = run_passes(read_tflite(tflite))
     source, output = interface(graph)
     plan = plan_memory(graph)
@@ -36,10 +45,7 @@ def lower(tflite: Path, out: Path, name: str, **extra: Any) -> CompiledModel:
         macs=macs,
         **extra,
     )
-    if not model.tflite.exists() or not model.tflite.samefile(tflite):
-        shutil.copyfile(tflite, model.tflite)
-    plan.picture(out / "arena.png")
-    return model
+    return model, plan
 
 
 def interface(graph: Graph) -> tuple[Port, Port]:

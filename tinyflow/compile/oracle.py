@@ -10,11 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
+from tinyflow import __version__
 from tinyflow.compile.artefact import CompiledModel
+from tinyflow.compile.tflite import parse_tflite
 from tinyflow.errors import TinyflowError
 
-ARENA_BYTES = 256 * 1024  # first try; doubled until the model fits
-ARENA_LIMIT = 256 * 1024 * 1024
+ARENA_BYTES = (4 << 20, 32 << 20, 256 << 20)  # tried in turn: the interpreter does not say whether it lacked memory
 
 
 def version() -> str:
@@ -41,14 +42,12 @@ def _interpreter(tflite: Path | str | bytes, preserve: bool):
     runtime = _runtime()
     data = tflite if isinstance(tflite, bytes) else Path(tflite).read_bytes()
     config = runtime.InterpreterConfig.kPreserveAllTensors if preserve else runtime.InterpreterConfig.kAllocationRecording
-    arena = max(ARENA_BYTES, 2 * len(data))
-    while True:
+    for arena in ARENA_BYTES:
         try:
-            return runtime.Interpreter.from_bytes(data, arena_size=arena, intrepreter_config=config)
+            return runtime.Interpreter.from_bytes(data, arena_size=arena + 2 * len(data), intrepreter_config=config)
         except RuntimeError as error:
-            arena *= 2
-            if arena > ARENA_LIMIT:
-                raise TinyflowError(f"{version()} refuses the model: {error}", "its reason is on stderr") from None
+            reason = error
+    raise TinyflowError(f"{version()} refuses the model: {reason}", "its reason is on stderr")
 
 
 def invoke(tflite: Path | str | bytes, inputs: np.ndarray) -> np.ndarray:
@@ -67,13 +66,19 @@ def invoke(tflite: Path | str | bytes, inputs: np.ndarray) -> np.ndarray:
     return np.array(answers, np.int8).reshape(len(inputs), *size[1:])
 
 
-def layer_outputs(tflite: Path | str | bytes, x: np.ndarray, tensors: tuple[int, ...]) -> dict[int, np.ndarray]:
-    """Tensor index in the file -> its value after one inference on ``x``, by TFLM, for each of ``tensors``."""
+def layer_outputs(tflite: Path | str | bytes, x: np.ndarray, tensors: tuple[int, ...] | None = None) -> dict[int, np.ndarray]:
+    """Tensor index in the file -> its value after one inference on ``x``, by TFLM.
+
+    tensors: which ones; every operator's outputs by default.
+    """
+    if tensors is None:
+        data = tflite if isinstance(tflite, bytes) else Path(tflite).read_bytes()
+        tensors = tuple(index for op in parse_tflite(data, "the model").ops for index in op.outputs)
     interpreter = _interpreter(tflite, preserve=True)
     shape = tuple(int(size) for size in interpreter.get_input_details(0)["shape"])
     interpreter.set_input(np.asarray(x, np.int8).reshape(shape), 0)
     interpreter.invoke()
-    return {index: np.array(interpreter.GetTensor(index, 0)) for index in tensors}
+    return {index: np.array(interpreter.GetTensor(index, 0)["tensor_data"]) for index in tensors}
 
 
 @dataclass(frozen=True)
@@ -91,7 +96,7 @@ class Difference:
     def __str__(self) -> str:
         return (
             f"row {self.row}, layer {self.layer} {self.kind} {self.name!r}, element {list(self.element)}: "
-            f"ours {self.ours:g}, oracle {self.oracle:g}; tinyflow {_own_version()} against {version()}"
+            f"ours {self.ours:g}, oracle {self.oracle:g}; tinyflow {__version__} against {version()}"
         )
 
 
@@ -105,9 +110,3 @@ def first_difference(compiled: CompiledModel, row: int, x: np.ndarray, ours: lis
             at = tuple(int(i) for i in wrong[0])
             return Difference(row, layer.index, layer.kind, layer.name, at, float(mine[at]), float(oracle[at]))
     return None
-
-
-def _own_version() -> str:
-    from tinyflow import __version__
-
-    return __version__

@@ -1,0 +1,119 @@
+"""CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED against tflite_micro, bit for bit."""
+
+import numpy as np
+import pytest
+from bit_exact import assert_bit_exact
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tflite_builder import Builder
+
+pytest.importorskip("tflite_micro", reason="needs the tflite-micro wheel: make setup")
+
+CASES = settings(max_examples=30, derandomize=True, deadline=None, database=None)
+ZERO = st.integers(-128, 127)
+SCALE = st.floats(2**-9, 0.5, width=32)
+ACTIVATION = st.sampled_from(["NONE", "RELU", "RELU6", "RELU_N1_TO_1"])
+
+
+def window(size, filter_size, stride, dilation, padding):
+    """Output size of one axis, or None where a VALID window does not fit."""
+    reach = (filter_size - 1) * dilation + 1
+    return -(-size // stride) if padding == "SAME" else (size - reach) // stride + 1 if size >= reach else None
+
+
+@st.composite
+def geometry(draw):
+    """Input size, filter, stride, dilation, padding, output size: one axis pair that fits."""
+    filter_h, filter_w = draw(st.integers(1, 5)), draw(st.integers(1, 5))
+    dilation_h, dilation_w = draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    padding = draw(st.sampled_from(["SAME", "VALID"]))
+    least = (1, 1) if padding == "SAME" else ((filter_h - 1) * dilation_h + 1, (filter_w - 1) * dilation_w + 1)
+    h, w = draw(st.integers(least[0], least[0] + 9)), draw(st.integers(least[1], least[1] + 9))
+    stride_h, stride_w = draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    options = dict(strideH=stride_h, strideW=stride_w, dilationHFactor=dilation_h, dilationWFactor=dilation_w, padding=padding)
+    out = window(h, filter_h, stride_h, dilation_h, padding), window(w, filter_w, stride_w, dilation_w, padding)
+    return (h, w), (filter_h, filter_w), out, options
+
+
+def quantised(rng, shape, channels, axis, depth, in_scale, per_channel, bias):
+    """Weights and bias with scales such that outputs fill the int8 range now and then."""
+    b_scales = (rng.uniform(0.2, 1.0, channels) * 0.02).astype(np.float32) if per_channel else np.float32([0.01])
+    weights = rng.integers(-127, 128, shape)
+    spread = float(in_scale) * float(b_scales.mean()) * 74 * 74 * np.sqrt(depth)
+    biases = rng.integers(-20000, 20000, channels) if bias else None
+    return weights, b_scales, biases, np.float32(spread / rng.uniform(30, 150))
+
+
+@given(
+    geometry(), st.integers(1, 4), st.integers(1, 6), st.integers(1, 4), SCALE, ZERO, ZERO,
+    st.booleans(), st.booleans(), ACTIVATION, st.integers(0, 2**32 - 1),
+)  # fmt: skip
+@CASES
+def test_conv_2d(shape, groups, depth, group_outputs, in_scale, in_zero, out_zero, per_channel, bias, activation, seed):
+    (h, w), (filter_h, filter_w), out, options = shape
+    rng = np.random.default_rng(seed)
+    channels = groups * group_outputs
+    weights, scales, biases, out_scale = quantised(
+        rng, (channels, filter_h, filter_w, depth), channels, 0, depth * filter_h * filter_w, in_scale, per_channel, bias
+    )
+    b = Builder()
+    x = b.tensor((1, h, w, groups * depth), in_scale, in_zero)
+    inputs = [x, b.const(weights, "int8", scales)]
+    if bias:
+        inputs.append(b.const(biases, "int32", np.float32(in_scale) * scales))
+    y = b.tensor((1, *out, channels), out_scale, out_zero)
+    b.op("CONV_2D", inputs, [y], "Conv2DOptions", activation=activation, **options)
+    assert_bit_exact(b.finish([x], [y]), seed=seed)
+
+
+@given(
+    geometry(), st.integers(1, 6), st.integers(1, 3), SCALE, ZERO, ZERO,
+    st.booleans(), st.booleans(), ACTIVATION, st.integers(0, 2**32 - 1),
+)  # fmt: skip
+@CASES
+def test_depthwise_conv_2d(shape, source, multiplier, in_scale, in_zero, out_zero, per_channel, bias, activation, seed):
+    (h, w), (filter_h, filter_w), out, options = shape
+    rng = np.random.default_rng(seed)
+    channels = source * multiplier
+    weights, scales, biases, out_scale = quantised(
+        rng, (1, filter_h, filter_w, channels), channels, 3, filter_h * filter_w, in_scale, per_channel, bias
+    )
+    b = Builder()
+    x = b.tensor((1, h, w, source), in_scale, in_zero)
+    inputs = [x, b.const(weights, "int8", scales, axis=3)]
+    if bias:
+        inputs.append(b.const(biases, "int32", np.float32(in_scale) * scales))
+    y = b.tensor((1, *out, channels), out_scale, out_zero)
+    b.op("DEPTHWISE_CONV_2D", inputs, [y], "DepthwiseConv2DOptions", activation=activation, depthMultiplier=multiplier, **options)
+    assert_bit_exact(b.finish([x], [y]), seed=seed)
+
+
+@given(
+    st.integers(1, 3), st.integers(1, 70), st.integers(1, 20), SCALE, ZERO, ZERO,
+    st.booleans(), st.booleans(), ACTIVATION, st.integers(0, 2**32 - 1),
+)  # fmt: skip
+@CASES
+def test_fully_connected(batch, depth, outputs, in_scale, in_zero, out_zero, per_channel, bias, activation, seed):
+    rng = np.random.default_rng(seed)
+    weights, scales, biases, out_scale = quantised(rng, (outputs, depth), outputs, 0, depth, in_scale, per_channel, bias)
+    b = Builder()
+    x = b.tensor((1, batch, depth), in_scale, in_zero)
+    inputs = [x, b.const(weights, "int8", scales)]
+    inputs.append(b.const(biases, "int32", np.float32(in_scale) * scales) if bias else -1)
+    y = b.tensor((1, batch, outputs), out_scale, out_zero)
+    b.op("FULLY_CONNECTED", inputs, [y], "FullyConnectedOptions", activation=activation, keepNumDims=True)
+    assert_bit_exact(b.finish([x], [y]), seed=seed)
+
+
+@given(st.integers(2, 6), st.floats(1.0, 60.0), st.integers(0, 2**32 - 1))
+@settings(CASES, max_examples=10)
+def test_multipliers_above_one_shift_left_first(depth, gain, seed):
+    """An output scale finer than the products': a positive exponent."""
+    rng = np.random.default_rng(seed)
+    b = Builder()
+    x = b.tensor((1, depth), 0.1, 3)
+    w = b.const(rng.integers(-3, 4, (4, depth)), "int8", 0.2)
+    y = b.tensor((1, 4), np.float32(0.02 / gain), -7)
+    b.op("FULLY_CONNECTED", [x, w, -1], [y], "FullyConnectedOptions")
+    data = b.finish([x], [y])
+    assert_bit_exact(data, x=rng.integers(-3, 10, (8, depth)).astype(np.int8))
