@@ -1,0 +1,160 @@
+"""The generated front end: its tables, its size, and parity gate (a) on the host."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+from frontend_signals import recorded, signals
+
+from tinyflow.compile.frontend import HostFrontend, fft_radices, generate_frontend, sparse_mel_bank, table_bytes, tables
+from tinyflow.errors import TinyflowError
+from tinyflow.features.config import TABLE_1, MfccConfig
+from tinyflow.features.mfcc import Mfcc
+from tinyflow.features.parity import Parity, compare
+from tinyflow.features.quantize import FeatureQuantization
+from tinyflow.features.scaler import Scaler
+from tinyflow.features.tables import mel_bank
+
+SCALE = 9 / 255  # int8 over 4.5 standard deviations to either side
+SMALL = MfccConfig(window=128, hop=64, n_mels=80, n_mfcc=5)  # empty mel filters, and a DCT block partly filled
+
+
+def mfcc(config: MfccConfig, audio: np.ndarray) -> torch.Tensor:
+    """(N, frames, n_mfcc) by torch, in batches."""
+    waveform = torch.from_numpy(audio.astype(np.float32) / 32768)
+    return torch.cat([Mfcc(config)(batch) for batch in waveform.split(50)])
+
+
+def parity(config: MfccConfig, training: np.ndarray, audio: np.ndarray, folder) -> tuple[Parity, np.ndarray, np.ndarray]:
+    """C against torch on ``audio``, with the scaler fitted on ``training``; and both features."""
+    quantization = FeatureQuantization.of(Scaler.fit([mfcc(config, training)]), SCALE, -3)
+    generate_frontend(config, quantization.multiplier, quantization.offset, folder)
+    c = HostFrontend(folder).features(audio)
+    reference = quantization.quantize(mfcc(config, audio).numpy())
+    return compare(c, reference), c, reference
+
+
+@pytest.mark.parametrize("config", TABLE_1 + (SMALL,), ids=lambda config: config.name)
+def test_parity_on_synthetic_clips(config, tmp_path):
+    made = signals()
+    training = np.concatenate([made[kind] for kind in ("speech", "noise")])
+    audio = np.concatenate([made[kind] for kind in ("espeak", "speech", "noise", "dither", "impulses") if kind in made])
+    result, c, reference = parity(config, training, audio, tmp_path)
+    assert c.shape == reference.shape == (len(audio), config.frames(), config.n_mfcc)
+    assert result.passed, result
+    assert np.ptp(c.astype(int)) > 150  # the comparison is of features that move
+
+
+@pytest.mark.parametrize("config", TABLE_1, ids=lambda config: config.name)
+def test_extreme_clips_stay_within_one_lsb(config, tmp_path):
+    """Every frame of a steady tone is alike: one coefficient on a rounding boundary differs in all of them. And beside
+    a full-scale tone the other bins hold float32's own noise, torch's as well as ours. No share is asserted here;
+    tests/firmware/test_frontend_c.py holds the C to the error torch itself makes."""
+    made = signals()
+    training = np.concatenate([made[kind] for kind in ("speech", "noise")])
+    audio = np.concatenate([made[kind] for kind in ("silence", "dc", "tone", "chirp", "clipping", "nyquist", "onset")])
+    result, *_ = parity(config, training, audio, tmp_path)
+    assert result.largest_lsb <= 1, result
+    assert result.share < 0.01, result
+
+
+@pytest.mark.shared_data
+@pytest.mark.parametrize("config", TABLE_1, ids=lambda config: config.name)
+def test_parity_on_recordings(config, tmp_path, recordings):
+    audio = recorded(recordings, streams=8, clips=15)
+    assert len(audio) >= 80
+    result, *_ = parity(config, audio, audio, tmp_path)
+    assert result.passed, result
+
+
+def test_parity_notices_a_wrong_table(tmp_path):
+    """The gate would catch a mel weight that is off by one per cent."""
+    made = signals()["speech"]
+    config = TABLE_1[6]
+    _, _, reference = parity(config, made, made, tmp_path)
+    source = (tmp_path / "frontend_tables.c").read_text()
+    weights = tables(config)["frontend_mel_weights"]
+    wrong = source.replace(f"{weights[100]:.9g}f", f"{weights[100] * 1.01:.9g}f")
+    assert wrong != source
+    (tmp_path / "frontend_tables.c").write_text(wrong)
+    assert not compare(HostFrontend(tmp_path).features(made), reference).passed
+
+
+def test_literals_read_back_exactly(tmp_path):
+    config = TABLE_1[1]
+    rng = np.random.default_rng(0)
+    multiplier = rng.normal(size=80).astype(np.float32)
+    offset = np.append(rng.normal(size=77), [1.0, -3e-30, 1e20]).astype(np.float32)
+    generate_frontend(config, multiplier, offset, tmp_path)
+    source = (tmp_path / "frontend_tables.c").read_text()
+    for name, table in {**tables(config), "frontend_multiplier": multiplier, "frontend_offset": offset}.items():
+        body = re.search(rf"const \w+ {name}\[(\d+)\] = {{\n(.*?)}};", source, re.DOTALL)
+        assert int(body[1]) == len(table)
+        numbers = re.findall(r"-?[\d.]+(?:e[+-]\d+)?", body[2])
+        assert np.array_equal(np.array(numbers, dtype=np.float64).astype(table.dtype).reshape(table.shape), table), name
+    header = (tmp_path / "frontend_config.h").read_text()
+    for line in ("SAMPLE_RATE 16000", "WINDOW 400", "HOP 100", "FFT 400", "MELS 80", "MFCC 80", "LOG_OFFSET 9.99999997e-07f"):
+        assert f"#define FRONTEND_{line}\n" in header
+
+
+def test_generated_text_depends_on_nothing_else(tmp_path):
+    for name in ("a", "b"):
+        generate_frontend(TABLE_1[6], [0.1] * 40, [1.0] * 40, tmp_path / name)
+    for file in ("frontend_config.h", "frontend_tables.c"):
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+
+
+@pytest.mark.parametrize("config", (TABLE_1[0], TABLE_1[5], SMALL), ids=lambda config: config.name)
+def test_sparse_bank_is_the_bank(config):
+    bands, weights = sparse_mel_bank(config)
+    dense, at = np.zeros_like(mel_bank(config)), 0
+    for index, (first, count) in enumerate(bands):
+        dense[first : first + count, index] = weights[at : at + count]
+        at += count
+    assert at == len(weights) and np.array_equal(dense, mel_bank(config))
+    assert table_bytes(config) < 40_000
+
+
+@pytest.mark.parametrize("points", [1, 2, 5, 64, 200, 240, 256, 320, 360, 375, 500, 512])
+def test_radices(points):
+    radices = fft_radices(points)
+    assert np.prod(radices, dtype=int) == points and set(radices) <= {2, 3, 4, 5} and radices.count(2) <= 1
+
+
+def test_refuses(tmp_path):
+    with pytest.raises(TinyflowError, match=r"multiplier of shape \(3,\)"):
+        generate_frontend(TABLE_1[6], [1.0] * 3, [0.0] * 40, tmp_path)
+    with pytest.raises(TinyflowError, match="offset.*not finite"):
+        generate_frontend(TABLE_1[6], [1.0] * 40, [np.inf] * 40, tmp_path)
+    with pytest.raises(TinyflowError, match="prime factor"):
+        fft_radices(7)
+    with pytest.raises(TinyflowError, match="no mel filter covers a bin"):
+        generate_frontend(MfccConfig(window=2, hop=1, n_mels=1), [1.0], [0.0], tmp_path)
+    with pytest.raises(TinyflowError, match="frontend_config.h does not exist"):
+        HostFrontend(tmp_path)
+
+
+def test_host_frontend_takes_int16_clips_of_any_length(tmp_path):
+    config = TABLE_1[6]
+    generate_frontend(config, [0.1] * 40, [0.0] * 40, tmp_path)
+    frontend = HostFrontend(tmp_path)
+    audio = np.random.default_rng(0).integers(-999, 999, size=(2, 5000)).astype(np.int16)
+    features = frontend.features(audio)
+    assert features.shape == (2, config.frames(5000), 40) and features.dtype == np.int8
+    assert frontend.features(audio[:, :639]).shape == (2, 0, 40)
+    assert frontend.features(audio[:, :640]).shape == (2, 1, 40)
+    assert np.array_equal(frontend.features(audio[:, ::2][:, :2000]), frontend.features(np.ascontiguousarray(audio[:, ::2][:, :2000])))
+    with pytest.raises(TinyflowError, match="float32 of shape"):
+        frontend.features(audio.astype(np.float32))
+    with pytest.raises(TinyflowError, match=r"\(5000,\)"):
+        frontend.features(audio[0])
+
+
+def test_two_front_ends_live_side_by_side(tmp_path):
+    """ctypes loads a path once: each HostFrontend is a library of its own."""
+    audio = signals()["noise"][:1]
+    for name, multiplier in (("a", 0.5), ("b", 1.0)):
+        generate_frontend(TABLE_1[6], [multiplier] * 40, [0.0] * 40, tmp_path / name)
+    a, b = HostFrontend(tmp_path / "a"), HostFrontend(tmp_path / "b")
+    assert np.ptp(a.features(audio).astype(int)) < np.ptp(b.features(audio).astype(int))
