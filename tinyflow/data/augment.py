@@ -11,7 +11,7 @@ from tinyflow.recipe import Augment
 def augment(audio: np.ndarray, backgrounds: Sequence[np.ndarray], config: Augment, rng: np.random.Generator, sample_rate: int = 16000) -> np.ndarray:
     """Each clip shifted, mixed with background noise and changed in level, each by its own random amount.
 
-    ``audio`` float32 (N, samples) in [-1, 1], ``backgrounds`` noise recordings on the same scale. Answers a new
+    ``audio`` float32 (N, samples) in [-1, 1]; ``backgrounds`` noise recordings of any scale, int16 too. Answers a new
     float32 (N, samples) in [-1, 1]. What a shift moves out is lost, zeros move in. The signal-to-noise ratio is
     that of the whole clip; digital silence gets no noise.
     """
