@@ -216,7 +216,7 @@ def write_pictures(result: Profile, compiled: CompiledModel, out: Path) -> None:
     """layers.png and flash.png; arena.png is the compiler's own picture of its plan over time."""
     from tinyflow.report.figures import flash_figure, layers_figure
 
-    how = f"{result.model} on {result.board}: {result.invoke_units:,} {result.unit} per inference (counted), {result.compiler}"
+    how = f"{result.model} on {result.board}: {result.invoke_units:,} {result.unit} per inference (counted)\n{result.compiler}"
     layers_figure(result.layers, result.unit, how, out / "layers.png")
     flash_figure(result.sizes, f"{result.model} on {result.board}: {result.sizes.flash_bytes:,} B of flash (measured)", out / "flash.png")
     plan = compiled.folder / "arena.png"
