@@ -1,6 +1,8 @@
 """The generated front end: its tables, its size, and parity gate (a) on the host."""
 
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -158,3 +160,8 @@ def test_two_front_ends_live_side_by_side(tmp_path):
         generate_frontend(TABLE_1[6], [multiplier] * 40, [0.0] * 40, tmp_path / name)
     a, b = HostFrontend(tmp_path / "a"), HostFrontend(tmp_path / "b")
     assert np.ptp(a.features(audio).astype(int)) < np.ptp(b.features(audio).astype(int))
+
+
+def test_generating_c_imports_no_torch():
+    code = "import sys, tinyflow.compile.frontend, tinyflow.features.quantize; sys.exit('torch' in sys.modules or 'tensorflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
