@@ -368,6 +368,8 @@ def main(arguments: list[str] | None = None) -> None:
     except (KeyboardInterrupt, click.Abort):
         fail("interrupted", "run the same command again: finished stages are kept, training resumes from its checkpoint", 130)
     except ModuleNotFoundError as error:
+        if (error.name or "").startswith("tinyflow"):
+            raise
         fail(f"the Python package {error.name!r} is not installed", "make setup, or pip install 'tinyflow[search,compile,deploy]'", 1)
 
 

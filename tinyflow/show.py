@@ -185,6 +185,87 @@ class Console:
         self.table(f"firmware for {firmware.board}", ["", ""], rows)
         return facts
 
+    # --- what a board answered -----------------------------------------------------------------------------
+
+    def selftest(self, result: dict[str, Any]) -> None:
+        clips = result["clips"]
+        verdict = "PASSED" if result["passed"] else f"FAILED: {result['reason']}"
+        self.say(f"self-test on {result['board']}: {verdict}")
+        self.say(f"  features {result['features_equal']} of {clips} clips bit for bit, answers {result['answers_equal']} of {clips}")
+        self.say(f"  front end {result['frontend_units']:,} and network {result['network_units']:,} {result['unit']} a clip, stack {size(result['stack_bytes'])}")
+
+    def heard(self, result: dict[str, Any]) -> None:
+        self.say(f"{result['board']} heard: {result['word']}")
+        best = sorted(result["scores"].items(), key=lambda item: -item[1])[:3]
+        self.say("  logits: " + ", ".join(f"{label} {value:.2f}" for label, value in best))
+        self.say(f"  front end {result['units_of_frontend']:,} and network {result['units_per_inference']:,} {result['unit']}")
+
+    def rows(self, result: dict[str, Any]) -> None:
+        unit = result["unit"]
+        rows = [[f"{unit} per inference (invoke only, second run on)", f"{result['units_per_inference']:,}"]]
+        rows += [[key, size(result[key])] for key in ("arena_bytes", "flash_bytes", "model_bytes", "ram_bytes", "stack_bytes")]
+        self.table(f"{result['rows']} rows on {result['board']}" + (f", answers in {result['output']}" if "output" in result else ""), ["", ""], rows, right=(1,))
+
+    def validation(self, result: dict[str, Any]) -> None:
+        rows = [[f"network, {result['source']}", f"{result['equal']} of {result['rows']} rows bit for bit", result["oracle"]]]
+        rows += _parity_rows(result.get("parity"), result["oracle"])
+        self.table(f"{result['model']} on {result['board']}: {'PASSED' if result['passed'] else 'FAILED'}", ["what", "result", "against"], rows)
+        if result["reason"]:
+            self.say(result["reason"])
+
+    def profile(self, result: dict[str, Any], folder: Path) -> None:
+        unit = result["unit"]
+        shape = "x".join
+        rows = [
+            [item["index"], item["kind"], f"{shape(map(str, item['input_shape'][1:]))} > {shape(map(str, item['output_shape'][1:]))}", f"{item['macs']:,}",
+             f"{item['units']:,}", "-" if item["units_per_mac"] is None else f"{item['units_per_mac']:.2f}", percent(item["share"])]
+            for item in result["layers"]
+        ]  # fmt: skip
+        per_mac = "-" if result["units_per_mac"] is None else f"{result['units_per_mac']:.2f}"
+        rows.append(["", "invoke", "", f"{result['macs']:,}", f"{result['invoke_units']:,}", per_mac, ""])
+        self.table(f"{result['model']} on {result['board']}: network", ["layer", "operator", "shape", "MACs", unit, "per MAC", "share"], rows, right=(0, 3, 4, 5, 6))
+        if frontend := result["frontend"]:
+            rows = [[step["name"], f"{step['units']:,}", f"{step['units_per_second']:,.0f}", percent(step["share"])] for step in frontend["steps"]]
+            rows.append(["all", f"{frontend['frame_units']:,}", f"{frontend['units_per_second']:,.0f}", ""])
+            self.table(f"front end, {frontend['frames']} frames a clip", ["step", f"{unit} a frame", "per second of audio", "share"], rows, right=(1, 2, 3))
+        sizes = result["sizes"]
+        self.table("flash", ["section", "bytes"], [[name, f"{count:,}"] for name, count in sizes["sections"].items()], right=(1,))
+        functions = [[item["name"], f"{item['bytes']:,}", item["section"]] for item in sizes["functions"][:12]]
+        self.table("largest in flash", ["function or constant", "bytes", "section"], functions, right=(1,))
+        rows = [
+            ["flash", size(result["flash_bytes"])],
+            ["RAM", size(result["ram_bytes"])],
+            ["arena, planned", f"{size(result['arena_bytes'])} (lower bound {size(result['arena_bound_bytes'])})"],
+            ["stack, high-water mark of invoke", f"{size(result['stack_bytes'])} of {size(result['stack_reserved_bytes'])} reserved"],
+            ["compiler", f"{result['compiler']} {result['flags']}"],
+            ["pictures", ", ".join(str(folder / name) for name in ("layers.png", "flash.png", "arena.png"))],
+        ]
+        self.table("memory", ["", ""], rows)
+        for note in result["notes"]:
+            self.say(f"note: {note}")
+
+    def flashed(self, result: dict[str, Any]) -> None:
+        self.say("flashed: " + ", ".join(f"{key} {value}" for key, value in result.items()))
+
+    def demo(self, result: dict[str, Any]) -> None:
+        where = f"{result['clips']} test clips, {result['recordings']}"
+        rows = [[f"accuracy, float ({where})", percent(result["accuracy"]["float"])], [f"accuracy, int8 ({where})", percent(result["accuracy"]["int8"])]]
+        rows += [[name, value] for name, value in result["checks"].items()]
+        for name, facts in result["boards"].items():
+            rows.append([f"{name}: flash / RAM / arena", f"{size(facts['flash_bytes'])} / {size(facts['ram_bytes'])} / {size(facts['arena_bytes'])}"])
+            if not facts["ran"]:
+                rows.append([f"{name}: image", f"linked, not run here: {facts['elf']}"])
+                continue
+            rows.append([f"{name}: self-test", f"{'passed' if facts['selftest']['passed'] else 'FAILED'}, {facts['selftest']['clips']} clips"])
+            rows.append([f"{name}: random rows", f"{facts['validation']['equal']} of {facts['validation']['rows']} bit for bit with {facts['validation']['oracle']}"])
+            rows += [[f"{name}: {what}", outcome] for what, outcome, _ in _parity_rows(facts["parity"], "")]
+            unit = facts["unit"]
+            rows.append([f"{name}: network", f"{facts['inference']:,} {unit} per inference, {facts['per_mac']:.2f} per MAC"])
+            rows.append([f"{name}: front end", f"{facts['frontend_per_second']:,.0f} {unit} per second of audio"])
+            rows.append([f"{name}: stack", f"{size(facts['stack_bytes'])} high-water mark"])
+        rows += [[f"time: {stage}", duration(value)] for stage, value in result["seconds"].items()]
+        self.table(f"tinyflow demo: {'PASSED' if result['passed'] else 'FAILED'} ({result['run']})", ["", ""], rows)
+
     def runs(self, found: list[dict[str, Any]], runs: Path) -> None:
         rows = [
             [entry["name"], ", ".join(f"{name} {duration(item['seconds'])}" for name, item in entry["stages"].items()), size(entry["bytes"]), _accuracy(entry["accuracy"])]
@@ -197,6 +278,23 @@ class Console:
         self.say(f"{verb} {len(result['folders'])} folders, {size(result['bytes'])}")
         for folder in result["folders"]:
             self.say(f"  {folder}")
+
+
+def _parity_rows(parity: dict[str, Any] | None, oracle: str) -> list[list[str]]:
+    """The parity gate: (a) features, (b) network on Python's features, (c) network on the device's own."""
+    if not parity:
+        return []
+    a, b, c = parity["features"], parity["network"], parity["end_to_end"]
+    torch = f"{a['differing_from_torch']} of {a['values']} values differ from torch ({percent(a['share_differing_from_torch'])}), by at most {a['largest_lsb']} LSB"
+    return [
+        ["parity (a): features", f"{_verdict(a)}: device = host on {a['identical_on_device_and_host']} of {a['clips']} clips; {torch}", "the same C on the host; torch"],
+        ["parity (b): network on Python's features", f"{_verdict(b)}: {b['equal']} of {b['rows']} clips bit for bit", oracle],
+        ["parity (c): network on the device's features", f"{_verdict(c)}: {c['equal']} of {c['rows']} clips bit for bit", oracle],
+    ]
+
+
+def _verdict(check: dict[str, Any]) -> str:
+    return "passed" if check["passed"] else "FAILED"
 
 
 def _plain(value: Any) -> Any:
