@@ -27,7 +27,7 @@ def cut(audio: np.ndarray, start: int, samples: int) -> np.ndarray:
     """``samples`` of ``audio`` from ``start``, from its beginning again where it ends."""
     if start + samples <= len(audio):
         return audio[start : start + samples]
-    return np.take(audio, np.arange(start, start + samples), mode="wrap")
+    return audio[np.arange(start, start + samples) % len(audio)]
 
 
 def cut_silence(noises: list[np.ndarray], samples: int, rng: np.random.Generator) -> np.ndarray:
