@@ -1,0 +1,125 @@
+"""ADD, SUB, MUL, the table activations, QUANTIZE and DEQUANTIZE against tflite_micro, bit for bit."""
+
+import numpy as np
+import pytest
+from bit_exact import assert_bit_exact
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tflite_builder import Builder
+
+pytest.importorskip("tflite_micro", reason="needs the tflite-micro wheel: make setup")
+
+CASES = settings(max_examples=30, derandomize=True, deadline=None, database=None)
+ZERO = st.integers(-128, 127)
+SCALE = st.floats(2**-9, 0.5, width=32)
+ACTIVATION = st.sampled_from(["NONE", "RELU", "RELU6", "RELU_N1_TO_1"])
+ALL = np.arange(-128, 128).astype(np.int8)
+OPTIONS = {"ADD": "AddOptions", "SUB": "SubOptions", "MUL": "MulOptions"}
+
+
+@st.composite
+def broadcast(draw):
+    """Two shapes of up to three axes (the batch comes in front) and what they broadcast to."""
+    output = draw(st.lists(st.integers(1, 5), min_size=1, max_size=3))
+    shapes = [[size if draw(st.booleans()) or same else 1 for size in output] for same in (draw(st.booleans()), draw(st.booleans()))]
+    shapes[1] = shapes[1][draw(st.integers(0, len(output) - 1)) :]  # leading axes may be absent
+    full = np.broadcast_shapes(*map(tuple, shapes))
+    return tuple(shapes[0]), tuple(shapes[1]), full
+
+
+def binary(kind, shapes, first, second, out_scale, out_zero, activation, constant, swap, seed):
+    rng = np.random.default_rng(seed)
+    b = Builder()
+    x = b.tensor((1, *shapes[0]), *first)
+    if constant:
+        other, full = b.const(rng.integers(-128, 128, shapes[1]), "int8", *second), shapes[2]
+    else:  # a second value made from the first: the same bytes on another scale
+        other, full = b.tensor((1, *shapes[0]), *second), shapes[0]
+        b.op("QUANTIZE", [x], [other], "QuantizeOptions")
+    y = b.tensor((1, *full), out_scale, out_zero)
+    b.op(kind, [other, x] if swap else [x, other], [y], OPTIONS[kind], activation=activation)
+    assert_bit_exact(b.finish([x], [y]), rows=4, seed=seed)
+
+
+@pytest.mark.parametrize("kind", ["ADD", "SUB", "MUL"])
+@given(
+    broadcast(), st.tuples(SCALE, ZERO), st.tuples(SCALE, ZERO), st.floats(0.2, 3.0), ZERO,
+    ACTIVATION, st.booleans(), st.booleans(), st.integers(0, 2**32 - 1),
+)  # fmt: skip
+@CASES
+def test_binary(kind, shapes, first, second, relative, out_zero, activation, constant, swap, seed):
+    natural = first[0] * second[0] * 128 if kind == "MUL" else max(first[0], second[0])
+    binary(kind, shapes, first, second, np.float32(natural * relative), out_zero, activation, constant, swap, seed)
+
+
+@pytest.mark.parametrize("kind", ["ADD", "SUB", "MUL"])
+def test_binary_in_place_keeps_an_operand_that_is_read_again(kind):
+    """y = op(relu(x), x): the first operand may be overwritten only if nothing reads it later."""
+    b = Builder()
+    x = b.tensor((1, 300), 0.05, 3)
+    r = b.tensor((1, 300), 0.05, 3)
+    b.op("RELU", [x], [r])
+    s = b.tensor((1, 300), 0.07, -3)
+    b.op(kind, [r, x], [s], OPTIONS[kind])
+    y = b.tensor((1, 300), 0.09, 9)
+    b.op(kind, [s, r], [y], OPTIONS[kind])
+    assert_bit_exact(b.finish([x], [y]), rows=4)
+
+
+@pytest.mark.parametrize("kind", ["RELU", "RELU6"])
+@given(SCALE, ZERO, st.floats(0.1, 8.0), ZERO, st.booleans())
+@CASES
+def test_relu_over_all_inputs(kind, scale, zero, relative, out_zero, equal):
+    output = (scale, zero) if equal else (np.float32(scale * relative), out_zero)
+    unary(kind, (scale, zero), output)
+
+
+@given(st.floats(2**-12, 2.0, width=32), ZERO)
+@CASES
+def test_logistic_over_all_inputs(scale, zero):
+    unary("LOGISTIC", (scale, zero), (1 / 256, -128))
+
+
+@given(st.floats(2**-9, 0.75, width=32), ZERO, st.floats(1 / 100, 2.0), ZERO)
+@settings(CASES, max_examples=60)
+def test_hard_swish_over_all_inputs(scale, zero, relative, out_zero):
+    # TFLM refuses an output finer than a 128th of the input.
+    unary("HARD_SWISH", (scale, zero), (np.float32(scale * relative), out_zero), "HardSwishOptions")
+
+
+@given(SCALE, ZERO, st.floats(0.01, 8.0), ZERO)
+@CASES
+def test_quantize_int8_over_all_inputs(scale, zero, relative, out_zero):
+    unary("QUANTIZE", (scale, zero), (np.float32(scale * relative), out_zero), "QuantizeOptions")
+
+
+def unary(kind, source, output, options=None):
+    b = Builder()
+    x = b.tensor((1, 256), *source)
+    y = b.tensor((1, 256), *output)
+    b.op(kind, [x], [y], options)
+    assert_bit_exact(b.finish([x], [y]), x=ALL[None])
+
+
+@given(SCALE, ZERO, st.floats(0.01, 8.0), ZERO)
+@CASES
+def test_dequantize_and_quantize_float_over_all_inputs(scale, zero, relative, out_zero):
+    """int8 -> float -> int8, an odd number of bytes before so that nothing is aligned by luck."""
+    b = Builder()
+    x = b.tensor((1, 256), scale, zero)
+    f = b.tensor((1, 256), dtype="float32")
+    b.op("DEQUANTIZE", [x], [f], "DequantizeOptions")
+    y = b.tensor((1, 256), np.float32(scale * relative), out_zero)
+    b.op("QUANTIZE", [f], [y], "QuantizeOptions")
+    assert_bit_exact(b.finish([x], [y]), x=ALL[None])
+
+
+@pytest.mark.parametrize("ratio", [0.5, 1.5, 2.5, 1.0, 1 / 3])
+def test_quantize_float_rounds_ties_away_from_zero(ratio):
+    b = Builder()
+    x = b.tensor((1, 256), 1.0, 0)
+    f = b.tensor((1, 256), dtype="float32")
+    b.op("DEQUANTIZE", [x], [f], "DequantizeOptions")
+    y = b.tensor((1, 256), np.float32(1 / ratio), 0)
+    b.op("QUANTIZE", [f], [y], "QuantizeOptions")
+    assert_bit_exact(b.finish([x], [y]), x=ALL[None])
