@@ -320,3 +320,9 @@ def test_real_openocd_takes_a_path_with_spaces(tmp_path):
         capture_output=True, text=True,
     ).stderr
     assert f"file={path}" in log
+
+
+def test_docs_quote_every_failure():
+    text = (Path(__file__).resolve().parents[2] / "docs/flash.md").read_text().replace("\\|", "|")
+    for failure in FAILURES:
+        assert f"| {failure.message} |" in text and f"| {failure.hint} |" in text, failure.message

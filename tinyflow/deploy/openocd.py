@@ -89,13 +89,13 @@ FAILURES: tuple[Failure, ...] = (
     Failure(
         r"Target voltage: 0\.\d+|target voltage may be too low",
         "the probe answers but the chip has no power",
-        "check the power jumpers (Nucleo-144: JP6 for U5V or E5V, JP5 for IDD closed)",
+        "check the board's power-source and IDD jumpers",
     ),
     Failure(
         r"init mode failed|cannot read IDR|unable to connect to the target|Unable to reset target|Target not examined|"
         r"timed out while waiting for target|Target not halted",
         "the probe answers but the chip does not, even held in reset",
-        "check the two ST-LINK jumpers (CN4 on a Nucleo-144: both closed for the board's own chip) and NRST; plug the board in again",
+        "check the board's ST-LINK jumpers (closed for its own chip) and that nothing holds NRST; plug the board in again",
     ),
     Failure(
         r"timed out waiting for flash|flash write algorithm|block write failed|failed erasing|Programming Failed",
