@@ -25,8 +25,6 @@ else
   packages="$packages libnewlib-arm-none-eabi"
 fi
 "$python" -c 'import ensurepip, venv' 2>/dev/null || packages="$packages python3-venv"
-ldconfig -p 2>/dev/null | grep -q libGL.so.1 || packages="$packages libgl1" # opencv, which onnx2tf imports
-ldconfig -p 2>/dev/null | grep -q libgthread-2.0.so.0 || packages="$packages libglib2.0-0"
 
 if [ -n "$packages" ]; then
   command -v apt-get >/dev/null 2>&1 || fail "missing:$packages. There is no apt-get here: install them with your system's package manager, then run make setup again."
