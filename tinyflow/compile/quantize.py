@@ -64,8 +64,8 @@ def check_operators(path: Path | str) -> dict[str, int]:
     return dict(Counter(op.kind for op in graph.ops).most_common())
 
 
-def _convert(onnx: str, calibration: str, out: str) -> None:
-    """In the child process: both TFLite files into ``out``."""
+def convert(onnx: str, calibration: str, out: str) -> None:
+    """In the child process: both TFLite files into the folder ``out``; ``calibration`` is a .npy of clips."""
     import tensorflow as tf
 
     from tinyflow.compile.onnx_to_tf import tf_function
@@ -90,7 +90,7 @@ def _convert(onnx: str, calibration: str, out: str) -> None:
 
 if __name__ == "__main__":
     try:
-        _convert(*sys.argv[1:])
+        convert(*sys.argv[1:])
     except TinyflowError as refusal:
         write_json(Path(sys.argv[3], REFUSED), {"message": refusal.message, "hint": refusal.hint})
         raise
