@@ -68,7 +68,7 @@ def _said(*command: str) -> str:
 
 
 def _first_line(text: str) -> str:
-    return text.splitlines()[0].strip() if text else ""
+    return text.splitlines()[0].partition("  ")[0].strip() if text else ""  # espeak-ng says more after two spaces
 
 
 def _python() -> Check:
@@ -103,7 +103,8 @@ def _group(group: str, packages: list[tuple[str, str]]) -> Check:
             continue
         (right if not version or here == version else wrong).append(f"{name} {here}" + (f" (pinned: {version})" if version and here != version else ""))
     mend = f"{sys.executable} -m pip install -e '.{f'[{group}]' if group else ''}'"
-    return Check(f"Python packages{f' [{group}]' if group else ''}", not wrong, ", ".join(wrong or right), GROUPS.get(group, group), mend, group == "test")
+    found = ", ".join(wrong) or f"{len(right)} as pinned: " + ", ".join(right)
+    return Check(f"Python packages{f' [{group}]' if group else ''}", not wrong, found, GROUPS.get(group, group), mend, group == "test")
 
 
 def _program(name: str, package: str, needed_for: str, optional: bool = False, variable: str = "", mend: str = "") -> Check:

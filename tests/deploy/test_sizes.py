@@ -80,6 +80,7 @@ def test_to_dict_is_json(image):
 
     value = json.loads(json.dumps(measure(image).to_dict()))
     assert value["model_bytes"] == 128 and value["functions"][0]["bytes"] >= value["functions"][-1]["bytes"]
+    assert sum(value["sections"].values()) == value["flash_bytes"] and sum(value["ram_sections"].values()) == value["ram_bytes"]
 
 
 def test_host_executable(tmp_path):

@@ -93,7 +93,8 @@ class Profile:
         value["units_per_mac"] = self.units_per_mac
         if self.unit == "instructions":
             value["instructions_per_inference"] = self.invoke_units
-        value["flash_bytes"], value["ram_bytes"] = self.sizes.flash_bytes, self.sizes.ram_bytes
+        for name in ("flash_bytes", "ram_bytes", "model_bytes"):
+            value[name] = getattr(self.sizes, name)
         return value
 
 

@@ -47,7 +47,8 @@ class Sizes:
             "flash_bytes": self.flash_bytes,
             "ram_bytes": self.ram_bytes,
             "model_bytes": self.model_bytes,
-            "sections": [dict(section.__dict__) for section in self.sections],
+            "sections": {section.name: section.bytes for section in self.sections if section.flash},
+            "ram_sections": {section.name: section.bytes for section in self.sections if section.ram},
             "functions": symbols(self.functions),
             "constants": symbols(self.constants),
         }

@@ -13,7 +13,7 @@
 enum {
   /* Iterations, at least 10 ms at 120 MHz: beyond every start-up time of the data sheet and beyond a byte at 9600 baud. */
   POLLS = 200000,
-  /* RM0432 section 51.4: LPUARTDIV = 256 f / baud, rounded; the hardware takes 0x300 to 0xFFFFF. */
+  /* RM0432, LPUART baud rate generation: LPUARTDIV = 256 f / baud, rounded; it takes 0x300 to 0xFFFFF. */
   LPUARTDIV = (256ull * HSI16_HZ + CONSOLE_BAUD / 2) / CONSOLE_BAUD
 };
 _Static_assert(LPUARTDIV >= 0x300 && LPUARTDIV <= 0xFFFFF, "LPUART1 cannot make this baud rate from HSI16");
@@ -40,7 +40,7 @@ static void warn(const char *text) {
 
 static void change(uint32_t address, uint32_t clear, uint32_t set) { write32(address, (read32(address) & ~clear) | set); }
 
-/* Enables a peripheral clock; the read back is the delay of two cycles that RM0432 section 6.2.19 asks for. */
+/* Enables a peripheral clock; the read back is the delay that RM0432 (RCC, peripheral clock enable) asks for. */
 static void enable_clock(uint32_t address, uint32_t bit) {
   change(address, 0, bit);
   (void)read32(address);
@@ -61,7 +61,7 @@ static void console_init(void) {
   enable_clock(RCC_APB1ENR1, RCC_APB1ENR1_PWREN);
   change(PWR_CR2, 0, PWR_CR2_IOSV);
   enable_clock(RCC_AHB2ENR, RCC_AHB2ENR_GPIOGEN);
-  /* PG7 transmits, PG8 receives, alternate function 8 (data sheet DS12023, table 17); wired to the ST-LINK. */
+  /* PG7 transmits, PG8 receives, alternate function 8 (data sheet DS12023); wired to the ST-LINK. */
   change(GPIOG_AFRL, 15u << 28, 8u << 28);
   change(GPIOG_AFRH, 15u << 0, 8u << 0);
   change(GPIOG_MODER, 15u << 14, 10u << 14);
@@ -80,7 +80,7 @@ static void select_clock(uint32_t source, const char *reason) {
   expect(RCC_CFGR, RCC_CFGR_SW_MASK << RCC_CFGR_SWS_SHIFT, source << RCC_CFGR_SWS_SHIFT, reason);
 }
 
-/* RM0432 section 5.1.8 orders the steps: boost, wait states, AHB halved, switch, 1 us, AHB whole. */
+/* RM0432 (PWR, dynamic voltage scaling) orders the steps: boost, wait states, AHB halved, switch, 1 us, AHB whole. */
 static void clock_init(void) {
 #ifdef STM32L4_BOOST
   change(PWR_CR5, PWR_CR5_R1MODE, 0);

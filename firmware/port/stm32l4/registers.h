@@ -16,7 +16,7 @@ enum { HSI16_HZ = 16000000, PLL_M = 2, PLL_N = 30, PLL_R = 2, FLASH_WAIT_STATES 
 
 enum { SYSCLK_HZ = HSI16_HZ / PLL_M * PLL_N / PLL_R };
 
-/* Power control, RM0432 section 5.4. */
+/* Power control (RM0432, PWR registers). */
 #define PWR_CR1 0x40007000u
 #define PWR_CR1_VOS_MASK (3u << 9)
 #define PWR_CR1_VOS_RANGE1 (1u << 9)
@@ -27,7 +27,7 @@ enum { SYSCLK_HZ = HSI16_HZ / PLL_M * PLL_N / PLL_R };
 #define PWR_CR5 0x40007080u
 #define PWR_CR5_R1MODE (1u << 8) /* 1: range 1 normal, 0: range 1 boost */
 
-/* Reset and clock control, section 6.4. */
+/* Reset and clock control (RCC registers). */
 #define RCC_CR 0x40021000u
 #define RCC_CR_HSION (1u << 8)
 #define RCC_CR_HSIRDY (1u << 10)
@@ -56,19 +56,19 @@ enum { SYSCLK_HZ = HSI16_HZ / PLL_M * PLL_N / PLL_R };
 #define RCC_CCIPR_LPUART1SEL_MASK (3u << 10)
 #define RCC_CCIPR_LPUART1SEL_HSI16 (2u << 10)
 
-/* Flash interface, section 3.7. */
+/* Flash interface (FLASH registers). */
 #define FLASH_ACR 0x40022000u
 #define FLASH_ACR_LATENCY_MASK 15u
 #define FLASH_ACR_PRFTEN (1u << 8)
 #define FLASH_ACR_ICEN (1u << 9)
 #define FLASH_ACR_DCEN (1u << 10)
 
-/* Port G, section 8.4. */
+/* Port G (GPIO registers). */
 #define GPIOG_MODER 0x48001800u /* two bits a pin, 2: alternate function */
 #define GPIOG_AFRL 0x48001820u  /* four bits a pin, pins 0 to 7 */
 #define GPIOG_AFRH 0x48001824u  /* pins 8 to 15 */
 
-/* LPUART1, section 51.7. */
+/* LPUART1 (LPUART registers). */
 #define LPUART1_CR1 0x40008000u
 #define LPUART_CR1_UE (1u << 0)
 #define LPUART_CR1_RE (1u << 2)
@@ -87,7 +87,7 @@ enum { SYSCLK_HZ = HSI16_HZ / PLL_M * PLL_N / PLL_R };
 #define LPUART1_RDR 0x40008024u
 #define LPUART1_TDR 0x40008028u
 
-/* The core's own, Armv7-M Architecture Reference Manual C1.6 and C1.8. */
+/* The core's own, Armv7-M Architecture Reference Manual, C1 (debug). */
 #define DEMCR 0xE000EDFCu
 #define DEMCR_TRCENA (1u << 24)
 #define DWT_CTRL 0xE0001000u
