@@ -4,7 +4,8 @@
  * cortexm/ implements port_fail, port_exit, port_lock, port_unlock, port_stack_paint and port_stack_used.
  * A port adds port_init, port_read, port_write, port_ticks and port_warning, all by polling: no interrupt is enabled.
  * Order at reset: FPU on (before any float), VTOR, .data, .bss, the stack painted, main(); main calls port_init first.
- * The linker script (tinyflow/deploy/linker.py) puts the stack at the bottom of RAM, so that an overflow leaves RAM and faults. */
+ * The linker script (tinyflow/deploy/linker.py) puts the stack at the bottom of RAM, where an overflow cannot reach variables;
+ * the memory protection unit (Armv8-M: MSPLIM) makes it a fault. */
 #ifndef TINYFLOW_CORTEXM_H
 #define TINYFLOW_CORTEXM_H
 
@@ -26,6 +27,13 @@ extern uint32_t __bss_start[], __bss_end[];
 #define SCB_HFSR REGISTER(0xE000ED2C)
 #define SCB_MMFAR REGISTER(0xE000ED34)
 #define SCB_BFAR REGISTER(0xE000ED38)
+
+/* Memory protection unit of Armv7-M (B3.5). */
+#define MPU_TYPE REGISTER(0xE000ED90)
+#define MPU_CTRL REGISTER(0xE000ED94)
+#define MPU_RNR REGISTER(0xE000ED98)
+#define MPU_RBAR REGISTER(0xE000ED9C)
+#define MPU_RASR REGISTER(0xE000EDA0)
 
 /* Vector 0 and the 15 system exceptions. */
 extern const uintptr_t vectors[16];

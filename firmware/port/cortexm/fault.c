@@ -32,9 +32,11 @@ static void write_reason(const char *reason) {
   write_text("\"");
 }
 
-void port_lock(void) { __asm volatile("cpsid i" ::: "memory"); }
+/* BASEPRI, not PRIMASK: under PRIMASK a stack overflow locks the core up, for its BusFault becomes a HardFault, whose
+ * stacking fails in turn. Faults keep priority 0; a port that enables an interrupt gives it 0x20 or less urgent. */
+void port_lock(void) { __asm volatile("msr basepri, %0\n isb" ::"r"(0x20) : "memory"); }
 
-void port_unlock(void) { __asm volatile("cpsie i" ::: "memory"); }
+void port_unlock(void) { __asm volatile("msr basepri, %0" ::"r"(0) : "memory"); }
 
 void port_fail(const char *reason) {
   port_lock();
@@ -85,7 +87,8 @@ __attribute__((used)) void cortexm_fault_report(const uint32_t *frame, uint32_t 
   if (nested++) port_exit(1); /* the reporter itself faulted: nothing more can be said */
   uintptr_t bottom = (uintptr_t)__stack_bottom, top = (uintptr_t)__stack_top, at = (uintptr_t)frame;
   int readable = at >= bottom && at + 32 <= top && !(at & 3);
-  write_reason(at < bottom ? "stack overflow" : reason_of(exception & 0x1FF, cfsr, SCB_HFSR));
+  uint32_t below = (cfsr & (1u << 7) ? SCB_MMFAR : cfsr & (1u << 15) ? SCB_BFAR : (uint32_t)bottom) - (uint32_t)bottom;
+  write_reason(at < bottom || below > 0xFFFF0000u ? "stack overflow" : reason_of(exception & 0x1FF, cfsr, SCB_HFSR));
   write_hex("exception", exception & 0x1FF);
   write_hex("sp", (uint32_t)at);
   for (int i = 0; readable && i < 8; i++) write_hex(names[i], frame[i]);
