@@ -10,11 +10,14 @@ import shutil
 import struct
 import subprocess
 import time
+from pathlib import Path
 
+import numpy as np
 import pytest
 from keyword_model import keyword_model
 
 from tinyflow.board import load_board
+from tinyflow.compile.artefact import load_compiled
 from tinyflow.deploy.build import build
 
 BOARD = load_board("nucleo-l4r5zi")
@@ -110,3 +113,26 @@ def test_starts_at_its_real_addresses_and_ends_in_the_fault_reporter(firmware):
             assert all(word(start + i) == word(known["__data_load"][0] + i) for i in range(0, end - start, 4))
         finally:
             emulator.kill()
+
+
+def test_the_whole_app_speaks_through_lpuart1(firmware, tmp_path):
+    """The image's sources with the stm32l4 port on simulated registers: every byte passes LPUART1_ISR, RDR and TDR."""
+    compiler = shutil.which("cc") or pytest.skip("no host C compiler: apt-get install gcc")
+    from tinyflow.compile.oracle import invoke
+    from tinyflow.deploy.device import Device
+    from tinyflow.deploy.process import ProcessTransport
+
+    root = Path(__file__).resolve().parents[2] / "firmware"
+    sources = [path for name in ("app", "kernels", "frontend", "port/stm32l4") for path in sorted((root / name).glob("*.c"))]
+    sources += [*sorted((firmware.folder / "generated").glob("*.c")), Path(__file__).parent / "stm32l4_console.c"]
+    include = [firmware.folder / "generated", *(root / name for name in ("app", "kernels", "frontend", "model", "port", "port/stm32l4"))]
+    defines = ["-DSTM32L4R5=1", "-DSTM32L4_SIMULATED_REGISTERS", "-D_POSIX_C_SOURCE=200809L"]
+    command = [compiler, "-std=c99", "-O1", "-ffp-contract=off", *defines, *(f"-I{path}" for path in include), *sources, "-o", tmp_path / "app", "-lm"]  # fmaf, an instruction on the chip
+    subprocess.run(command, check=True)
+    compiled = load_compiled(firmware.compiled)
+    rows = np.random.default_rng(0).integers(-128, 128, (3, compiled.input.elements)).astype(np.int8)
+    with Device(BOARD, ProcessTransport("simulated nucleo", [str(tmp_path / "app")]), 30.0) as device:
+        said = device.hello()
+        assert said["build"] == firmware.build_id and said["board"] == BOARD.name and said["counter"] == "dwt" and not said.get("warning")
+        answers = device.infer(rows)
+    assert np.array_equal(answers, invoke(compiled.tflite, rows.reshape(-1, *compiled.input.shape[1:])).reshape(answers.shape))
