@@ -1,0 +1,133 @@
+"""The TFLite reader: what it reads, and what it refuses by name."""
+
+import numpy as np
+import pytest
+from model_zoo import every_operator
+from tflite_builder import Builder
+
+from tinyflow.compile.tflite import OPERATORS, output_size, pad_before, parse_tflite, read_tflite
+from tinyflow.errors import TinyflowError
+
+Q = (0.05, 3)
+
+
+def one_conv(**change):
+    options = dict(strideH=2, strideW=1, dilationHFactor=1, dilationWFactor=2, padding="SAME", activation="RELU6") | change
+    b = Builder()
+    x = b.tensor((1, 9, 8, 6), *Q, name="input")
+    w = b.const(np.ones((4, 3, 3, 6)), "int8", np.full(4, 0.01), name="weights")
+    y = b.tensor((1, 5, 8, 4), *Q, name="output")
+    b.op("CONV_2D", [x, w, -1], [y], "Conv2DOptions", **options)
+    return b.finish([x], [y])
+
+
+def test_options_are_normalised():
+    graph = parse_tflite(one_conv(), "m")
+    assert graph.ops[0].options == {
+        "stride_h": 2, "stride_w": 1, "dilation_h": 1, "dilation_w": 2, "padding": "SAME",
+        "pad_top": 1, "pad_left": 2, "activation": "RELU6",
+    }  # fmt: skip
+    assert graph.ops[0].inputs == (0, 1, -1) and graph.inputs == (0,) and graph.outputs == (2,)
+    weights = graph.tensor(1)
+    assert weights.constant and weights.data.shape == (4, 3, 3, 6) and len(weights.quantization.scale) == 4
+    assert graph.tensor(0).quantization.zero_point.tolist() == [3] and graph.tensor(0).bytes == 432
+
+
+@pytest.mark.parametrize("size,filter_size,stride,dilation", [(9, 3, 2, 1), (8, 3, 2, 1), (10, 4, 3, 2), (5, 1, 2, 1), (49, 10, 2, 1)])
+def test_same_padding_is_tensorflows(size, filter_size, stride, dilation):
+    """Against a count of positions: SAME gives ceil(size/stride) windows, the odd padding after."""
+    output = output_size(size, filter_size, stride, dilation, "SAME")
+    assert output == -(-size // stride)
+    before = pad_before(size, filter_size, output, stride, dilation)
+    reach = (filter_size - 1) * dilation + 1
+    total = max((output - 1) * stride + reach - size, 0)
+    assert before == total // 2 and total - before >= before
+
+
+def test_every_supported_operator_is_read():
+    graph = parse_tflite(every_operator(), "all")
+    assert set(OPERATORS) - {op.kind for op in graph.ops} == {"PADV2", "SQUEEZE", "EXPAND_DIMS"}
+
+
+def refused(data: bytes, *words: str):
+    with pytest.raises(TinyflowError) as error:
+        parse_tflite(data, "bad.tflite")
+    for word in words:
+        assert word in str(error.value), str(error.value)
+
+
+def unary(kind, dtype="int8", options=None, **tensor):
+    b = Builder()
+    x = b.tensor((1, 4), *Q, dtype=dtype, name="the_input", **tensor)
+    y = b.tensor((1, 4), *Q, dtype=dtype, name="the_output")
+    b.op(kind, [x], [y], options)
+    return b.finish([x], [y])
+
+
+def test_unsupported_operator_is_named_with_its_tensor_and_what_is_supported():
+    refused(unary("TANH"), "TANH", "the_output", "bad.tflite", "CONV_2D")
+
+
+def test_unsupported_type_is_named():
+    refused(unary("RELU", dtype="int16"), "RELU", "the_input", "int16", "int8")
+    refused(unary("RELU", dtype="uint8"), "uint8")
+
+
+def test_dynamic_shape_is_named():
+    refused(unary("RELU", signature=(1, -1)), "the_input", "dynamic", "[1, -1]")
+
+
+def test_a_dynamic_batch_stored_as_one_is_fine():
+    assert parse_tflite(unary("RELU", signature=(-1, 4)), "m").tensor(0).shape == (1, 4)
+
+
+def test_variable_tensor_is_named():
+    refused(unary("RELU", variable=True), "the_input", "variable")
+
+
+def test_several_subgraphs():
+    b = Builder()
+    x, y = b.tensor((1, 4), *Q), b.tensor((1, 4), *Q)
+    b.op("RELU", [x], [y])
+    refused(b.finish([x], [y], subgraphs=2), "2 subgraphs")
+
+
+def test_sizes_that_contradict_each_other():
+    refused(one_conv(strideH=1), "CONV_2D", "output", "contradicts")
+    refused(one_conv(strideW=0), "CONV_2D")
+    refused(one_conv(padding="VALID"), "VALID")
+
+
+def test_a_tensor_read_before_it_is_written():
+    b = Builder()
+    x, y, z = (b.tensor((1, 4), *Q, name=name) for name in ("x", "ghost", "z"))
+    b.op("ADD", [x, y], [z], "AddOptions")
+    refused(b.finish([x], [z]), "ADD", "ghost")
+
+
+@pytest.mark.parametrize("data", [b"", b"hello", b"\0\0\0\0TFL4" + bytes(40)])
+def test_not_a_tflite(data):
+    refused(data, "bad.tflite", "TFL3")
+
+
+def test_damage_never_escapes_as_something_else(tmp_path):
+    good = one_conv()
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        broken = bytearray(good)
+        for position in rng.integers(8, len(good), 4):
+            broken[position] = rng.integers(256)
+        try:
+            parse_tflite(bytes(broken), "m")
+        except TinyflowError:
+            pass
+    for cut in range(8, len(good), 97):
+        try:
+            parse_tflite(good[:cut], "m")
+        except TinyflowError:
+            pass
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(TinyflowError, match="nowhere.tflite"):
+        read_tflite(tmp_path / "nowhere.tflite")
