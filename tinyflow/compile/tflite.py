@@ -95,6 +95,12 @@ OPERATORS: dict[str, tuple[str | None, Callable[[Any], dict[str, Any]]]] = {
 }
 
 
+# How many inputs must be there; CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED may have a bias (or -1) after them.
+REQUIRED_INPUTS = {kind: 1 for kind in OPERATORS} | {"STRIDED_SLICE": 4, "PADV2": 3}
+BIASED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+REQUIRED_INPUTS |= {kind: 2 for kind in (*BIASED, "ADD", "SUB", "MUL", "MEAN", "PAD", "TRANSPOSE")}
+
+
 def read_tflite(path: Path | str) -> Graph:
     """The network in ``path``: one subgraph, static shapes, batch as stored.
 
@@ -139,9 +145,14 @@ def _graph(model, subgraph, name: str, schema) -> Graph:
         for index in (*inputs, *outputs):
             if not -1 <= index < len(tensors):
                 raise TinyflowError(f"{name} is damaged: operator {number} ({kind}) uses tensor {index}", "export it again")
+        if len(outputs) != 1 or outputs[0] < 0:
+            raise TinyflowError(f"{name}: operator {number} ({kind}) has {len(outputs)} outputs; one is supported", "export it again")
         where = f"{kind} (operator {number}, output {tensors[outputs[0]].name!r}) in {name}"
         if kind not in OPERATORS:
             raise TinyflowError(f"{where} is not supported", f"supported: {', '.join(sorted(OPERATORS))}")
+        required = inputs if kind not in BIASED else inputs[:2]
+        if len(required) < REQUIRED_INPUTS[kind] or -1 in required:
+            raise TinyflowError(f"{where} has the inputs {list(inputs)}; it needs {REQUIRED_INPUTS[kind]}", "export it again")
         table, reader = OPERATORS[kind]
         if table is not None and type(operator.builtinOptions).__name__ != table + "T":
             raise TinyflowError(f"{where} has no {table}", "export it again")
@@ -222,8 +233,8 @@ def _resolve(op: Op, tensors: tuple[Tensor, ...]) -> Op:
 
 def _check_dtypes(op: Op, tensors: tuple[Tensor, ...], where: str) -> None:
     for index in (*op.inputs, *op.outputs):
-        if index >= 0 and not tensors[index].constant and tensors[index].dtype not in ACTIVATION_DTYPES:
-            tensor = tensors[index]
+        tensor = tensors[index] if index >= 0 else None
+        if tensor is not None and tensor.dtype not in (DTYPES.values() if tensor.constant else ACTIVATION_DTYPES):
             raise TinyflowError(
                 f"{where}: tensor {tensor.name!r} is {tensor.dtype}",
                 "supported: int8 everywhere, float32 between QUANTIZE and DEQUANTIZE; convert with full int8 quantisation",
@@ -238,6 +249,8 @@ def _check_order(graph: Graph) -> None:
                 raise TinyflowError(
                     f"{graph.name}: {op.kind} reads {graph.tensors[index].name!r} before anything writes it", "export it again"
                 )
+        if op.outputs[0] in known:
+            raise TinyflowError(f"{graph.name}: {op.kind} writes {graph.tensors[op.outputs[0]].name!r}, which is already there", "export it again")
         known |= set(op.outputs)
     for index in graph.outputs:
         if index not in known:
