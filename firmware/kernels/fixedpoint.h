@@ -9,8 +9,8 @@ static inline int32_t clamp_s32(int32_t value, int32_t low, int32_t high) {
   return value < low ? low : value > high ? high : value;
 }
 
-/* High word of 2ab, half away from zero; saturates where both are INT32_MIN. The nudge and the truncating
- * division make the half go away from zero on both sides. */
+/* High word of 2ab to nearest, a half going up (the nudge of a negative product is one less, and the division
+ * truncates); saturates where both are INT32_MIN. */
 static inline int32_t doubling_high_mul(int32_t a, int32_t b) {
   if (a == INT32_MIN && b == INT32_MIN) return INT32_MAX;
   const int64_t product = (int64_t)a * b;

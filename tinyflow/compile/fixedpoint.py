@@ -53,7 +53,7 @@ def quantize_multiplier(real: float) -> tuple[int, int]:
 
 
 def saturating_doubling_high_mul(a: int, b: int, bits: int = 32) -> int:
-    """High half of 2ab, rounded half away from zero (as division after a nudge truncates)."""
+    """High half of 2ab to nearest, a half going up; saturates where both are the least integer."""
     if a == b == -(1 << (bits - 1)):
         return (1 << (bits - 1)) - 1
     product = a * b
