@@ -32,6 +32,9 @@ OFFICIAL = {
 SPEAKERS = {"training": ("004ae714", "00f0204f", "5fe4a278"), "validation": ("026290a7", "060cd039"), "testing": ("105a0eea", "3b4f8f24")}
 
 
+HISS = np.random.default_rng(7).integers(-900, 900, 64000).astype(np.int16)
+
+
 def test_hash_rule_on_official_files():
     assert {name: which_split(name) for name in OFFICIAL} == OFFICIAL
     assert which_split("a/bobby_nohash_0.wav") == which_split("b/bobby_nohash_1_v1.flac")
@@ -170,7 +173,7 @@ def packed(tmp_path):
                 name = f"{SILENCE}/{slot}.wav" if word == SILENCE else f"{word}/{speaker}_nohash_{slot}{'t' if stream == 'test12' else ''}.wav"
                 rows.append([name, word, speaker, split, f"{word}.{stream}", slot, length])
             soundfile.write(root / "audio" / f"{word}.{stream}.flac", audio, 16000)
-    soundfile.write(root / "background" / "hiss.flac", np.full(64000, 77, np.int16), 16000)
+    soundfile.write(root / "background" / "hiss.flac", HISS, 16000)
     with open(root / "manifest.csv", "w", newline="") as file:
         csv.writer(file).writerows([["name", "word", "speaker", "split", "stream", "slot", "samples"], *rows])
     return root
@@ -191,7 +194,17 @@ def test_packed_12_classes(packed, tmp_path):
                 value, length = places[source]
                 assert (split.audio[row][:length] == value).all() and not split.audio[row][length:].any()
     assert dataset.info["changes"]["padded"] == 12 * 3 + 1
-    assert (dataset.background[0] == 77).all() and len(dataset.background[0]) == 44800
+    np.testing.assert_array_equal(dataset.background[0], HISS[:44800])
+
+
+def test_noise_that_the_test_was_cut_from_is_not_heard_in_training(packed, tmp_path):
+    soundfile.write(packed / "audio" / f"{SILENCE}.test12.flac", np.concatenate([HISS[20000:36000] // 3, HISS[100:16100]]), 16000)
+    dataset = prepare(Data(source="speech_commands", path=str(packed)), tmp_path, tmp_path / "out")
+    assert all(len(piece) >= 16000 for piece in dataset.background)
+    heard = np.concatenate([np.zeros(1, np.int16), *dataset.background]).astype(float)
+    for clip in (HISS[20000:36000], HISS[100:15100]):
+        found = np.correlate(heard, clip[4000:5000].astype(float), "full")
+        assert found.max() < 0.5 * np.sum(clip[4000:5000].astype(float) ** 2)
 
 
 def test_packed_other_tasks_test_on_all_words(packed, tmp_path):

@@ -5,6 +5,8 @@ A piece of noise that training may hear never reaches validation or testing.
 
 import numpy as np
 
+from tinyflow.data.held_out import unused_pieces, used_in
+
 SPLITS = ("training", "validation", "testing")
 SHARES = (0.70, 0.85)  # in time: up to here training, up to there validation, the rest testing
 TRUE_ZERO = 0.1  # share of silence clips that are digital silence: a muted microphone
@@ -12,14 +14,20 @@ TRUE_ZERO = 0.1  # share of silence clips that are digital silence: a muted micr
 Noises = dict[str, list[np.ndarray]]  # split -> int16 recordings
 
 
-def split_in_time(recordings: list[np.ndarray]) -> Noises:
-    """The first 70 % of every recording for training, the next 15 % for validation, the last for testing."""
+def split_in_time(recordings: list[np.ndarray], test_clips: np.ndarray | None = None, sample_rate: int = 16000) -> Noises:
+    """The first 70 % of every recording for training, the next 15 % for validation, the last for testing.
+
+    ``test_clips`` (N, samples) int16: test clips of silence. Where they were cut from these recordings, training and
+    validation get only the pieces between.
+    """
     parts: Noises = {split: [] for split in SPLITS}
     for audio in recordings:
+        used = np.zeros(len(audio), bool) if test_clips is None else used_in(audio, test_clips, sample_rate)
+        shortest = 1 if test_clips is None else test_clips.shape[1]
         first, second = (int(share * len(audio)) for share in SHARES)
-        for split, part in zip(SPLITS, (audio[:first], audio[first:second], audio[second:]), strict=True):
-            if len(part):
-                parts[split].append(part)
+        for split, start, end in (("training", 0, first), ("validation", first, second)):
+            parts[split] += unused_pieces(audio[start:end], used[start:end], shortest)
+        parts["testing"] += [audio[second:]] if second < len(audio) else []
     return parts
 
 

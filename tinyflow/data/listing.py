@@ -39,8 +39,13 @@ def listing_fingerprint(folder: Path) -> dict[str, Any]:
     return {"files": len(lines), "listing": hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()}
 
 
-def read_background(folder: Path, sample_rate: int, seed: int) -> tuple[background.Noises, list[str], list[dict[str, str]]]:
-    """Background noise by split from the recordings in ``folder`` (made, where there are none), their names, and what was skipped."""
+def read_background(
+    folder: Path, sample_rate: int, seed: int, test_clips: np.ndarray | None = None
+) -> tuple[background.Noises, list[str], list[dict[str, str]]]:
+    """Background noise by split from the recordings in ``folder`` (made, where there are none), their names, and what was skipped.
+
+    ``test_clips``: test clips of silence, which training and validation must not hear (`background.split_in_time`).
+    """
     recordings: list[np.ndarray] = []
     names, skipped = [], []
     for path in audio_files(folder) if folder.is_dir() else []:
@@ -51,4 +56,8 @@ def read_background(folder: Path, sample_rate: int, seed: int) -> tuple[backgrou
             skipped.append({"file": f"{folder.name}/{path.name}", "reason": str(reason)})
     if not recordings:
         return background.made(sample_rate, seed), ["white, pink and brown noise, generated"], skipped
-    return background.split_in_time(recordings), names, skipped
+    noises = background.split_in_time(recordings, test_clips, sample_rate)
+    if not all(noises.values()):  # too short, or all of it in the test
+        stand_in = background.made(sample_rate, seed)
+        noises = {split: noises[split] or stand_in[split] for split in noises}
+    return noises, names, skipped

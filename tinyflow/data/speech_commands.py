@@ -11,7 +11,7 @@ import hashlib
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -145,7 +145,6 @@ def official_corpus(root: Path, task: Task, data: recipe.Data) -> Corpus:
             if task.label(word) is not None:
                 recordings.append(Recording(word, split, speaker, source))
                 files[source] = path
-    recordings = choose(recordings, data.max_clips_per_word, data.seed)
     samples = clip_samples(data)
 
     def read(item: Recording) -> Clip:
@@ -154,9 +153,17 @@ def official_corpus(root: Path, task: Task, data: recipe.Data) -> Corpus:
         except BadRecording as reason:
             return Clip(item, None, reason=str(reason))
 
-    noises, names, skipped = read_background(root / BACKGROUND_FOLDER, SAMPLE_RATE, data.seed)
+    silence = _audio(map(read, [item for item in recordings if item.word == SILENCE]))
+    noises, names, skipped = read_background(root / BACKGROUND_FOLDER, SAMPLE_RATE, data.seed, silence)
+    recordings = choose(recordings, data.max_clips_per_word, data.seed)
     facts = {"kind": "speech_commands", "layout": "official", "clips": official, "official_clips": OFFICIAL_CLIPS, "split_by": "lists" if lists else "hash rule", "background": names}
     return Corpus(describe(official), in_order(read, recordings), len(recordings), noises, facts, skipped)
+
+
+def _audio(clips: Iterable[Clip]) -> np.ndarray | None:
+    """The samples of those that could be read, int16 (N, samples)."""
+    audio = [clip.audio for clip in clips if clip.audio is not None]
+    return np.stack(audio) if audio else None
 
 
 def packed_corpus(root: Path, task: Task, data: recipe.Data) -> Corpus:
@@ -177,10 +184,12 @@ def packed_corpus(root: Path, task: Task, data: recipe.Data) -> Corpus:
             continue
         recordings.append(Recording(row["word"], row["split"], row["speaker"], row["name"]))
         places[row["name"]] = (row["stream"], int(row["slot"]), int(row["samples"]))
+    samples = clip_samples(data)
+    silence = _audio(_packed_clips(root, [item for item in recordings if item.word == SILENCE], places, samples))
+    noises, names, skipped = read_background(root / "background", SAMPLE_RATE, data.seed, silence)
     recordings = choose(recordings, data.max_clips_per_word, data.seed)
-    noises, names, skipped = read_background(root / "background", SAMPLE_RATE, data.seed)
     facts = {"kind": "speech_commands", "layout": "packed", "clips": official, "official_clips": OFFICIAL_CLIPS, "split_by": MANIFEST, "background": names}
-    return Corpus(describe(official), _packed_clips(root, recordings, places, clip_samples(data)), len(recordings), noises, facts, skipped)
+    return Corpus(describe(official), _packed_clips(root, recordings, places, samples), len(recordings), noises, facts, skipped)
 
 
 def _packed_clips(root: Path, recordings: list[Recording], places: dict[str, tuple[str, int, int]], samples: int) -> Iterator[Clip]:
