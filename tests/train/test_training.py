@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -139,3 +141,12 @@ def test_masks_cover_spans_of_frames_and_coefficients():
     assert frames.max() == 5 and coefficients.max() == 3 and frames.min() == 0 and coefficients.min() == 0
     whole = masked.all(2, keepdim=True) | masked.all(1, keepdim=True)  # nothing is masked in part
     assert torch.equal(masked, whole)
+
+
+@pytest.mark.parametrize(
+    "module, absent",
+    [("tinyflow.train", {"torch"}), ("tinyflow.compile", {"torch", "onnx", "numpy"}), ("tinyflow.train.training", {"tensorflow", "onnx", "pydantic"})],
+)
+def test_imports_stay_light(module, absent):
+    script = f"import sys, {module}; print(*{absent!r} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.strip() == ""
