@@ -92,3 +92,11 @@ def test_unknown_stage(small):
     recipe, runs, _ = small
     with pytest.raises(TinyflowError, match="no stage 'd'"):
         recipe_run(recipe, runs).plan("d")
+
+
+def test_a_stage_that_fails_before_it_writes_leaves_no_folders(tmp_path):
+    (tmp_path / "model.tflite").write_bytes(b"not a model")
+    run = pipeline.foreign_run(tmp_path / "model.tflite", tmp_path / "runs")
+    with pytest.raises(TinyflowError, match="model.tflite is not a TFLite flatbuffer"):
+        run.make("compile")
+    assert [path.name for path in tmp_path.iterdir()] == ["model.tflite"]

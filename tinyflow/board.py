@@ -44,6 +44,7 @@ class Console:
     __pydantic_config__ = FORBID
     name: str  # LPUART1, UART0, stdio
     baud: int = 115200
+    device: str = ""  # serial device on this machine; empty: found by the probe's USB id (--port sets it)
 
 
 @dataclass(frozen=True)

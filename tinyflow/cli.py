@@ -120,6 +120,14 @@ def stages(console: Console, run, target: str, board, dry_run: bool) -> dict[str
     return {"run": str(run.folder.root), "dry_run": dry_run, "steps": [step.to_dict() for step in steps]}
 
 
+def at_port(board, port: str | None):
+    """``board`` with its console on the serial device that --port names."""
+    from dataclasses import replace
+
+    return replace(board, console=replace(board.console, device=port)) if port else board
+
+
+serial = click.option("--port", help="serial device of a real board's console  [default: the debug probe's]")
 dry = click.option("--dry-run", is_flag=True, help="only say what would run, and why")
 
 
@@ -247,13 +255,17 @@ def build(console: Console, runs: Path, board_name: str, dry_run: bool, **option
 @click.option("--wav", type=click.Path(path_type=Path), help="say which word the board hears in this recording")
 @click.option("--input", "input_path", type=click.Path(path_type=Path), help="int8 rows (N, *input shape without batch), .npy")
 @click.option("--output", "output_path", type=click.Path(path_type=Path), help="where the int8 answers go, .npy")
-def run_command(console: Console, runs: Path, board_name: str, wav: Path | None, input_path: Path | None, output_path: Path | None, **options):
+@serial
+def run_command(
+    console: Console, runs: Path, board_name: str, wav: Path | None, input_path: Path | None, output_path: Path | None, port: str | None, **options
+):
     """Self-test on the board; or one recording; or rows of int8 inputs, computed wholly on the board."""
     from tinyflow.deploy import run as on_board
     from tinyflow.pipeline import make_firmware
 
     rows = on_board.read_rows(input_path) if input_path else None
     board, compiled, firmware, _ = make_firmware(enter(console, runs, **options), board_name)
+    board = at_port(board, port)
     if wav:
         result = on_board.hear_file(firmware, board, compiled, wav)
         console.heard(result)
@@ -274,7 +286,8 @@ def run_command(console: Console, runs: Path, board_name: str, wav: Path | None,
 @command("validate", recipe=True, tflite=True, board="mps2-an386")
 @click.option("--input", "input_path", type=click.Path(path_type=Path), help="int8 rows (N, *input shape without batch), .npy; default: random")
 @click.option("--rows", default=8, show_default=True, help="random rows")
-def validate(console: Console, runs: Path, board_name: str, input_path: Path | None, rows: int, seed: int | None, **options):
+@serial
+def validate(console: Console, runs: Path, board_name: str, input_path: Path | None, rows: int, seed: int | None, port: str | None, **options):
     """The board's answers against the tflite_micro interpreter, bit for bit; with a front end, the parity gate."""
     from tinyflow.deploy.run import read_rows
     from tinyflow.deploy.validate import validate as validate_stage
@@ -288,7 +301,7 @@ def validate(console: Console, runs: Path, board_name: str, input_path: Path | N
         from tinyflow.demo import parity_audio
 
         audio = parity_audio(run)
-    result = validate_stage(firmware, board, compiled, x=x, n=rows, seed=seed or 0, audio=audio, progress=console.progress)
+    result = validate_stage(firmware, at_port(board, port), compiled, x=x, n=rows, seed=seed or 0, audio=audio, progress=console.progress)
     console.validation(result)
     if not result["passed"]:
         raise TinyflowError(f"{board.name} differs from the reference: {result.get('reason', 'see --json')}", "report it with the JSON of `tinyflow validate --json`")
@@ -296,14 +309,15 @@ def validate(console: Console, runs: Path, board_name: str, input_path: Path | N
 
 
 @command("profile", recipe=True, tflite=True, board="mps2-an386")
-def profile(console: Console, runs: Path, board_name: str, **options):
+@serial
+def profile(console: Console, runs: Path, board_name: str, port: str | None, **options):
     """Per layer and front-end step: counts, sizes, stack; pictures beside the JSON."""
     from tinyflow.deploy.profile import profile as profile_stage
     from tinyflow.pipeline import make_firmware
 
     run = enter(console, runs, **options)
     board, compiled, firmware, _ = make_firmware(run, board_name)
-    result = profile_stage(firmware, board, compiled, run.folder.profile(board.name), console.progress).to_dict()
+    result = profile_stage(firmware, at_port(board, port), compiled, run.folder.profile(board.name), console.progress).to_dict()
     console.profile(result, run.folder.profile(board.name))
     return result
 

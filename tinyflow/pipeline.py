@@ -127,11 +127,24 @@ class Run:
             self.progress(stage.name, 0, 0, step.reason)
             (step.folder / MANIFEST).unlink(missing_ok=True)
             start = time.monotonic()
-            stage.make(self, board)
+            try:
+                stage.make(self, board)
+            except BaseException:
+                self._forget_empty(step.folder)
+                raise
             seconds = time.monotonic() - start
             self._seal(stage, step, board, seconds, needs)
             done.append(replace(step, last_seconds=seconds))
         return done
+
+    def _forget_empty(self, folder: Path) -> None:
+        """A stage that failed before it wrote anything leaves no folders behind."""
+        runs = self.folder.root.parent
+        for path in (folder, *folder.parents):
+            if path == runs.parent or (path.is_dir() and any(path.iterdir())):
+                break
+            if path.is_dir():
+                path.rmdir()
 
     def _seal(self, stage: Stage, step: Step, board: Board | None, seconds: float, needs: list[Step]) -> None:
         outputs = {

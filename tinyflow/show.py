@@ -230,8 +230,9 @@ class Console:
             self.table(f"front end, {frontend['frames']} frames a clip", ["step", f"{unit} a frame", "per second of audio", "share"], rows, right=(1, 2, 3))
         sizes = result["sizes"]
         self.table("flash", ["section", "bytes"], [[name, f"{count:,}"] for name, count in sizes["sections"].items()], right=(1,))
-        functions = [[item["name"], f"{item['bytes']:,}", item["section"]] for item in sizes["functions"][:12]]
-        self.table("largest in flash", ["function or constant", "bytes", "section"], functions, right=(1,))
+        for kind in ("functions", "constants"):
+            largest = [[item["name"], f"{item['bytes']:,}", item["section"]] for item in sizes[kind][:12]]
+            self.table(f"largest {kind} in flash", [kind[:-1], "bytes", "section"], largest, right=(1,))
         rows = [
             ["flash", size(result["flash_bytes"])],
             ["RAM", size(result["ram_bytes"])],

@@ -237,5 +237,5 @@ def _transport(firmware: Firmware, board: Board, emulator: str, port: str | None
     if emulator == "serial":
         from tinyflow.deploy.serialport import SerialTransport
 
-        return SerialTransport(board, port)
+        return SerialTransport(board, port or board.console.device or None)
     raise TinyflowError(f"no emulator {emulator!r}", "auto, qemu, host or serial")
