@@ -37,6 +37,11 @@ def build(compiled: CompiledModel, board: Board, out: Path, progress: Progress =
     (`make setup`); what the compiler says; an image that does not fit, with by how much and what is largest.
     """
     out = Path(out).resolve()
+    if compiled.frontend and not board.fpu:
+        raise TinyflowError(
+            f"board {board.name} ({board.core}) has no FPU, and the front end of {compiled.name} computes in float",
+            "take a board with `fpu: true` (`tinyflow boards`); a foreign model without a front end builds for any board",
+        )
     compiler = _compiler(board)
     version = compiler_version(board)
     progress(f"build {board.name}", 0, 3, "generating")

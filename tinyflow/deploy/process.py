@@ -1,10 +1,23 @@
 """A firmware in a child process (an emulator, or the host build): its console on stdin and stdout."""
 
+import ctypes
 import os
 import selectors
+import signal
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
+
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+def _die_with_parent():
+    """What the child does first: an emulator whose parent was killed would spin for ever. None where it cannot be asked for."""
+    if not sys.platform.startswith("linux"):
+        return None
+    prctl = ctypes.CDLL(None).prctl  # looked up before the fork
+    return lambda: prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class ProcessTransport:
@@ -23,6 +36,7 @@ class ProcessTransport:
                 cwd=self._folder.name,
                 env={**os.environ, **(environment or {})},
                 start_new_session=True,  # Ctrl-C reaches us, not the emulator; close() ends it
+                preexec_fn=_die_with_parent(),
                 bufsize=0,
             )
         except BaseException:

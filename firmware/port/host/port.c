@@ -35,7 +35,9 @@ size_t port_stack_used(void) { return 0; }
 const char *port_warning(void) { return NULL; }
 
 void port_fail(const char *reason) {
-  printf("\n{\"event\":\"fault\",\"reason\":\"%s\"}\n", reason);
+  fputs("\n{\"event\":\"fault\",\"reason\":\"", stdout);
+  fputs(reason, stdout);
+  fputs("\"}\n", stdout);
   port_exit(1);
 }
 
