@@ -15,7 +15,9 @@ OPSET = 17
 INPUT, OUTPUT = "features", "logits"
 
 
-def export_onnx(network, shape: tuple[int, ...], path: Path | str, inputs: np.ndarray | None = None, tolerance: float = 1e-4) -> float:
+def export_onnx(
+    network, shape: tuple[int, ...], path: Path | str, inputs: np.ndarray | None = None, tolerance: float = 1e-4
+) -> float:
     """Write ``network`` (torch, eval) as ONNX with batch 1 and batch norms folded; returns the largest difference.
 
     ``shape`` is one input without its batch, (1, frames, n_mfcc). onnxruntime must give torch's outputs on

@@ -46,7 +46,8 @@ class Interpreter:
         """``rows`` (N, ...) of the input's type and size, one after the other, to (N, *output shape without batch)."""
         shape, dtype = tuple(self.input["shape"]), self.input["dtype"]
         if rows.dtype != dtype or rows[0].size != np.prod(shape):
-            raise TinyflowError(f"rows are {rows.dtype} {rows.shape[1:]}, the model takes {np.dtype(dtype)} {shape[1:]}", "match them")
+            wanted = f"{np.dtype(dtype)} {shape[1:]}"
+            raise TinyflowError(f"rows are {rows.dtype} {rows.shape[1:]}, the model takes {wanted}", "match them")
         answers = np.empty((len(rows), *self.output["shape"][1:]), self.output["dtype"])
         for index, row in enumerate(rows):
             self._model.set_tensor(self.input["index"], row.reshape(shape))

@@ -46,7 +46,8 @@ def _evaluate(node, values: dict, constants: dict, slices: dict) -> None:
     inputs = [name_ for name_ in node.input if name_]
 
     def fail(reason: str) -> TinyflowError:
-        return TinyflowError(f"ONNX {node.op_type} at tensor {output}: {reason}", "build the network from the operations of docs/genotype.md")
+        where = f"ONNX {node.op_type} at tensor {output}"
+        return TinyflowError(f"{where}: {reason}", "build the network from the operations of docs/genotype.md")
 
     def value(index: int) -> Any:
         return values[inputs[index]]

@@ -55,12 +55,15 @@ def to_tflite(onnx: Path | str, calibration: np.ndarray, out: Path | str) -> tup
 
 
 def check_operators(path: Path | str) -> dict[str, int]:
-    """Operators of an int8 model and how often each occurs; TinyflowError, naming operator and tensor, for what the kernels lack."""
+    """Operators of an int8 model and how often each occurs.
+
+    TinyflowError, naming operator and tensor, for what the kernels lack.
+    """
     graph = read_tflite(path)
     lower_graph(graph)
     large = next((tensor for tensor in graph.tensors if len(tensor.shape) > 4), None)
     if large:
-        raise TinyflowError(f"{path}: tensor {large.name!r} has {len(large.shape)} dimensions {large.shape}", "at most 4 are supported")
+        raise TinyflowError(f"{path}: tensor {large.name!r} has dimensions {large.shape}", "at most 4 are supported")
     return dict(Counter(op.kind for op in graph.ops).most_common())
 
 
@@ -73,7 +76,8 @@ def convert(onnx: str, calibration: str, out: str) -> None:
     function, shape = tf_function(onnx)
     clips = np.load(calibration)
     if clips[0].size != np.prod(shape):
-        raise TinyflowError(f"calibration clips are {clips.shape[1:]}, the network's input is {shape}", "use the network's own features")
+        sizes = f"calibration clips are {clips.shape[1:]}, the network's input is {shape}"
+        raise TinyflowError(sizes, "use the network's own features")
 
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
     Path(out, FLOAT).write_bytes(converter.convert())

@@ -42,7 +42,8 @@ def load_trained(folder: Path | str) -> TrainedModel:
 
     folder = Path(folder)
     again = "run `tinyflow train` again"
-    genotype, scaler, history = read_genotype(folder / GENOTYPE), Scaler.from_dict(read_json(folder / SCALER)), read_json(folder / HISTORY)
+    genotype, history = read_genotype(folder / GENOTYPE), read_json(folder / HISTORY)
+    scaler = Scaler.from_dict(read_json(folder / SCALER))
     network = DerivedNetwork(genotype)
     try:
         network.load_state_dict(load_file(folder / WEIGHTS))

@@ -61,8 +61,11 @@ class Batches:
     Without waveform augmentation every clip's features are computed once and kept (18,000 clips of 49x40: 141 MB).
     """
 
-    def __init__(self, dataset, config: MfccConfig, scaler: Scaler, augment: Augment, batch_size: int, seed: int, device: torch.device):
-        self.dataset, self.scaler, self.augment, self.batch_size, self.seed, self.device = dataset, scaler, augment, batch_size, seed, device
+    def __init__(
+        self, dataset, config: MfccConfig, scaler: Scaler, augment: Augment, batch_size: int, seed: int, device: torch.device
+    ):
+        self.dataset, self.scaler, self.augment = dataset, scaler, augment
+        self.batch_size, self.seed, self.device = batch_size, seed, device
         self.mfcc = Mfcc(config).to(device)
         self.waveforms = augment.shift_ms > 0 or augment.gain_db > 0 or augment.noise_probability > 0
         self.masks = augment.spec_time_masks > 0 or augment.spec_freq_masks > 0

@@ -30,14 +30,18 @@ class Evaluation:
         confusion_picture(self, Path(path))
 
 
-def evaluate_predictions(labels: np.ndarray, predictions: np.ndarray, names: tuple[str, ...], description: str = "", split: str = "testing") -> Evaluation:
+def evaluate_predictions(
+    labels: np.ndarray, predictions: np.ndarray, names: tuple[str, ...], description: str = "", split: str = "testing"
+) -> Evaluation:
     """From true and predicted classes, int (N,), indices into ``names``."""
     labels, predictions = np.asarray(labels), np.asarray(predictions)
     if labels.shape != predictions.shape or labels.ndim != 1 or not len(labels):
-        raise TinyflowError(f"evaluation got {labels.shape} labels and {predictions.shape} predictions", "one each per clip, at least one clip")
+        shapes = f"{labels.shape} labels and {predictions.shape} predictions"
+        raise TinyflowError(f"evaluation got {shapes}", "one each per clip, at least one clip")
     for what, values in (("label", labels), ("prediction", predictions)):
         if values.min() < 0 or values.max() >= len(names):
-            raise TinyflowError(f"evaluation got {what}s from {values.min()} to {values.max()} for {len(names)} classes", "check the task")
+            found = f"{what}s from {values.min()} to {values.max()}"
+            raise TinyflowError(f"evaluation got {found} for {len(names)} classes", "check the task")
     confusion = np.zeros((len(names), len(names)), np.int64)
     np.add.at(confusion, (labels, predictions), 1)
     said = confusion.sum(1)
@@ -63,12 +67,14 @@ def evaluate(trained, dataset, split: str = "testing", device: str = "auto") -> 
     from tinyflow.train.training import pick_device
 
     if tuple(dataset.labels) != trained.genotype.labels:
-        raise TinyflowError(f"the network knows {list(trained.genotype.labels)}, the data has {list(dataset.labels)}", "evaluate on the task it was trained for")
+        labels = f"the network knows {list(trained.genotype.labels)}, the data has {list(dataset.labels)}"
+        raise TinyflowError(labels, "evaluate on the task it was trained for")
     clips, where = dataset.split(split), pick_device(device)
     network, mfcc = trained.network.to(where).eval(), Mfcc(trained.genotype.mfcc).to(where)
     try:
         with torch.no_grad():
-            parts = [network(trained.scaler.apply(chunk).unsqueeze(1)).argmax(1).cpu() for chunk in mfcc_chunks(mfcc, clips.audio, where)]
+            chunks = (trained.scaler.apply(chunk).unsqueeze(1) for chunk in mfcc_chunks(mfcc, clips.audio, where))
+            parts = [network(chunk).argmax(1).cpu() for chunk in chunks]
     finally:
         network.cpu()
     if not parts:

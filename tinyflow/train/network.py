@@ -118,7 +118,8 @@ class DerivedNetwork(nn.Module):
         if not genotype.labels:
             raise TinyflowError("the genotype names no labels", "set them from the task: genotype.with_task(task, labels)")
         if genotype.alignment_layer is not None:
-            raise TinyflowError("the genotype keeps an alignment layer, which this version cannot build", "set alignment_layer to null")
+            unknown = "the genotype keeps an alignment layer, which this version cannot build"
+            raise TinyflowError(unknown, "set alignment_layer to null")
         channels = genotype.channels
         self.drop_path = 0.0  # set by training
         width = STEM_MULTIPLIER * channels

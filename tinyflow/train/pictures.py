@@ -43,7 +43,8 @@ def confusion_picture(evaluation, path: Path) -> None:
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     axes.set_xticks(range(len(counts)), evaluation.names, rotation=90)
     axes.set_yticks(range(len(counts)), evaluation.names)
-    axes.set(xlabel="heard", ylabel="said", title=f"{100 * evaluation.accuracy:.2f} % of {evaluation.clips} clips ({evaluation.description})")
+    title = f"{100 * evaluation.accuracy:.2f} % of {evaluation.clips} clips ({evaluation.description})"
+    axes.set(xlabel="heard", ylabel="said", title=title)
     for row, column in zip(*np.nonzero(counts)):
         shade = "white" if shares[row, column] > 0.5 else "black"
         axes.text(column, row, int(counts[row, column]), ha="center", va="center", color=shade, fontsize=7)

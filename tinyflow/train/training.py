@@ -45,7 +45,8 @@ def train(genotype: Genotype, dataset, config: Train, out: Path | str, progress:
     out, device = Path(out), pick_device(config.device)
     if genotype.labels != tuple(dataset.labels):
         raise TinyflowError(
-            f"the genotype's labels {list(genotype.labels)} are not the data's {list(dataset.labels)}", "genotype.with_task(dataset.task, dataset.labels)"
+            f"the genotype's labels {list(genotype.labels)} are not the data's {list(dataset.labels)}",
+            "genotype.with_task(dataset.task, dataset.labels)",
         )
     if len(dataset.split("training").labels) < 2:
         raise TinyflowError("there are fewer than 2 training clips", "check the data stage: tinyflow data")
@@ -114,8 +115,10 @@ def train(genotype: Genotype, dataset, config: Train, out: Path | str, progress:
                 optimizer.step()
                 if average:
                     _update(average, network, config.ema_decay, epoch * steps + step)
-                sums = [sums[0] + value * len(labels), sums[1] + int((logits.detach().argmax(1) == labels).sum()), sums[2] + len(labels)]
-                progress("train", epoch * steps + step + 1, config.epochs * steps, f"epoch {epoch + 1}, loss {sums[0] / sums[2]:.3f}" + _latest(epochs))
+                right = int((logits.detach().argmax(1) == labels).sum())
+                sums = [sums[0] + value * len(labels), sums[1] + right, sums[2] + len(labels)]
+                note = f"epoch {epoch + 1}, loss {sums[0] / sums[2]:.3f}" + _latest(epochs)
+                progress("train", epoch * steps + step + 1, config.epochs * steps, note)
                 late = time.monotonic() - saved >= 60 * config.checkpoint_minutes
                 if (late or interrupted.is_set()) and step + 1 < steps:
                     checkpoint(epoch, step + 1)
@@ -198,7 +201,8 @@ def _accuracy(network: torch.nn.Module, validation: tuple[torch.Tensor, torch.Te
     if not len(labels):
         return None
     network.eval()
-    right = sum(int((network(part).argmax(1) == truth).sum()) for part, truth in zip(features.split(batch), labels.split(batch)))
+    parts = zip(features.split(batch), labels.split(batch))
+    right = sum(int((network(part).argmax(1) == truth).sum()) for part, truth in parts)
     return right / len(labels)
 
 
@@ -253,4 +257,5 @@ def _interrupts() -> Iterator[threading.Event]:
 
 def _stop_if(interrupted: threading.Event, out: Path, epoch: int, epochs: int) -> None:
     if interrupted.is_set():
-        raise TinyflowError(f"training was interrupted in epoch {epoch + 1} of {epochs}; saved in {out / CHECKPOINT}", "the same command resumes it")
+        where = f"in epoch {epoch + 1} of {epochs}; saved in {out / CHECKPOINT}"
+        raise TinyflowError(f"training was interrupted {where}", "the same command resumes it")
