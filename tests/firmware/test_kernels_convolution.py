@@ -7,6 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tflite_builder import Builder
 
+from tinyflow.compile.fixedpoint import quantize_multiplier, requantize
+
 pytest.importorskip("tflite_micro", reason="needs the tflite-micro wheel: make setup")
 
 CASES = settings(max_examples=30, derandomize=True, deadline=None, database=None)
@@ -117,3 +119,34 @@ def test_multipliers_above_one_shift_left_first(depth, gain, seed):
     b.op("FULLY_CONNECTED", [x, w, -1], [y], "FullyConnectedOptions")
     data = b.finish([x], [y])
     assert_bit_exact(data, x=rng.integers(-3, 10, (8, depth)).astype(np.int8))
+
+
+def accumulators(values, in_scale, weight_scale, out_scale, out_zero=0):
+    """FULLY_CONNECTED whose accumulators are exactly ``values``: they are the biases, the inputs their zero point."""
+    b = Builder()
+    x = b.tensor((1, 1), in_scale, 0)
+    w = b.const(np.zeros((len(values), 1)), "int8", weight_scale)
+    bias = b.const(np.array(values), "int32", np.float32(in_scale) * np.float32(weight_scale))
+    y = b.tensor((1, len(values)), out_scale, out_zero)
+    b.op("FULLY_CONNECTED", [x, w, bias], [y], "FullyConnectedOptions")
+    assert_bit_exact(b.finish([x], [y]), x=np.zeros((1, 1), np.int8))
+
+
+@pytest.mark.parametrize("power", range(0, 7))
+def test_exact_halves_on_both_sides_of_zero(power):
+    """Multipliers that are powers of two make every tie there is, in the high word and in the division after it."""
+    accumulators(np.arange(-600, 600), 2.0**-power, 1.0, 1.0, out_zero=1)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_last_bit_of_the_multiplier(seed):
+    """Accumulators for which a product of the scales in float32 instead of double would round another way."""
+    rng = np.random.default_rng(seed)
+    in_scale, weight_scale, out_scale = (np.float32(rng.uniform(*r)) for r in ((0.005, 0.05), (0.001, 0.005), (5, 12)))
+    single = quantize_multiplier(float(in_scale * weight_scale) / float(out_scale))
+    double = quantize_multiplier(float(in_scale) * float(weight_scale) / float(out_scale))
+    real = float(in_scale) * float(weight_scale) / float(out_scale)
+    near = [int((k + 0.5) / real) + d for k in range(40, 126) for d in range(-12, 13)]
+    telling = [value for value in near if requantize(value, *single) != requantize(value, *double)]
+    assert telling
+    accumulators(telling, in_scale, weight_scale, out_scale)

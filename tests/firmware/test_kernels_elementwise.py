@@ -123,3 +123,18 @@ def test_quantize_float_rounds_ties_away_from_zero(ratio):
     y = b.tensor((1, 256), np.float32(1 / ratio), 0)
     b.op("QUANTIZE", [f], [y], "QuantizeOptions")
     assert_bit_exact(b.finish([x], [y]), x=ALL[None])
+
+
+@pytest.mark.parametrize("kind", ["ADD", "SUB", "MUL"])
+def test_every_pair_of_values(kind):
+    """All 65,536 pairs, at several scales: the last bit of a multiplier shows only in a few of them."""
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        first, second = rng.uniform(0.01, 0.1, 2).astype(np.float32)
+        natural = first * second * 128 if kind == "MUL" else max(first, second)
+        b = Builder()
+        x = b.tensor((1, 1, 256), first, int(rng.integers(-20, 20)))
+        other = b.const(ALL[:, None], "int8", second, int(rng.integers(-20, 20)))
+        y = b.tensor((1, 256, 256), np.float32(natural * rng.uniform(0.5, 2.0)), int(rng.integers(-20, 20)))
+        b.op(kind, [x, other], [y], OPTIONS[kind])
+        assert_bit_exact(b.finish([x], [y]), x=ALL[None, None])

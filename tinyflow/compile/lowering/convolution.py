@@ -157,12 +157,8 @@ def fully_connected(graph: Graph, op: Op) -> Step:
     )
     bias = _bias(graph, op, outputs)
     (input_scale, _), (output_scale, _) = int8(graph, op, op.inputs[0]), int8(graph, op, op.outputs[0])
-    if len(weights.quantization.scale) > 1:
-        quant = _per_channel(graph, op, weights, 0)
-    else:
-        # Unlike the convolutions, TFLM multiplies the two scales in float32 here, and checks the bias's scale.
-        product = input_scale * np.float32(weights.quantization.scale[0])
-        quant = _channel_quant([float(product) / float(output_scale)])
+    quant = _per_channel(graph, op, weights, 0)
+    if not quant["quant_step"]:  # TFLM checks the bias only here
         _check_bias_scale(graph, op, float(input_scale) * float(weights.quantization.scale[0]), float(output_scale))
     fields = {
         "weights": weights.data,
