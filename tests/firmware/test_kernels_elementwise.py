@@ -138,3 +138,51 @@ def test_every_pair_of_values(kind):
         y = b.tensor((1, 256, 256), np.float32(natural * rng.uniform(0.5, 2.0)), int(rng.integers(-20, 20)))
         b.op(kind, [x, other], [y], OPTIONS[kind])
         assert_bit_exact(b.finish([x], [y]), x=ALL[None, None])
+
+
+@pytest.mark.parametrize(
+    "kind,first,second,output,zeros",
+    [
+        ("ADD", 0.04809937998652458, 0.0844932347536087, 0.0941084548830986, (-8, 5, 1)),
+        ("ADD", 0.02341432124376297, 0.09684709459543228, 0.10676950216293335, (1, 9, -9)),
+        ("SUB", 0.0251233521848917, 0.0167510025203228, 0.045392926782369614, (-5, -1, 14)),
+        ("SUB", 0.07769934087991714, 0.02276678942143917, 0.10820528119802475, (4, 10, 12)),
+    ],
+)
+def test_the_last_bit_of_sums(kind, first, second, output, zeros):
+    """Scales at which float32 instead of double arithmetic in the multipliers changes some of the 65,536 answers."""
+    b = Builder()
+    x = b.tensor((1, 1, 256), first, zeros[0])
+    y = b.tensor((1, 256, 256), output, zeros[2])
+    b.op(kind, [x, b.const(ALL[:, None], "int8", second, zeros[1])], [y], OPTIONS[kind])
+    assert_bit_exact(b.finish([x], [y]), x=ALL[None, None])
+
+
+@pytest.mark.parametrize(
+    "source,output,zero",
+    [(0.023428117856383324, 0.04491288959980011, -123), (0.0358271524310112, 0.05684307962656021, -26), (0.04440406337380409, 0.04838511720299721, -56)],
+)
+def test_the_last_bit_of_relu(source, output, zero):
+    """Likewise for RELU's one multiplier."""
+    unary("RELU", (source, zero), (output, 0))
+
+
+@pytest.mark.parametrize(
+    "source,output",
+    [(0.15881133079528809, 0.0769834890961647), (0.05665189027786255, 0.10674002766609192), (0.09996283799409866, 0.1720956414937973)],
+)
+def test_the_last_bit_of_hard_swish(source, output):
+    """Likewise for HARD_SWISH's two 16-bit multipliers."""
+    unary("HARD_SWISH", (source, 3), (output, -5), "HardSwishOptions")
+
+
+@pytest.mark.parametrize("scale", [0.2448979616165161, 0.21052631735801697, 0.19672131538391113])
+def test_six_over_scale_is_a_float32_tie(scale):
+    """6/scale is just below a half in double and a half in float32, which rounds up: the limits are float32."""
+    unary("RELU6", (scale, -128), (scale, -128))
+    b = Builder()
+    x = b.tensor((1, 4, 64, 1), scale, -128)
+    y = b.tensor((1, 4, 64, 1), scale, -128)
+    window = dict(strideH=1, strideW=1, filterHeight=1, filterWidth=1, padding="VALID")
+    b.op("MAX_POOL_2D", [x], [y], "Pool2DOptions", activation="RELU6", **window)
+    assert_bit_exact(b.finish([x], [y]), x=ALL.reshape(1, 4, 64, 1))

@@ -150,14 +150,14 @@ def logistic_table(scale: np.float32, zero_point: int) -> np.ndarray:
 
 
 def hard_swish_multipliers(input_scale: np.float32, output_scale: np.float32) -> tuple[int, int, int, int]:
-    """(output multiplier int16, its exponent, reluish multiplier int16, its exponent), in float32 like TFLM's Prepare."""
+    """(output multiplier int16, its exponent, reluish multiplier int16, its exponent)."""
 
     def narrow(multiplier: int) -> int:
         return INT16_MAX if multiplier >= INT32_MAX - (1 << 15) else (multiplier + (1 << 15)) >> 16
 
-    fine = np.float32(1 / 128) * np.float32(input_scale)
-    output, output_exponent = quantize_multiplier(float(np.float32(fine / np.float32(output_scale))))
-    reluish, reluish_exponent = quantize_multiplier(float(np.float32(fine / (np.float32(3) / np.float32(32768)))))
+    fine = float(input_scale) / 128
+    output, output_exponent = quantize_multiplier(fine / float(output_scale))
+    reluish, reluish_exponent = quantize_multiplier(fine / (3 / 32768))
     return narrow(output), output_exponent, narrow(reluish), reluish_exponent
 
 

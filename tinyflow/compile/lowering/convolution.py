@@ -170,7 +170,7 @@ def fully_connected(graph: Graph, op: Op) -> Step:
         **_offsets(graph, op),
     }
     kernel = "fully_connected_s8"
-    return Step.of(op, kernel, kernel + "_params", fields, (op.inputs[0], op.outputs[0]), depth * outputs)
+    return Step.of(op, kernel, kernel + "_params", fields, (op.inputs[0], op.outputs[0]), batches * depth * outputs)
 
 
 def _check_bias_scale(graph: Graph, op: Op, product: float, output_scale: float) -> None:

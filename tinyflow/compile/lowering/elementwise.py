@@ -37,13 +37,11 @@ def _broadcast(graph: Graph, op: Op) -> dict[str, tuple[int, ...]]:
 
 def add(graph: Graph, op: Op) -> Step:
     (scale1, zero1), (scale2, zero2), (scale, zero) = (int8(graph, op, index) for index in (*op.inputs, op.outputs[0]))
-    # TFLM's Prepare divides in double for ADD and in float32 for SUB; the two differ in the last bit.
-    number = float if op.kind == "ADD" else np.float32
-    twice = number(2) * max(number(scale1), number(scale2))
-    real = (number(scale1) / twice, number(scale2) / twice, twice / (number(1 << 20) * number(scale)))
-    quantized = [quantize_multiplier(float(value)) for value in real]
+    twice = 2 * max(float(scale1), float(scale2))
+    real = (float(scale1) / twice, float(scale2) / twice, twice / ((1 << 20) * float(scale)))
+    quantized = [quantize_multiplier(value) for value in real]
     need(
-        float(real[2]) < 1 and all(shift <= 0 for _, shift in quantized),
+        real[2] < 1 and all(shift <= 0 for _, shift in quantized),
         graph,
         op,
         f"the output scale {scale:g} is too small for inputs of scale {scale1:g} and {scale2:g}",
@@ -93,7 +91,7 @@ def _lookup(graph: Graph, op: Op, table: np.ndarray) -> Step:
 
 def relu(graph: Graph, op: Op) -> Step:
     (input_scale, input_zero), (scale, zero) = int8(graph, op, op.inputs[0]), int8(graph, op, op.outputs[0])
-    multiplier, shift = quantize_multiplier(float(input_scale / scale))
+    multiplier, shift = quantize_multiplier(float(input_scale) / float(scale))
     low = max(-128, zero)
     return _lookup(
         graph, op, fixedpoint.table(lambda q: clamp(requantize(q - input_zero, multiplier, shift) + zero, low, 127))
