@@ -48,6 +48,11 @@ def test_dry_run_writes_nothing(tmp_path):
         (["train", "--recipe", "dmeo"], "no recipe 'dmeo'", "'demo'", 1),
         (["train", "--set", "train.epoch=3"], "unknown key 'train.epoch'", "'epochs'", 1),
         (["compile", "--tflite", "absent.tflite"], "absent.tflite does not exist", ".tflite", 1),
+        (["train", "--set", "data.keywords=[yes"], "not valid YAML", "--set", 1),
+        (["build", "--board", "host", "--set", "network.genotype=absent.json"], "no genotype at", "network.genotype", 1),
+        (["train", "--data", ""], "--data is empty", "leave the option out", 1),
+        (["train", "--recipe", ""], "--recipe is empty", "leave the option out", 1),
+        (["init", "/proc/mine.yaml"], "No such file or directory", "permissions", 1),
         (["clean", "absent"], "no run 'absent'", "", 1),
         (["run", "--tflite", "x.tflite", "--input", "absent.npy"], "absent.npy", "", 1),
     ],
@@ -78,3 +83,20 @@ def test_init_then_clean(tmp_path, monkeypatch, capsys):
     assert json.loads(capsys.readouterr().out) == {"deleted": False, "folders": ["runs/mine/train"], "bytes": 3}
     main(["clean", "mine", "--stage", "train", "--yes", "--quiet"])
     assert not (tmp_path / "runs" / "mine" / "train").exists()
+
+
+def test_a_failed_check_is_one_document_with_its_result(tmp_path, monkeypatch, capsys):
+    from tinyflow import demo
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(demo, "run_demo", lambda run: {"passed": False, "boards": {}, "clips": 1, "recordings": "", "accuracy": {"float": 0.0, "int8": 0.0}, "checks": {}})
+    monkeypatch.setattr("tinyflow.show.Console.demo", lambda self, result: None)
+    with pytest.raises(SystemExit) as stop:
+        main(["demo", "--json"])
+    answer = json.loads(capsys.readouterr().out)
+    assert stop.value.code == 1 and answer["passed"] is False and "did not all pass" in answer["error"]
+
+
+def test_no_command_is_help_not_an_error(tmp_path):
+    done = tinyflow(cwd=tmp_path)
+    assert done.returncode == 0 and done.stdout.startswith("Usage: tinyflow") and done.stderr == ""

@@ -1,5 +1,7 @@
 """The order of the stages and what makes one stale, on stages that only write a file."""
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -23,7 +25,7 @@ def small(tmp_path, monkeypatch):
             (folder / "out").write_text(f"{name} {part(run, board)}")
             ran.append(name)
 
-        return Stage(name, 1, needs, part, make)
+        return Stage(name, 1, needs, part, make, sections=("data", "train"))
 
     stages = (
         stage("a", (), lambda run, board: run.recipe.data.seed),
@@ -48,7 +50,7 @@ def test_a_changed_recipe_reruns_its_stage_and_those_after_it(small):
     del ran[:]
     changed = replace(recipe, train=replace(recipe.train, epochs=3))
     plan = recipe_run(changed, runs).plan("c")
-    assert [(step.runs, step.reason) for step in plan] == [(False, "up to date"), (True, "recipe or inputs changed"), (True, "b runs")]
+    assert [(step.runs, step.reason) for step in plan] == [(False, "up to date"), (True, "changed: train.epochs"), (True, "b runs")]
     assert ran == []  # a plan runs nothing
     steps = recipe_run(changed, runs).make("c")
     # c reads b's output, which is another text now
@@ -100,3 +102,46 @@ def test_a_stage_that_fails_before_it_writes_leaves_no_folders(tmp_path):
     with pytest.raises(TinyflowError, match="model.tflite is not a TFLite flatbuffer"):
         run.make("compile")
     assert [path.name for path in tmp_path.iterdir()] == ["model.tflite"]
+
+
+def test_a_mistake_of_a_late_stage_shows_before_an_early_one_runs(small):
+    recipe, runs, ran = small
+
+    def refuse(run, board):
+        raise TinyflowError("no such genotype")
+
+    pipeline.STAGES = tuple(replace(stage, part=refuse) if stage.name == "c" else stage for stage in pipeline.STAGES)  # `small` restores it
+    with pytest.raises(TinyflowError, match="no such genotype"):
+        recipe_run(recipe, runs).make("c")
+    assert ran == []
+
+
+def test_one_process_at_a_time_makes_stages_in_a_run_folder(small):
+    recipe, runs, ran = small
+    recipe_run(recipe, runs).make("a")
+    holder = subprocess.Popen(
+        [sys.executable, "-c", "import fcntl, os, sys; fcntl.flock(os.open(sys.argv[1], os.O_RDONLY), fcntl.LOCK_EX); print('held', flush=True); sys.stdin.read()", str(runs / "r")],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(TinyflowError, match="another tinyflow is at work in .*r"):
+            recipe_run(recipe, runs).make("c")
+        assert ran == ["a"]
+        recipe_run(recipe, runs).make("a")  # up to date: reads only
+    finally:
+        holder.kill()  # as kill -9 does: the lock goes with the process
+        holder.communicate()
+    recipe_run(recipe, runs).make("c")
+    assert ran == ["a", "b", "c"]
+
+
+def test_what_a_killed_stage_was_writing_is_swept_away(small):
+    recipe, runs, _ = small
+    temporary = runs / "r" / ".a.k3_9zzab"  # the names of atomic_folder and atomic_path
+    temporary.mkdir(parents=True)
+    (runs / "r" / "a").mkdir()
+    (runs / "r" / "a" / ".weights.abcd_012.safetensors").write_text("half")
+    (runs / "r" / "a" / ".ninja_log").write_text("not ours")
+    recipe_run(recipe, runs).make("a")
+    assert sorted(path.name for path in (runs / "r").rglob("*")) == [".ninja_log", "a", "manifest.json", "out"]

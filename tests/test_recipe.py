@@ -28,6 +28,17 @@ def test_committed_recipes_and_their_genotypes_load(path):
         ({"train": {"epochs": 0}}, "train.epochs is 0", "at least 1"),
         ({"data": {"source": "web"}}, "data.source is 'web'", "tinyflow init"),
         ({"data": {"task": "keywords"}}, "data.keywords is ()", "list the words"),
+        ({"data": {"seed": -1}}, "data.seed is -1", "0 or more"),
+        ({"data": {"clip_seconds": 2}}, "data.clip_seconds is 2.0", "one second"),
+        ({"train": {"seed": -1}}, "train.seed is -1", "0 or more"),
+        ({"train": {"learning_rate": float("inf")}}, "train.learning_rate is inf", "above 0"),
+        ({"train": {"momentum": 1}}, "train.momentum is 1.0", "from 0 up to 1"),
+        ({"train": {"device": "tpu"}}, "train.device is 'tpu'", "cuda"),
+        ({"train": {"augment": {"noise_probability": 3}}}, "train.augment.noise_probability is 3.0", "from 0 to 1"),
+        ({"train": {"augment": {"noise_snr_db": [30, 5]}}}, "train.augment.noise_snr_db is (30.0, 5.0)", "the lower first"),
+        ({"network": {"channels": 0}}, "network.channels is 0", "1 or more"),
+        ({"network": {"stem_stride": 3}}, "network.stem_stride is 3", "1 or 2"),
+        ({"deploy": {"boards": []}}, "deploy.boards is ()", "tinyflow boards"),
         ({"name": "a/b"}, "name is 'a/b'", "folder name"),
     ],
 )
@@ -44,6 +55,10 @@ def test_overrides_reach_their_key(tmp_path):
     assert (recipe.train.epochs, recipe.train.augment.gain_db, recipe.network.channels) == (7, 3.0, 6)
     with pytest.raises(TinyflowError, match="no key=value"):
         load_recipe(tmp_path / "r.yaml", ("train.epochs",))
+    with pytest.raises(TinyflowError, match=r"--set data.keywords=\[yes: the value is not valid YAML"):
+        load_recipe(tmp_path / "r.yaml", ("data.keywords=[yes",))
+    with pytest.raises(TinyflowError, match="unknown key 'base'"):
+        load_recipe(tmp_path / "r.yaml", ("base=/tmp",))
 
 
 def test_yes_no_on_off_are_words_not_booleans():
@@ -80,3 +95,19 @@ def test_init_refuses_to_overwrite(tmp_path):
     with pytest.raises(TinyflowError, match="exists"):
         write_template(tmp_path / "mine.yaml")
     write_template(tmp_path / "mine.yaml", force=True)
+
+
+def test_init_for_recordings_names_them(tmp_path):
+    (tmp_path / "my words: ü" / "hello").mkdir(parents=True)
+    recipe, _ = write_template(tmp_path / "123.yaml", recordings=tmp_path / "my words: ü")
+    loaded = load_recipe(recipe)
+    assert (loaded.name, loaded.data.source, loaded.data.task, loaded.data.path) == ("123", "folder", "keywords", str(tmp_path / "my words: ü"))
+    with pytest.raises(TinyflowError, match="is not a folder"):
+        write_template(tmp_path / "b.yaml", recordings=tmp_path / "absent")
+    with pytest.raises(TinyflowError, match="ends in .yaml"):
+        write_template(tmp_path / "b")
+
+
+def test_a_genotype_that_is_not_there(tmp_path):
+    with pytest.raises(TinyflowError, match="no genotype at"):
+        read_genotype(tmp_path / "absent.json")

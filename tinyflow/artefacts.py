@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 import sys
 import tempfile
@@ -58,6 +59,14 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def sweep(folder: Path) -> None:
+    """Deletes what a killed process was writing: temporary files in ``folder``, temporary folders beside it."""
+    beside = folder.parent.glob(f".{folder.name}.*")
+    for path in (*folder.glob(".*"), *(path for path in beside if path.is_dir())):
+        if re.fullmatch(r"\..+\.[a-z0-9_]{8}(\.\w+)?", path.name):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def write_bytes(path: Path | str, data: bytes) -> None:

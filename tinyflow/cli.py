@@ -5,6 +5,8 @@ With --json stdout is one JSON document (on error {"error", "hint"}); progress a
 
 import functools
 import json
+import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,8 +20,20 @@ from tinyflow.show import Console
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 
 
+class Failed(TinyflowError):
+    """A check that did not pass: with --json the document has its ``result`` beside error and hint."""
+
+    def __init__(self, message: str, hint: str, result: dict[str, Any]):
+        super().__init__(message, hint)
+        self.result = result
+
+
 class Group(click.Group):
     """Lists the commands in the order of the pipeline, and suggests the nearest name."""
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands, in the order of the pipeline"):
+            formatter.write_dl([(name, (command.help or "").splitlines()[0]) for name, command in self.commands.items()])
 
     def list_commands(self, context: click.Context) -> list[str]:
         return list(self.commands)
@@ -60,9 +74,9 @@ def command(name: str, recipe: bool = False, tflite: bool = False, board: str | 
         ]
         if recipe:
             options += [
-                click.option("--recipe", "-r", default="", help="recipe: a YAML file or a name in configs/  [default: demo]"),
+                click.option("--recipe", "-r", help="recipe: a YAML file or a name in configs/  [default: demo]"),
                 click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="override a key of the recipe: --set train.epochs=20"),
-                click.option("--data", "data_path", default="", help="folder of recordings: overrides data.source and data.path"),
+                click.option("--data", "data_path", help="folder of recordings: overrides data.source and data.path"),
                 click.option("--seed", type=int, help="overrides train.seed and data.seed"),
                 click.option("--device", default="", help="auto, cpu, cuda: where torch trains"),
                 click.option("--runs", default="runs", type=click.Path(path_type=Path), help="folder of the run folders", show_default=True),
@@ -79,13 +93,17 @@ def command(name: str, recipe: bool = False, tflite: bool = False, board: str | 
     return wrap
 
 
-def load(recipe: str, overrides: tuple[str, ...], data_path: str, seed: int | None, device: str):
+def load(recipe: str | None, overrides: tuple[str, ...], data_path: str | None, seed: int | None, device: str):
     """The recipe with the command line's overrides applied."""
     from tinyflow.recipe import load_recipe
 
-    path = Path(recipe or "demo")
-    if not path.suffix and not path.exists():
-        path = CONFIGS / f"{recipe or 'demo'}.yaml"
+    for option, value in (("--recipe", recipe), ("--data", data_path)):
+        if value == "":  # a shell variable that is not set, most likely: the default would be something else entirely
+            raise TinyflowError(f"{option} is empty", "leave the option out for its default")
+    recipe = recipe or "demo"
+    path = Path(recipe)
+    if not path.suffix and not path.is_file():
+        path = CONFIGS / f"{recipe}.yaml"
         if not path.is_file():
             from difflib import get_close_matches
 
@@ -93,7 +111,7 @@ def load(recipe: str, overrides: tuple[str, ...], data_path: str, seed: int | No
             near = get_close_matches(recipe, names, 1)
             raise TinyflowError(f"no recipe {recipe!r}", f"did you mean {near[0]!r}?" if near else f"recipes: {', '.join(names)}, or a YAML file")
     sets = list(overrides)
-    if data_path:
+    if data_path is not None:
         from tinyflow.data import source_of
 
         sets += [f"data.source={source_of(Path(data_path))}", f"data.path={json.dumps(str(Path(data_path).resolve()))}"]
@@ -132,29 +150,30 @@ dry = click.option("--dry-run", is_flag=True, help="only say what would run, and
 
 
 @command("demo")
-@click.option("--recipe", "-r", default="demo", show_default=True)
-@click.option("--runs", default="runs", type=click.Path(path_type=Path), show_default=True)
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE")
+@click.option("--recipe", "-r", default="demo", show_default=True, help="recipe: a YAML file or a name in configs/")
+@click.option("--runs", default="runs", type=click.Path(path_type=Path), show_default=True, help="folder of the run folders")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="override a key of the recipe: --set train.epochs=5")
 def demo(console: Console, recipe: str, runs: Path, overrides: tuple[str, ...]):
     """Everything once: speech, training, firmware for two boards, self-test and parity on an emulator."""
     from tinyflow.demo import run_demo
 
-    result = run_demo(enter(console, runs, recipe=recipe, overrides=overrides, data_path="", seed=None, device=""))
+    result = run_demo(enter(console, runs, recipe=recipe, overrides=overrides, data_path=None, seed=None, device=""))
     console.demo(result)
     if not result["passed"]:
-        raise TinyflowError("the demo's checks did not all pass (see the table)", "tinyflow validate --board mps2-an386 says more")
+        raise Failed("the demo's checks did not all pass (see the table)", "tinyflow validate --board mps2-an386 says more", result)
     return result
 
 
 @command("init")
 @click.argument("path", default="recipe.yaml", type=click.Path(path_type=Path))
+@click.option("--data", "data_path", type=click.Path(path_type=Path), help="folder of recordings that the recipe is for  [default: synthetic speech]")
 @click.option("--force", is_flag=True, help="overwrite")
-def init(console: Console, path: Path, force: bool):
+def init(console: Console, path: Path, data_path: Path | None, force: bool):
     """Write a commented recipe with every key, its unit and its default."""
     from tinyflow.template import write_template
 
-    written = write_template(path, force)
-    console.say(f"wrote {written[0]} and its genotype {written[1]}; next: tinyflow build --recipe {path} --board mps2-an386")
+    written = write_template(path, force, data_path)
+    console.say(f"wrote {written[0]} and its genotype {written[1]}; next: tinyflow build --recipe {shlex.quote(str(path))} --board mps2-an386")
     return {"recipe": str(written[0]), "genotype": str(written[1])}
 
 
@@ -279,7 +298,7 @@ def run_command(
         result = on_board.selftest(firmware, board)
         console.selftest(result)
         if not result["passed"]:
-            raise TinyflowError(f"the self-test failed on {board.name}: {result.get('reason', 'see --json')}", f"tinyflow validate --board {board.name} finds the first layer that differs")
+            raise Failed(f"the self-test failed on {board.name}: {result.get('reason', 'see --json')}", f"tinyflow validate --board {board.name} finds the first layer that differs", result)
     return result
 
 
@@ -304,7 +323,7 @@ def validate(console: Console, runs: Path, board_name: str, input_path: Path | N
     result = validate_stage(firmware, at_port(board, port), compiled, x=x, n=rows, seed=seed or 0, audio=audio, progress=console.progress)
     console.validation(result)
     if not result["passed"]:
-        raise TinyflowError(f"{board.name} differs from the reference: {result.get('reason', 'see --json')}", "report it with the JSON of `tinyflow validate --json`")
+        raise Failed(f"{board.name} differs from the reference: {result.get('reason', 'see --json')}", "report it with the JSON of `tinyflow validate --json`", result)
     return result
 
 
@@ -363,9 +382,9 @@ def clean(console: Console, names: tuple[str, ...], runs: Path, stage: str | Non
 def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
 
-    def fail(error: str, hint: str, status: int) -> None:
+    def fail(error: str, hint: str, status: int, result: dict[str, Any] | None = None) -> None:
         if "--json" in arguments:
-            print(json.dumps({"error": error, "hint": hint}))
+            print(json.dumps({"error": error, "hint": hint, **(result or {})}, default=str))
         else:
             click.secho(f"error: {error}", fg="red", err=True)
             if hint:
@@ -375,7 +394,9 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         cli.main(arguments, prog_name="tinyflow", standalone_mode=False)
     except TinyflowError as error:
-        fail(error.message, error.hint, 1)
+        fail(error.message, error.hint, 1, getattr(error, "result", None))
+    except click.exceptions.NoArgsIsHelpError as error:
+        print(error.format_message())
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
         fail(error.format_message(), f"`{context.command_path} --help` lists the options" if context else "", 2)
@@ -385,6 +406,13 @@ def main(arguments: list[str] | None = None) -> None:
         if (error.name or "").startswith("tinyflow"):
             raise
         fail(f"the Python package {error.name!r} is not installed", "make setup, or pip install 'tinyflow[search,compile,deploy]'", 1)
+    except BrokenPipeError:  # `tinyflow boards | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        fail(f"{error.filename}: {error.strerror}", "check the path, its permissions and the free space of its disk", 1)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,8 @@ def run_demo(run: Run) -> dict[str, Any]:
     seconds: dict[str, float] = {}
     boards: dict[str, Any] = {}
     compiled = None
+    for name in run.recipe.deploy.boards:  # a typo, or a compiler that is not there, should show before the training
+        run.plan("build", load_board(name))
     for name in run.recipe.deploy.boards:
         board, compiled, firmware, steps = make_firmware(run, name)
         for step in steps:

@@ -6,14 +6,16 @@ A stage is skipped when its fingerprint has not changed: its part of the recipe,
 its format version. A foreign int8 model enters half-way: compile ─▶ build/<board>.
 """
 
+import fcntl
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tinyflow.artefacts import MANIFEST, Manifest, RunFolder, fingerprint, now, sha256, versions
+from tinyflow.artefacts import MANIFEST, Manifest, RunFolder, fingerprint, now, sha256, sweep, versions
 from tinyflow.board import Board, load_board
 from tinyflow.errors import TinyflowError
 from tinyflow.genotype import Genotype, read_genotype
@@ -21,6 +23,7 @@ from tinyflow.progress import Progress, silent
 from tinyflow.recipe import Recipe
 
 FIRMWARE = Path(__file__).resolve().parent.parent / "firmware"
+NOT_WHAT = ("train.device", "train.checkpoint_minutes")  # keys that say where and how, not what
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class Stage:
     part: Callable[["Run", Board | None], Any]  # what else it depends on, JSON-able
     make: Callable[["Run", Board | None], None]
     packages: tuple[str, ...] = ()
+    sections: tuple[str, ...] = ()  # of the recipe that its part reads, to say what changed
 
 
 @dataclass(frozen=True)
@@ -98,25 +102,56 @@ class Run:
         folder = self.path(stage.name, board)
         manifest = Manifest.read(folder)
         last = manifest.seconds if manifest else 0.0
+        part = stage.part(self, board)  # also of a stale stage: what is missing should show before hours of training
         stale = next((need.stage for need in needs if need.runs), None)
         if stale:
             return Step(stage.name, folder, "", True, f"{stale} runs", last)
         inputs = {need.stage: fingerprint(Manifest.read(need.folder).outputs) for need in needs}
-        value = fingerprint({"stage": stage.name, "version": stage.version, "part": stage.part(self, board), "inputs": inputs})
+        value = fingerprint({"stage": stage.name, "version": stage.version, "part": part, "inputs": inputs})
         if manifest is None:
             reason = "not finished before" if folder.exists() else "not made yet"
         elif manifest.fingerprint != value:
-            reason = "recipe or inputs changed"
+            reason = self._changes(stage, manifest)
         elif missing := [name for name in manifest.outputs if not (folder / name).is_file()]:
             reason = f"{missing[0]} is gone"
         else:
             return Step(stage.name, folder, value, False, "up to date", last)
         return Step(stage.name, folder, value, True, reason, last)
 
+    def _changes(self, stage: Stage, manifest: Manifest) -> str:
+        """Which keys of the recipe differ from those ``stage`` was last made with."""
+        new = {} if self.recipe is None else _flat(self.recipe.to_dict())
+        before = _flat(manifest.recipe)
+        keys = [key for key in new if key.partition(".")[0] in stage.sections and key not in NOT_WHAT and fingerprint(new[key]) != fingerprint(before.get(key))]
+        shown = ", ".join(keys[:4]) + (", ..." if len(keys) > 4 else "")
+        return f"changed: {shown}" if keys else "its inputs changed"
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keeps a second process out of the run folder while stages are made; the lock ends with the process."""
+        root = self.folder.root
+        root.mkdir(parents=True, exist_ok=True)
+        handle = os.open(root, os.O_RDONLY)
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise TinyflowError(f"another tinyflow is at work in {root}", "wait until it is done, or give this one a folder of its own: --runs FOLDER, or --set name=NAME") from None
+            yield
+        finally:
+            os.close(handle)
+
     def make(self, target: str, board: Board | None = None) -> list[Step]:
         """Runs what is missing or stale up to ``target``; the steps say what ran, why, and for how long."""
+        plan = self.plan(target, board)
+        if not any(step.runs for step in plan):
+            return self._make(plan, board)
+        with self._alone():
+            return self._make(plan, board)
+
+    def _make(self, plan: list[Step], board: Board | None) -> list[Step]:
         done = []
-        for planned in self.plan(target, board):
+        for planned in plan:
             stage = next(stage for stage in self.stages() if stage.name == planned.stage)
             needs = [step for step in done if step.stage in stage.needs]
             step = self._step(stage, board, [replace(need, runs=False) for need in needs])
@@ -126,6 +161,7 @@ class Run:
                 continue
             self.progress(stage.name, 0, 0, step.reason)
             (step.folder / MANIFEST).unlink(missing_ok=True)
+            sweep(step.folder)
             start = time.monotonic()
             try:
                 stage.make(self, board)
@@ -166,6 +202,14 @@ class Run:
         ).write(step.folder)
 
 
+def _flat(value: dict[str, Any], above: str = "") -> dict[str, Any]:
+    """Nested sections to dotted keys, as --set writes them."""
+    flat: dict[str, Any] = {}
+    for key, item in value.items():
+        flat |= _flat(item, f"{above}{key}.") if isinstance(item, dict) else {above + key: item}
+    return flat
+
+
 # --- what each stage depends on, and how it is made -------------------------------------------------------------
 
 
@@ -185,9 +229,7 @@ def _make_data(run: Run, board: Board | None) -> None:
 
 
 def _train_part(run: Run, board: Board | None) -> Any:
-    train = asdict(run.recipe.train)
-    for key in ("device", "checkpoint_minutes"):  # say where and how, not what
-        del train[key]
+    train = {key: value for key, value in asdict(run.recipe.train).items() if f"train.{key}" not in NOT_WHAT}
     return {"train": train, "genotype": run.genotype().to_dict()}
 
 
@@ -234,8 +276,8 @@ def _make_build(run: Run, board: Board | None) -> None:
 
 _BUILD = Stage("build", 1, ("compile",), _build_part, _make_build, ("cmake", "pyelftools"))
 STAGES: tuple[Stage, ...] = (
-    Stage("data", 1, (), _data_part, _make_data, ("numpy", "soundfile")),
-    Stage("train", 1, ("data",), _train_part, _make_train, ("torch", "torchaudio")),
+    Stage("data", 1, (), _data_part, _make_data, ("numpy", "soundfile"), ("data",)),
+    Stage("train", 1, ("data",), _train_part, _make_train, ("torch", "torchaudio"), ("train", "network")),
     Stage(
         "compile",
         1,
@@ -243,6 +285,7 @@ STAGES: tuple[Stage, ...] = (
         lambda run, board: asdict(run.recipe.compile),
         _make_compile,
         ("torch", "onnx", "onnx2tf", "tensorflow", "tflite-micro", "tflite-runtime"),
+        ("compile",),
     ),
     _BUILD,
 )

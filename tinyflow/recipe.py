@@ -4,6 +4,7 @@ The dataclasses are plain, so search and train import without pydantic; pydantic
 is loaded. A typo is refused with "did you mean".
 """
 
+import math
 import re
 import typing
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
@@ -40,7 +41,7 @@ class Data:
     keywords: tuple[str, ...] = ()  # task: keywords; for source folder, empty means every folder is a class
     unknown: bool = True  # task keywords: other words form the class "_unknown_"
     silence: float = 0.10  # share of "_silence_" in a training epoch (gsc12; keywords when > 0; names: 0)
-    clip_seconds: float = 1.0  # length of every clip
+    clip_seconds: float = 1.0  # length of every clip; front ends and networks take one second
     max_clips_per_word: int = 0  # 0: all; else a seeded choice per word and split, for quick runs
     speaker_pattern: str = ""  # folder: regular expression on the file name; group 1 is the speaker
     speaker_csv: str = ""  # folder: CSV file with columns file,speaker
@@ -174,7 +175,12 @@ def load_recipe(path: Path | str, overrides: tuple[str, ...] = ()) -> Recipe:
             section = section.setdefault(parent, {})
             if not isinstance(section, dict):
                 raise TinyflowError(f"--set {override}: {parent!r} is a value, not a section", "for example --set train.epochs=20")
-        section[last] = parse_yaml(text)
+        try:
+            section[last] = parse_yaml(text)
+        except yaml.YAMLError as error:
+            raise TinyflowError(f"--set {override}: the value is not valid YAML: {getattr(error, 'problem', error)}", "lists in brackets and quotes: --set 'data.keywords=[yes, no]'") from None
+    if "base" in value:
+        raise TinyflowError(f"{path}: unknown key 'base'", "paths start from the folder of the recipe")
     value.setdefault("name", path.stem)
     value["base"] = str(path.resolve().parent)
     return recipe_from_dict(value, str(path))
@@ -213,18 +219,39 @@ def _check(recipe: Recipe, where: str) -> None:
         if not condition:
             raise TinyflowError(f"{where}: {key} is {value!r}", way_out)
 
+    def between(low: float, value: float, high: float = math.inf) -> bool:
+        return low <= value <= high and math.isfinite(value)
+
     data, train, compiling = recipe.data, recipe.train, recipe.compile
+    augment, network = train.augment, recipe.network
     need("/" not in recipe.name and recipe.name not in ("", ".", ".."), "name", recipe.name, "a plain folder name")
     need(0 <= data.silence < 1, "data.silence", data.silence, "a share from 0 up to 1")
-    need(data.clip_seconds > 0, "data.clip_seconds", data.clip_seconds, "seconds above 0")
+    need(data.clip_seconds == 1, "data.clip_seconds", data.clip_seconds, "1.0: front ends and networks take one second")
+    need(data.max_clips_per_word >= 0, "data.max_clips_per_word", data.max_clips_per_word, "0 for all, or a number of clips")
+    need(data.seed >= 0, "data.seed", data.seed, "0 or more")
     need(data.task != "keywords" or data.source == "folder" or bool(data.keywords), "data.keywords", data.keywords, "list the words to spot: data: {task: keywords, keywords: [yes, no]}")
     need(data.synthetic.clips_per_word >= 10, "data.synthetic.clips_per_word", data.synthetic.clips_per_word, "at least 10")
     need(data.synthetic.validation_fraction > 0 and data.synthetic.test_fraction > 0 and data.synthetic.validation_fraction + data.synthetic.test_fraction < 0.9, "data.synthetic fractions", (data.synthetic.validation_fraction, data.synthetic.test_fraction), "each above 0, together below 0.9")
     need(train.epochs >= 1, "train.epochs", train.epochs, "at least 1")
     need(train.batch_size >= 2, "train.batch_size", train.batch_size, "at least 2 (batch norm)")
-    need(train.learning_rate > 0, "train.learning_rate", train.learning_rate, "above 0")
+    need(between(1e-12, train.learning_rate), "train.learning_rate", train.learning_rate, "above 0")
+    for key in ("weight_decay", "warmup_epochs", "gradient_clip", "checkpoint_minutes"):
+        need(between(0, getattr(train, key)), f"train.{key}", getattr(train, key), "0 or more")
+    for key in ("momentum", "label_smoothing", "drop_path"):
+        need(0 <= getattr(train, key) < 1, f"train.{key}", getattr(train, key), "from 0 up to 1")
+    need(train.seed >= 0, "train.seed", train.seed, "0 or more")
+    need(re.fullmatch(r"auto|cpu|cuda(:\d+)?", train.device) is not None, "train.device", train.device, "auto, cpu, cuda or cuda:1")
+    for key in ("shift_ms", "gain_db", "spec_time_masks", "spec_time_width", "spec_freq_masks", "spec_freq_width"):
+        need(between(0, getattr(augment, key)), f"train.augment.{key}", getattr(augment, key), "0 or more")
+    need(between(0, augment.noise_probability, 1), "train.augment.noise_probability", augment.noise_probability, "a share from 0 to 1")
+    low, high = augment.noise_snr_db
+    need(between(low, high), "train.augment.noise_snr_db", augment.noise_snr_db, "two numbers, the lower first")
+    for key in ("channels", "cells", "stem_stride"):
+        value = getattr(network, key)
+        need(value is None or 1 <= value <= (2 if key == "stem_stride" else 4096), f"network.{key}", value, "1 or more (stem_stride: 1 or 2), or null for the genotype's own")
     need(0 <= train.ema_decay < 1, "train.ema_decay", train.ema_decay, "from 0 (off) up to 1")
     need(compiling.calibration_clips >= 8, "compile.calibration_clips", compiling.calibration_clips, "at least 8")
     need(compiling.float_check_inputs >= 8, "compile.float_check_inputs", compiling.float_check_inputs, "at least 8")
     need(compiling.selftest_clips >= 1, "compile.selftest_clips", compiling.selftest_clips, "at least 1")
+    need(bool(recipe.deploy.boards), "deploy.boards", recipe.deploy.boards, "at least one; `tinyflow boards` lists them")
     need(recipe.deploy.parity_clips >= 1, "deploy.parity_clips", recipe.deploy.parity_clips, "at least 1")

@@ -133,8 +133,10 @@ class Console:
         rows.append(["all", *(sum(counts[split].values()) for split in counts)])
         self.table(f"clips: {summary.get('description', '')}", ["label", *counts], rows, right=tuple(range(1, 1 + len(counts))))
         for key, value in summary.items():
-            if key not in ("counts", "labels", "description") and value not in (None, "", 0, [], {}):
-                self.say(f"{key}: {json.dumps(value, default=str) if isinstance(value, (dict, list)) else value}")
+            if key not in ("counts", "labels", "description", "warnings") and value not in (None, "", 0, [], {}):
+                self.say(f"{key}: {json.dumps(value, default=str, ensure_ascii=False) if isinstance(value, (dict, list)) else value}")
+        for warning in summary.get("warnings", ()):
+            self.say(f"warning: {warning}")
 
     def evaluation(self, result: dict[str, Any]) -> None:
         recall = result["recall"]

@@ -1,6 +1,7 @@
 """The commented recipe of `tinyflow init`, written from the schema itself so that it cannot drift from it."""
 
 import inspect
+import json
 import re
 import typing
 from dataclasses import MISSING, fields, is_dataclass
@@ -14,14 +15,14 @@ from tinyflow.recipe import Recipe
 GENOTYPE = Path(__file__).resolve().parent.parent / "configs" / "genotypes" / "demo.json"
 
 
-def template(name: str, genotype: str) -> str:
-    """YAML text: every key with its default, its unit and what it may be."""
+def template(name: str, genotype: str, source: str = "synthetic", recordings: str = "") -> str:
+    """YAML text: every key with its default, its unit and what it may be. ``source`` and ``recordings``: of the data."""
     lines = [
         "# A tinyflow recipe. Every key is shown with its default; leave out what you do not change.",
         f"# tinyflow build --recipe {name}.yaml --board mps2-an386",
-        f"name: {name}",
+        f"name: {_yaml(name)}",
     ]
-    lines += _section(Recipe, "", {"name", "base"}, {"genotype": genotype})
+    lines += _section(Recipe, "", {"name", "base"}, {"genotype": genotype, "source": source, "path": recordings, "task": "keywords" if source == "folder" else "gsc12"})
     return "\n".join(lines) + "\n"
 
 
@@ -55,16 +56,28 @@ def _yaml(value: Any) -> str:
     if isinstance(value, float):  # 3e-4 would be a string to YAML 1.1: it wants a point
         return f"{value:.10f}".rstrip("0").rstrip(".") + (".0" if value == int(value) else "") if abs(value) >= 1e-6 or value == 0 else f"{value:.1e}"
     if isinstance(value, str):
-        return f'"{value}"' if value == "" else value
+        return value if re.fullmatch(r"(?!true$|false$|null$)[A-Za-z_][\w./-]*", value) else json.dumps(value, ensure_ascii=False)
     return str(value)
 
 
-def write_template(path: Path, force: bool = False) -> tuple[Path, Path]:
-    """Writes ``path`` and, beside it, its genotype; returns both. Refuses to overwrite without ``force``."""
+def write_template(path: Path, force: bool = False, recordings: Path | None = None) -> tuple[Path, Path]:
+    """Writes ``path`` and, beside it, its genotype; returns both. Refuses to overwrite without ``force``.
+
+    ``recordings``: the folder that the recipe's data comes from; without it the data is synthetic.
+    """
+    source = "synthetic"
+    if recordings is not None:
+        from tinyflow.data import source_of
+
+        if not recordings.is_dir():
+            raise TinyflowError(f"{recordings} is not a folder", "name the folder that has a folder per word: --data my_words/")
+        source = source_of(recordings)
+    if path.suffix not in (".yaml", ".yml"):
+        raise TinyflowError(f"{path}: a recipe ends in .yaml", f"tinyflow init {path}.yaml")
     genotype = path.parent / f"{path.stem}.genotype.json"
     for target in (path, genotype):
         if target.exists() and not force:
             raise TinyflowError(f"{target} exists", "--force overwrites it, or give another name: tinyflow init my.yaml")
     write_text(genotype, GENOTYPE.read_text())
-    write_text(path, template(path.stem, genotype.name))
+    write_text(path, template(path.stem, genotype.name, source, str(recordings.resolve()) if recordings else ""))
     return path, genotype

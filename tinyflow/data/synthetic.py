@@ -127,7 +127,7 @@ def speak(spoken: Utterance, samples: int) -> np.ndarray:
         rate += RATE_STEP
     raise TinyflowError(
         f"espeak-ng needs more than {samples / SAMPLE_RATE:g} s for {spoken.word!r} at {FASTEST} words per minute",
-        "choose a shorter keyword, or a longer clip: data.clip_seconds",
+        "choose a shorter keyword",
     )
 
 
