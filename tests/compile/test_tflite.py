@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from bit_exact import assert_bit_exact
 from model_zoo import every_operator
 from tflite_builder import Builder
 
@@ -82,6 +83,50 @@ def test_dynamic_shape_is_named():
 
 def test_a_dynamic_batch_stored_as_one_is_fine():
     assert parse_tflite(unary("RELU", signature=(-1, 4)), "m").tensor(0).shape == (1, 4)
+
+
+def dynamic_flatten(signature=(-1, 12), stored=(1, 12)):
+    """What TF's converter writes for Flatten when the batch is dynamic."""
+    b = Builder()
+    x, y = b.tensor((1, 2, 2, 3), *Q, signature=(-1, 2, 2, 3)), b.tensor((1, 2, 2, 3), 0.1, 1, signature=(-1, 2, 2, 3))
+    shape, batch, wanted = (b.tensor(size, dtype="int32", name=name) for size, name in (((4,), "shape"), ((), "batch"), ((2,), "wanted")))
+    z = b.tensor(stored, 0.1, 1, signature=signature, name="flat")
+    b.op("RELU", [x], [y])
+    b.op("SHAPE", [y], [shape], "ShapeOptions", outType=2)
+    one = b.const(np.array([1]), "int32")
+    b.op("STRIDED_SLICE", [shape, b.const(np.array([0]), "int32"), one, one], [batch], "StridedSliceOptions", shrinkAxisMask=1)
+    b.op("PACK", [batch, b.const(np.array(12), "int32")], [wanted], "PackOptions", valuesCount=2)
+    b.op("RESHAPE", [y, wanted], [z], "ReshapeOptions")
+    return b.finish([x], [z])
+
+
+def test_a_shape_computed_from_a_dynamic_batch_is_not_needed():
+    graph = parse_tflite(dynamic_flatten(), "m")
+    assert [op.kind for op in graph.ops] == ["RELU", "RESHAPE"] and graph.tensor(graph.outputs[0]).shape == (1, 12)
+    pytest.importorskip("tflite_micro", reason="needs the tflite-micro wheel: make setup")
+    assert_bit_exact(dynamic_flatten())
+
+
+def test_a_shape_that_stays_unknown_is_refused():
+    refused(dynamic_flatten(signature=(-1, -1), stored=(1, 1)), "flat", "dynamic", "[-1, -1]", "batch of 1")
+    with pytest.raises(TinyflowError, match=r"RESHAPE.*\[1, 2, 2, 3\] -> \[1, 11\]"):
+        assert_bit_exact(dynamic_flatten(stored=(1, 11)))
+
+
+def test_an_unsupported_operator_that_nothing_reads_is_not_looked_at():
+    b = Builder()
+    x, y, z = b.tensor((1, 4), *Q), b.tensor((1, 4), *Q), b.tensor((1, 4), dtype="int16", name="unread")
+    b.op("RELU", [x], [y])
+    b.op("TANH", [y], [z])
+    assert [op.kind for op in parse_tflite(b.finish([x], [y]), "m").ops] == ["RELU"]
+    refused(b.finish([x], [z]), "TANH", "unread")
+
+
+def test_dilation_by_batches_says_how_to_convert():
+    b = Builder()
+    x, y = b.tensor((1, 4, 4, 2), *Q), b.tensor((1, 2, 2, 2), *Q)
+    b.op("SPACE_TO_BATCH_ND", [x, b.const(np.array([2, 2]), "int32"), b.const(np.zeros((2, 2)), "int32")], [y], "SpaceToBatchNDOptions")
+    refused(b.finish([x], [y]), "SPACE_TO_BATCH_ND", "fixed batch of 1")
 
 
 def test_variable_tensor_is_named():

@@ -1,9 +1,12 @@
 """Graph: our own small IR of a quantised network. Pure Python and numpy."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+
+VIEWS = frozenset({"RESHAPE", "SQUEEZE", "EXPAND_DIMS"})  # the same bytes under another shape
 
 
 @dataclass(frozen=True)
@@ -58,3 +61,13 @@ class Graph:
 
     def tensor(self, index: int) -> Tensor:
         return self.tensors[index]
+
+
+def live(ops: Sequence[Op], outputs: Iterable[int]) -> list[int]:
+    """Positions of the operators from which one of the tensors ``outputs`` can be reached, in order."""
+    wanted, kept = set(outputs), []
+    for position in reversed(range(len(ops))):
+        if wanted & set(ops[position].outputs):
+            kept.append(position)
+            wanted |= set(ops[position].inputs)
+    return kept[::-1]

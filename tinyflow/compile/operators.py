@@ -2,11 +2,9 @@
 
 from collections.abc import Callable
 
-from tinyflow.compile.graph import Graph, Op
+from tinyflow.compile.graph import VIEWS, Graph, Op
 from tinyflow.compile.lowering import convolution, elementwise, layout, pooling
 from tinyflow.compile.lowering.step import Step, need, refuse
-
-VIEWS = frozenset({"RESHAPE", "SQUEEZE", "EXPAND_DIMS"})
 
 LOWERINGS: dict[str, Callable[[Graph, Op], Step]] = {
     "ADD": elementwise.add,

@@ -2,6 +2,9 @@
 
 Reads structure only; whether an operator's quantisation is one we (and TFLM) compute is checked where it is
 lowered to a kernel (tinyflow/compile/lowering). Tensor indices of the Graph are those of the file.
+
+Operators that no output depends on are not looked at. So with a dynamic batch stored as 1: the SHAPE, STRIDED_SLICE and
+PACK that a converter puts before each RESHAPE compute a shape that its output tensor has already.
 """
 
 from collections.abc import Callable
@@ -11,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyflow.compile.graph import Graph, Op, Quantization, Tensor
+from tinyflow.compile.graph import VIEWS, Graph, Op, Quantization, Tensor, live
 from tinyflow.errors import TinyflowError
 
 ACTIVATIONS = {0: "NONE", 1: "RELU", 2: "RELU_N1_TO_1", 3: "RELU6"}
@@ -101,6 +104,12 @@ BIASED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 REQUIRED_INPUTS |= {kind: 2 for kind in (*BIASED, "ADD", "SUB", "MUL", "MEAN", "PAD", "TRANSPOSE")}
 
 
+FIXED_BATCH = "convert with a fixed batch of 1 (Keras: Input(batch_size=1, ...))"
+UNSUPPORTED_HINTS = dict.fromkeys(  # which TF writes around a dilated convolution only when the batch is dynamic
+    ("SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND"), f"{FIXED_BATCH}: a dilated convolution is then one operator"
+)
+
+
 def read_tflite(path: Path | str) -> Graph:
     """The network in ``path``: one subgraph, static shapes, batch as stored.
 
@@ -134,38 +143,60 @@ def parse_tflite(data: bytes, name: str) -> Graph:
 
 def _graph(model, subgraph, name: str, schema) -> Graph:
     names = {value: key for key, value in vars(schema.BuiltinOperator).items() if not key.startswith("_")}
-    tensors = tuple(_tensor(model, tensor, index, name) for index, tensor in enumerate(subgraph.tensors))
+    operators = subgraph.operators if subgraph.operators is not None else ()
+    stored = [_operator(model, operator, number, len(subgraph.tensors), names, name) for number, operator in enumerate(operators)]
+    inputs, outputs = (tuple(int(i) for i in part) for part in (subgraph.inputs, subgraph.outputs))
+    numbers = live(stored, outputs)
+    used = {*inputs, *outputs, *(index for number in numbers for index in (*stored[number].inputs, *stored[number].outputs))}
+    tensors = tuple(_tensor(model, tensor, index, name, index in used) for index, tensor in enumerate(subgraph.tensors))
     ops = []
-    for number, operator in enumerate(subgraph.operators if subgraph.operators is not None else ()):
-        code = model.operatorCodes[operator.opcodeIndex]
-        kind = names.get(max(code.builtinCode, code.deprecatedBuiltinCode), "unknown")
-        if kind == "CUSTOM":
-            kind = f"CUSTOM {(code.customCode or b'').decode()}"
-        inputs, outputs = (tuple(int(i) for i in part) for part in (operator.inputs, operator.outputs))
-        for index in (*inputs, *outputs):
-            if not -1 <= index < len(tensors):
-                raise TinyflowError(f"{name} is damaged: operator {number} ({kind}) uses tensor {index}", "export it again")
-        if len(outputs) != 1 or outputs[0] < 0:
-            raise TinyflowError(f"{name}: operator {number} ({kind}) has {len(outputs)} outputs; one is supported", "export it again")
-        where = f"{kind} (operator {number}, output {tensors[outputs[0]].name!r}) in {name}"
-        if kind not in OPERATORS:
-            raise TinyflowError(f"{where} is not supported", f"supported: {', '.join(sorted(OPERATORS))}")
-        required = inputs if kind not in BIASED else inputs[:2]
-        if len(required) < REQUIRED_INPUTS[kind] or -1 in required:
-            raise TinyflowError(f"{where} has the inputs {list(inputs)}; it needs {REQUIRED_INPUTS[kind]}", "export it again")
-        table, reader = OPERATORS[kind]
-        if table is not None and type(operator.builtinOptions).__name__ != table + "T":
-            raise TinyflowError(f"{where} has no {table}", "export it again")
-        ops.append(_resolve(Op(kind, inputs, outputs, reader(operator.builtinOptions)), tensors))
-        _check_dtypes(ops[-1], tensors, where)
-    graph = Graph(name, tensors, tuple(ops), *(tuple(int(i) for i in part) for part in (subgraph.inputs, subgraph.outputs)))
+    for number in numbers:
+        op = _read(stored[number], operators[number].builtinOptions, number, tensors, name)
+        ops.append(_resolve(op, tensors))
+        _check_dtypes(op, tensors, _where(op, number, tensors, name))
+    graph = Graph(name, tensors, tuple(ops), inputs, outputs)
     _check_order(graph)
     return graph
 
 
-def _tensor(model, tensor, index: int, name: str) -> Tensor:
+def _operator(model, operator, number: int, tensors: int, names: dict[int, str], name: str) -> Op:
+    """Kind, inputs and outputs. A view has no use for more than its first input: its output tensor has the shape."""
+    code = model.operatorCodes[operator.opcodeIndex]
+    kind = names.get(max(code.builtinCode, code.deprecatedBuiltinCode), "unknown")
+    if kind == "CUSTOM":
+        kind = f"CUSTOM {(code.customCode or b'').decode()}"
+    inputs, outputs = (tuple(int(i) for i in part) for part in (operator.inputs, operator.outputs))
+    for index in (*inputs, *outputs):
+        if not -1 <= index < tensors:
+            raise TinyflowError(f"{name} is damaged: operator {number} ({kind}) uses tensor {index}", "export it again")
+    return Op(kind, inputs[:1] if kind in VIEWS else inputs, outputs)
+
+
+def _where(op: Op, number: int, tensors: tuple[Tensor, ...], name: str) -> str:
+    return f"{op.kind} (operator {number}, output {tensors[op.outputs[0]].name!r}) in {name}"
+
+
+def _read(op: Op, options, number: int, tensors: tuple[Tensor, ...], name: str) -> Op:
+    """``op`` with its options; errors say what is wrong with the operator itself."""
+    if len(op.outputs) != 1 or op.outputs[0] < 0:
+        raise TinyflowError(f"{name}: operator {number} ({op.kind}) has {len(op.outputs)} outputs; one is supported", "export it again")
+    kind, inputs, where = op.kind, op.inputs, _where(op, number, tensors, name)
+    if kind not in OPERATORS:
+        raise TinyflowError(f"{where} is not supported", UNSUPPORTED_HINTS.get(kind) or f"supported: {', '.join(sorted(OPERATORS))}")
+    required = inputs if kind not in BIASED else inputs[:2]
+    if len(required) < REQUIRED_INPUTS[kind] or -1 in required:
+        raise TinyflowError(f"{where} has the inputs {list(inputs)}; it needs {REQUIRED_INPUTS[kind]}", "export it again")
+    table, reader = OPERATORS[kind]
+    if table is not None and type(options).__name__ != table + "T":
+        raise TinyflowError(f"{where} has no {table}", "export it again")
+    return replace(op, options=reader(options))
+
+
+def _tensor(model, tensor, index: int, name: str, used: bool) -> Tensor:
     label = tensor.name.decode(errors="replace") if tensor.name else f"tensor {index}"
     where = f"tensor {label!r} in {name}"
+    if not used:
+        return Tensor(label, (), "unused")
     if tensor.isVariable:
         raise TinyflowError(f"{where} is a variable; stateful models are not supported", "unroll the state into inputs and outputs")
     if tensor.sparsity is not None:
@@ -174,7 +205,7 @@ def _tensor(model, tensor, index: int, name: str) -> Tensor:
     signature = tuple(int(size) for size in tensor.shapeSignature) if tensor.shapeSignature is not None else ()
     if any(size < 1 for size in shape) or any(size < 0 for size in signature[1:]):
         raise TinyflowError(
-            f"{where} has the dynamic shape {list(signature or shape)}", "only static shapes are supported: fix them at conversion"
+            f"{where} has the dynamic shape {list(signature or shape)}", f"only static shapes are supported: {FIXED_BATCH}"
         )
     # A type we do not know matters only where an operator uses it; until then its number stands for it.
     dtype = DTYPES.get(tensor.type, f"type {tensor.type}")

@@ -1,14 +1,12 @@
 """RESHAPE and its kin as views.
 
-A view has no code: the memory plan gives its output the bytes of its input. What is left to do here is to drop the
-operands that only say a shape (the output tensor has it), to give SQUEEZE and EXPAND_DIMS the one name RESHAPE,
-and to turn the view of a constant into a constant.
+A view has no code: the memory plan gives its output the bytes of its input. What is left to do here is to give
+SQUEEZE and EXPAND_DIMS the one name RESHAPE, and to turn the view of a constant into a constant.
 """
 
 from dataclasses import replace
 
-from tinyflow.compile.graph import Graph, Op
-from tinyflow.compile.operators import VIEWS
+from tinyflow.compile.graph import VIEWS, Graph, Op
 
 
 def simplify_views(graph: Graph) -> Graph:
@@ -21,5 +19,5 @@ def simplify_views(graph: Graph) -> Graph:
         if source.constant and source.elements == output.elements:
             tensors[op.outputs[0]] = replace(output, data=source.data.reshape(output.shape))
         else:
-            ops.append(Op("RESHAPE", op.inputs[:1], op.outputs))
+            ops.append(Op("RESHAPE", op.inputs, op.outputs))
     return replace(graph, tensors=tuple(tensors), ops=tuple(ops))
