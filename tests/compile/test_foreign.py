@@ -49,6 +49,17 @@ def test_compiling_again_replaces_and_a_failure_leaves_the_old(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["m.tflite", "out"], "no temporary folder stays"
 
 
+def test_a_network_of_views_alone_is_refused(tmp_path):
+    """The firmware's profile and layer commands have nothing to count in it."""
+    b = Builder()
+    x, y = b.tensor((1, 4), *Q), b.tensor((1, 2, 2), *Q)
+    b.op("RESHAPE", [x], [y], "ReshapeOptions", newShape=np.array([1, 2, 2], np.int32))
+    for inputs, outputs in (([x], [y]), ([x], [x])):
+        (tmp_path / "views.tflite").write_bytes(b.finish(inputs, outputs))
+        with pytest.raises(TinyflowError, match="views.tflite computes nothing"):
+            compile_tflite(tmp_path / "views.tflite", tmp_path / "out")
+
+
 def two_outputs():
     b = Builder()
     x, y, z = b.tensor((1, 4), *Q, name="in"), b.tensor((1, 4), *Q, name="left"), b.tensor((1, 4), *Q, name="right")

@@ -10,7 +10,7 @@ from elftools.elf.elffile import ELFFile
 
 from tinyflow.board import Memory, load_board
 from tinyflow.deploy.artefact import load_firmware
-from tinyflow.deploy.build import build, compiler_version
+from tinyflow.deploy.build import _run, build, compiler_version
 from tinyflow.deploy.sizes import measure
 from tinyflow.errors import TinyflowError
 
@@ -85,6 +85,14 @@ def test_an_image_that_does_not_fit_says_by_how_much_and_what_is_large(foreign_m
     assert largest in error.value.message and error.value.hint
     assert load_firmware(tmp_path / "out") == fits  # the former build is untouched
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_tools_speak_english_whatever_the_locale_and_see_no_stray_flags(monkeypatch):
+    monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
+    monkeypatch.setenv("LANGUAGE", "de")
+    monkeypatch.setenv("CFLAGS", "-O0")
+    status, said = _run(["sh", "-c", 'echo "$LC_MESSAGES|$LC_CTYPE|$LC_ALL$LANGUAGE$CFLAGS|"'])
+    assert (status, said) == (0, "C|de_DE.UTF-8||\n")
 
 
 def test_a_missing_cross_compiler_names_the_way_out(foreign_model, tmp_path, monkeypatch):

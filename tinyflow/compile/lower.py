@@ -20,6 +20,8 @@ def lower(tflite: Path, out: Path, name: str, **extra: Any) -> CompiledModel:
     Errors: what the reader, the kernels or TFLM refuse; not exactly one int8 input and one int8 output.
     """
     model, plan = translate(tflite, out, name, **extra)
+    if not model.layers:
+        raise TinyflowError(f"{tflite.name} computes nothing: no operator lies between its input and its output", "export the whole network")
     if not model.tflite.exists() or not model.tflite.samefile(tflite):
         shutil.copyfile(tflite, model.tflite)
     plan.picture(out / "arena.png")

@@ -189,8 +189,11 @@ def _too_large(board: Board, over: dict[str, int], stage: Path, build: Path) -> 
 
 
 def _run(command: list[str]) -> tuple[int, str]:
-    # The environment's flags would slip into the image behind the build id's back.
-    environment = {key: value for key, value in os.environ.items() if key not in ("CFLAGS", "CPPFLAGS", "LDFLAGS", "CMAKE_GENERATOR", "CMAKE_TOOLCHAIN_FILE")}
+    # The environment's flags would slip into the image behind the build id's back; a translated linker would not be understood.
+    unwanted = ("CFLAGS", "CPPFLAGS", "LDFLAGS", "CMAKE_GENERATOR", "CMAKE_TOOLCHAIN_FILE", "LANGUAGE", "LC_ALL")
+    environment = {key: value for key, value in os.environ.items() if key not in unwanted} | {"LC_MESSAGES": "C"}
+    if "LC_ALL" in os.environ:
+        environment["LC_CTYPE"] = os.environ["LC_ALL"]
     result = subprocess.run(command, capture_output=True, text=True, errors="replace", env=environment)
     return result.returncode, result.stdout + result.stderr
 
