@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(Path(__file__).resolve().parent))  # builders that several test folders share
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "benchmarks")]  # builders that several test folders share
 
 NEEDS = {
     "qemu": (

@@ -1,4 +1,4 @@
-"""Builds .tflite flatbuffers for tests, operator by operator, with quantisation of one's own choosing."""
+"""Builds .tflite flatbuffers for benchmarks and tests, operator by operator, with quantisation of one's own choosing."""
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
