@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from tinyflow.artefacts import alone_in
 from tinyflow.cli import cli, main
 
 
@@ -100,3 +101,35 @@ def test_a_failed_check_is_one_document_with_its_result(tmp_path, monkeypatch, c
 def test_no_command_is_help_not_an_error(tmp_path):
     done = tinyflow(cwd=tmp_path)
     assert done.returncode == 0 and done.stdout.startswith("Usage: tinyflow") and done.stderr == ""
+
+
+def test_clean_deletes_runs_and_nothing_else(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name in ("mine/train", "my_words/hello", "empty", "package/train", "package/other"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "mine" / "train" / "manifest.json").write_text("{half")
+    (tmp_path / "link").symlink_to(tmp_path / "mine")
+    main(["clean", "--runs", ".", "--yes", "--json"])
+    assert json.loads(capsys.readouterr().out)["folders"] == ["mine"]
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["empty", "my_words", "package"]
+
+
+def test_clean_leaves_a_run_that_is_being_made(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "mine" / "data").mkdir(parents=True)
+    with alone_in(tmp_path / "runs" / "mine"):
+        for arguments in (["--yes"], ["--yes", "--stage", "data"]):
+            with pytest.raises(SystemExit):
+                main(["clean", *arguments])
+            assert "another tinyflow is at work" in capsys.readouterr().err
+    assert (tmp_path / "runs" / "mine" / "data").is_dir()
+
+
+def test_a_bug_is_json_too(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("tinyflow.runs.list_runs", lambda runs: 1 / 0)
+    with pytest.raises(SystemExit):
+        main(["runs", "--json"])
+    said = capsys.readouterr()
+    assert json.loads(said.out)["error"].startswith("ZeroDivisionError") and "Traceback" in said.err
+    with pytest.raises(ZeroDivisionError):
+        main(["runs"])

@@ -4,6 +4,7 @@
 ``manifest.json``. Nothing is left half-written: write beside, fsync, rename.
 """
 
+import fcntl
 import hashlib
 import json
 import os
@@ -59,6 +60,20 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Keeps every other process that asks for the same out of ``folder``; the lock ends with the process, however it ends."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise TinyflowError(f"another tinyflow is at work in {folder}", "wait until it is done, or give this one a folder of its own: --runs FOLDER, or --set name=NAME") from None
+        yield
+    finally:
+        os.close(handle)
 
 
 def sweep(folder: Path) -> None:

@@ -8,13 +8,14 @@ import json
 import os
 import shlex
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
 import click
 
 from tinyflow import __version__
-from tinyflow.errors import TinyflowError
+from tinyflow.errors import Interrupted, TinyflowError
 from tinyflow.show import Console
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
@@ -394,7 +395,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         cli.main(arguments, prog_name="tinyflow", standalone_mode=False)
     except TinyflowError as error:
-        fail(error.message, error.hint, 1, getattr(error, "result", None))
+        fail(error.message, error.hint, 130 if isinstance(error, Interrupted) else 1, getattr(error, "result", None))
     except click.exceptions.NoArgsIsHelpError as error:
         print(error.format_message())
     except click.ClickException as error:
@@ -409,10 +410,13 @@ def main(arguments: list[str] | None = None) -> None:
     except BrokenPipeError:  # `tinyflow boards | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except OSError as error:
-        if error.filename is None:
+    except Exception as error:
+        if isinstance(error, OSError) and error.filename is not None:
+            fail(f"{error.filename}: {error.strerror}", "check the path, its permissions and the free space of its disk", 1)
+        if "--json" not in arguments:
             raise
-        fail(f"{error.filename}: {error.strerror}", "check the path, its permissions and the free space of its disk", 1)
+        traceback.print_exc()
+        fail(f"{type(error).__name__}: {error}", "this is a bug in tinyflow: report it with the traceback on stderr", 1)
 
 
 if __name__ == "__main__":

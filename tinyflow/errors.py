@@ -1,4 +1,4 @@
-"""The one exception users see."""
+"""The exceptions users see."""
 
 
 class TinyflowError(Exception):
@@ -15,3 +15,7 @@ class TinyflowError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message}\nhint: {self.hint}" if self.hint else self.message
+
+
+class Interrupted(TinyflowError):
+    """Ctrl-C, after what can be resumed was saved; the CLI exits with status 130."""

@@ -6,16 +6,14 @@ A stage is skipped when its fingerprint has not changed: its part of the recipe,
 its format version. A foreign int8 model enters half-way: compile ─▶ build/<board>.
 """
 
-import fcntl
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tinyflow.artefacts import MANIFEST, Manifest, RunFolder, fingerprint, now, sha256, sweep, versions
+from tinyflow.artefacts import MANIFEST, Manifest, RunFolder, alone_in, fingerprint, now, sha256, sweep, versions
 from tinyflow.board import Board, load_board
 from tinyflow.errors import TinyflowError
 from tinyflow.genotype import Genotype, read_genotype
@@ -126,27 +124,13 @@ class Run:
         shown = ", ".join(keys[:4]) + (", ..." if len(keys) > 4 else "")
         return f"changed: {shown}" if keys else "its inputs changed"
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Keeps a second process out of the run folder while stages are made; the lock ends with the process."""
-        root = self.folder.root
-        root.mkdir(parents=True, exist_ok=True)
-        handle = os.open(root, os.O_RDONLY)
-        try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise TinyflowError(f"another tinyflow is at work in {root}", "wait until it is done, or give this one a folder of its own: --runs FOLDER, or --set name=NAME") from None
-            yield
-        finally:
-            os.close(handle)
-
     def make(self, target: str, board: Board | None = None) -> list[Step]:
         """Runs what is missing or stale up to ``target``; the steps say what ran, why, and for how long."""
         plan = self.plan(target, board)
         if not any(step.runs for step in plan):
             return self._make(plan, board)
-        with self._alone():
+        self.folder.root.mkdir(parents=True, exist_ok=True)
+        with alone_in(self.folder.root):
             return self._make(plan, board)
 
     def _make(self, plan: list[Step], board: Board | None) -> list[Step]:

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from tinyflow.artefacts import MANIFEST, Manifest, read_json
+from tinyflow.artefacts import MANIFEST, Manifest, alone_in, read_json
 from tinyflow.errors import TinyflowError
 
 STAGES = ("data", "search", "train", "compile", "build", "profile", "report")
@@ -15,19 +15,35 @@ def list_runs(runs: Path) -> list[dict[str, Any]]:
     if not runs.is_dir():
         return []
     found = []
-    for root in sorted(path for path in runs.iterdir() if path.is_dir() and not path.name.startswith(".")):
-        manifests = {str(path.parent.relative_to(root)): Manifest.read(path.parent) for path in sorted(root.rglob(MANIFEST))}
+    for root in sorted(path for path in runs.iterdir() if _is_run(path)):
+        manifests = {str(path.parent.relative_to(root)): _manifest(path.parent) for path in sorted(root.rglob(MANIFEST))}
         entry: dict[str, Any] = {
             "name": root.name,
             "folder": str(root),
             "bytes": sum(path.stat().st_size for path in root.rglob("*") if path.is_file()),
-            "stages": {stage: {"seconds": item.seconds, "finished": item.finished} for stage, item in manifests.items()},
+            "stages": {stage: {"seconds": item.seconds, "finished": item.finished} for stage, item in manifests.items() if item},
             "accuracy": {},
         }
-        if (root / "compile" / "compiled.json").is_file():
+        if "compile" in entry["stages"]:
             entry["accuracy"] = read_json(root / "compile" / "compiled.json").get("accuracy", {})
         found.append(entry)
     return found
+
+
+def _manifest(folder: Path) -> Manifest | None:
+    """None too for a damaged one: its stage is made anew, and its run can be deleted."""
+    try:
+        return Manifest.read(folder)
+    except TinyflowError:
+        return None
+
+
+def _is_run(path: Path) -> bool:
+    """Whether stages were made in ``path``, and nothing but stages: no other folder is listed, still less deleted."""
+    if not path.is_dir() or path.is_symlink() or path.name.startswith("."):
+        return False
+    names = [item.name for item in path.iterdir() if not item.name.startswith(".")]
+    return bool(names) and all(name in STAGES for name in names)
 
 
 def clean(runs: Path, names: tuple[str, ...], stage: str | None, yes: bool) -> dict[str, Any]:
@@ -44,5 +60,6 @@ def clean(runs: Path, names: tuple[str, ...], stage: str | None, yes: bool) -> d
     size = sum(path.stat().st_size for target in targets for path in target.rglob("*") if path.is_file())
     if yes:
         for target in targets:
-            shutil.rmtree(target)
+            with alone_in(target.parent if stage else target):
+                shutil.rmtree(target)
     return {"deleted": yes, "folders": [str(target) for target in targets], "bytes": size}

@@ -20,7 +20,7 @@ import torch
 from torch.nn import functional as F
 
 from tinyflow.artefacts import atomic_path, fingerprint
-from tinyflow.errors import TinyflowError
+from tinyflow.errors import Interrupted, TinyflowError
 from tinyflow.features.scaler import Scaler
 from tinyflow.genotype import Genotype
 from tinyflow.progress import Progress, silent
@@ -39,7 +39,7 @@ def train(genotype: Genotype, dataset, config: Train, out: Path | str, progress:
     """Train the network of ``genotype`` on ``dataset`` into the folder ``out``.
 
     Goes on from ``out/checkpoint.pt`` when that is of the same genotype, recipe and data. Ctrl-C writes it and raises
-    TinyflowError, which says how to resume; so does a loss that is not finite, at once. The weights kept are the last,
+    Interrupted, which says how to resume; a loss that is not finite is a TinyflowError at once. The weights kept are the last,
     or their moving average; validation is measured every epoch and chooses nothing.
     """
     out, device = Path(out), pick_device(config.device)
@@ -258,4 +258,4 @@ def _interrupts() -> Iterator[threading.Event]:
 def _stop_if(interrupted: threading.Event, out: Path, epoch: int, epochs: int) -> None:
     if interrupted.is_set():
         where = f"in epoch {epoch + 1} of {epochs}; saved in {out / CHECKPOINT}"
-        raise TinyflowError(f"training was interrupted {where}", "the same command resumes it")
+        raise Interrupted(f"training was interrupted {where}", "the same command resumes it")
