@@ -8,8 +8,8 @@ import pytest
 
 from tinyflow.data import load_dataset
 from tinyflow.data.background import SPLITS, cut, made, split_in_time
-from tinyflow.data.store import Clip, Corpus, Recording, choose, write_dataset
-from tinyflow.data.tasks import SILENCE, UNKNOWN, make_task
+from tinyflow.data.store import Clip, Corpus, Recording, check_listed, choose, write_dataset
+from tinyflow.data.tasks import SILENCE, UNKNOWN, Task, make_task
 from tinyflow.errors import TinyflowError
 from tinyflow.progress import silent
 from tinyflow.recipe import Data
@@ -201,3 +201,13 @@ def test_damaged_folder_is_named(dataset, tmp_path):
         load_dataset(folder)
     with pytest.raises(TinyflowError, match="no split 'test'"):
         dataset.split("test")
+
+
+def test_a_class_without_recordings_in_a_split_is_refused_before_any_is_read():
+    task = Task("keywords", ("a", "b"), unknown=False, silence=0.1)
+    listed = [Recording("a", split, "", f"a/{split}.wav") for split in ("training", "validation", "testing")]
+    listed += [Recording("b", split, "", f"b/{split}.wav") for split in ("training", "testing")]
+    with pytest.raises(TinyflowError, match="no validation clip of b in these recordings") as error:
+        check_listed(listed, task, "own words")
+    assert "data.keywords=['a']" in error.value.hint
+    check_listed([*listed, Recording("b", "validation", "", "b/v.wav")], task, "own words")  # silence is made

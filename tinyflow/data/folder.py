@@ -12,7 +12,7 @@ from tinyflow.artefacts import sha256
 from tinyflow.data.audio import BadRecording, load_clip
 from tinyflow.data.listing import BACKGROUND_FOLDER, audio_files, listing_fingerprint, read_background
 from tinyflow.data.parallel import in_order
-from tinyflow.data.store import SAMPLE_RATE, Clip, Corpus, Recording, choose, clip_samples
+from tinyflow.data.store import SAMPLE_RATE, Clip, Corpus, Recording, check_listed, choose, clip_samples
 from tinyflow.data.tasks import UNKNOWN, Task, make_task
 from tinyflow.errors import TinyflowError
 from tinyflow.progress import Progress
@@ -37,6 +37,7 @@ def corpus(data: recipe.Data, base: Path, progress: Progress) -> tuple[Corpus, T
         warnings.append(f"{len(nameless)} files have no speaker (for example {nameless[0]}): each counts as a speaker of its own")
     split = split_groups({source: speakers[source] or source for source in files}, {source: task.label(source.partition("/")[0]) for source in files})
     recordings = [Recording(source.partition("/")[0], split[source], speakers[source], source) for source in files]
+    check_listed(recordings, task, f"own words ({root.name})")
     recordings = choose(recordings, data.max_clips_per_word, data.seed)
     samples = clip_samples(data)
 

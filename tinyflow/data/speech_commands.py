@@ -23,7 +23,7 @@ from tinyflow.data.audio import BadRecording, fit, load_clip
 from tinyflow.data.background import SPLITS
 from tinyflow.data.listing import BACKGROUND_FOLDER, audio_files, listing_fingerprint, read_background
 from tinyflow.data.parallel import in_order
-from tinyflow.data.store import SAMPLE_RATE, Clip, Corpus, Recording, choose, clip_samples
+from tinyflow.data.store import SAMPLE_RATE, Clip, Corpus, Recording, check_listed, choose, clip_samples
 from tinyflow.data.tasks import SILENCE, Task, make_task
 from tinyflow.errors import TinyflowError
 from tinyflow.progress import Progress
@@ -145,6 +145,7 @@ def official_corpus(root: Path, task: Task, data: recipe.Data) -> Corpus:
             if task.label(word) is not None:
                 recordings.append(Recording(word, split, speaker, source))
                 files[source] = path
+    check_listed(recordings, task, describe(official))
     samples = clip_samples(data)
 
     def read(item: Recording) -> Clip:
@@ -184,6 +185,7 @@ def packed_corpus(root: Path, task: Task, data: recipe.Data) -> Corpus:
             continue
         recordings.append(Recording(row["word"], row["split"], row["speaker"], row["name"]))
         places[row["name"]] = (row["stream"], int(row["slot"]), int(row["samples"]))
+    check_listed(recordings, task, describe(official))
     samples = clip_samples(data)
     silence = _audio(_packed_clips(root, [item for item in recordings if item.word == SILENCE], places, samples))
     noises, names, skipped = read_background(root / "background", SAMPLE_RATE, data.seed, silence)

@@ -207,16 +207,30 @@ def _add_silence(rows: dict[str, _Rows], counts: dict[str, Counter], background:
         counts[split][SILENCE] = wanted
 
 
+def check_listed(recordings: Iterable[Recording], task: Task, description: str) -> None:
+    """TinyflowError when no recording of a class is listed for a split: better before minutes of decoding than after."""
+    counts: dict[str, Counter] = {split: Counter() for split in SPLITS}
+    for item in recordings:
+        counts[item.split][task.label(item.word)] += 1
+    if any(sum(count.values()) for count in counts.values()):
+        _check_splits(counts, task, description, made=SPLITS)
+
+
+def _check_splits(counts: dict[str, Counter], task: Task, description: str, made: Sequence[str]) -> None:
+    """``made``: splits whose silence is made, not recorded."""
+    for split in SPLITS:
+        missing = [label for label in task.labels if not counts[split][label] and not (label == SILENCE and split in made)]
+        if missing:
+            there = [word for word in task.keywords if all(counts[each][word] for each in SPLITS)]
+            way_out = f"these words can be learned from these recordings: data.task=keywords, data.keywords={there}" if there else "record more clips, by more speakers"
+            raise TinyflowError(f"no {split} clip of {', '.join(missing)} in these recordings ({description})", way_out)
+
+
 def _check_classes(counts: dict[str, Counter], task: Task, corpus: Corpus) -> None:
     """Every class needs a clip in every split; few clips are worth a warning."""
     if not any(sum(count.values()) for count in counts.values()):
         raise TinyflowError(f"no usable recording of the task {task.name}", "check data.path: one folder per word, with WAV, FLAC, OGG or MP3 files")
-    for split in SPLITS:
-        missing = [label for label in task.labels if not counts[split][label] and not (label == SILENCE and split == "training")]
-        if missing:
-            there = [word for word in task.keywords if all(counts[each][word] for each in SPLITS)]
-            way_out = f"these words can be learned from these recordings: data.task=keywords, data.keywords={there}" if there else "record more clips, by more speakers"
-            raise TinyflowError(f"no {split} clip of {', '.join(missing)} in these recordings ({corpus.description})", way_out)
+    _check_splits(counts, task, corpus.description, made=("training",))
     total = {label: sum(counts[split][label] for split in SPLITS) for label in task.labels if label != SILENCE}
     few = [f"{label} ({count})" for label, count in total.items() if count < FEW]
     if few:
