@@ -133,3 +133,29 @@ def test_a_bug_is_json_too(tmp_path, monkeypatch, capsys):
     assert json.loads(said.out)["error"].startswith("ZeroDivisionError") and "Traceback" in said.err
     with pytest.raises(ZeroDivisionError):
         main(["runs"])
+
+
+def test_a_long_title_is_not_folded_to_a_narrow_table(capsys):
+    from tinyflow.show import Console
+
+    title = "a title that is far longer than the narrow table that stands under it"
+    Console().table(title, ["a"], [["b"]])
+    assert title in capsys.readouterr().out
+
+
+def test_evaluate_uses_the_device_it_is_given(tmp_path, monkeypatch):
+    from tinyflow import pipeline, train
+
+    asked = []
+
+    def evaluate(trained, dataset, split, device):
+        asked.append(device)
+        raise SystemExit
+
+    monkeypatch.setattr(pipeline.Run, "make", lambda self, target, board=None: [])
+    monkeypatch.setattr(pipeline.Run, "dataset", lambda self: None)
+    monkeypatch.setattr(train, "evaluate", evaluate, raising=False)
+    monkeypatch.setattr(train, "load_trained", lambda folder: None, raising=False)
+    with pytest.raises(SystemExit):
+        main(["evaluate", "--runs", str(tmp_path), "--device", "cpu", "--quiet"])
+    assert asked == ["cpu"]

@@ -228,7 +228,7 @@ def evaluate(console: Console, runs: Path, **options):
 
     run = enter(console, runs, **options)
     run.make("train")
-    result = evaluate_stage(load_trained(run.folder.train), run.dataset(), "testing").to_dict()
+    result = evaluate_stage(load_trained(run.folder.train), run.dataset(), "testing", run.recipe.train.device).to_dict()
     run.folder.report.mkdir(parents=True, exist_ok=True)
     write_json(run.folder.report / "evaluation.json", result)
     console.evaluation(result)

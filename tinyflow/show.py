@@ -94,7 +94,7 @@ class Console:
         from rich.console import Console as Terminal
         from rich.table import Table
 
-        table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         for index, column in enumerate(columns):
             table.add_column(column, justify="right" if index in right else "left", overflow="fold")
         for row in rows:
@@ -102,6 +102,7 @@ class Console:
         terminal = Terminal(highlight=False, markup=False)
         if not sys.stdout.isatty():
             terminal = Terminal(highlight=False, markup=False, width=140)
+        terminal.print(title)  # not the table's own: that would wrap at a narrow table's width
         terminal.print(table)
 
     def steps(self, steps: list, dry_run: bool) -> None:

@@ -55,6 +55,10 @@ def test_keywords_and_unknown_and_silence(words, tmp_path, write):
     assert without.labels == ("lamp", "hello") and set(without.split("training").words) == {"hello", "lamp"}
 
 
+def test_own_words_under_the_default_task_may_do_without_silence(words, tmp_path):
+    assert "_silence_" not in prepare(data(task="gsc12", silence=0.0), tmp_path, tmp_path / "out").labels
+
+
 def test_another_task_than_the_folder_has(words, tmp_path):
     """`tinyflow data --data my_words/` with the demo's recipe."""
     dataset = prepare(data(task="gsc12", silence=0.1), tmp_path, tmp_path / "out")

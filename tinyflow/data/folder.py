@@ -13,7 +13,7 @@ from tinyflow.data.audio import BadRecording, load_clip
 from tinyflow.data.listing import BACKGROUND_FOLDER, audio_files, listing_fingerprint, read_background
 from tinyflow.data.parallel import in_order
 from tinyflow.data.store import SAMPLE_RATE, Clip, Corpus, Recording, check_listed, choose, clip_samples
-from tinyflow.data.tasks import UNKNOWN, Task, make_task
+from tinyflow.data.tasks import TASK_WORDS, UNKNOWN, Task, make_task
 from tinyflow.errors import TinyflowError
 from tinyflow.progress import Progress
 
@@ -125,10 +125,9 @@ def _tree(root: Path) -> tuple[dict[str, list[Path]], list[dict[str, str]]]:
 def _task(data: recipe.Data, root: Path, words: list[str], warnings: list[str]) -> Task:
     """The recipe's task; where the folder lacks the words of a task of Speech Commands, every folder is a class."""
     if data.task != "keywords":
-        task = make_task(data)
-        missing = [word for word in task.keywords if word not in words]
+        missing = [word for word in TASK_WORDS[data.task] if word not in words]
         if not missing:
-            return task
+            return make_task(data)
         warnings.append(f"the folder has no {', '.join(missing[:5])}{', ...' if len(missing) > 5 else ''}, so it is not the task {data.task}: every folder is a class")
         data = recipe.Data(source="folder", task="keywords", silence=data.silence)
     missing = [word for word in data.keywords if word not in words]

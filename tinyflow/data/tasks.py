@@ -22,6 +22,7 @@ WORDS = (
     "learn", "left", "marvin", "nine", "no", "off", "on", "one", "right", "seven", "sheila", "six", "stop", "three", "tree",
     "two", "up", "visual", "wow", "yes", "zero",
 )  # fmt: skip
+TASK_WORDS = {"gsc12": COMMANDS, "gsc35": WORDS, "names": NAMES}
 
 
 @dataclass(frozen=True)
