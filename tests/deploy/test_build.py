@@ -11,6 +11,7 @@ from elftools.elf.elffile import ELFFile
 from tinyflow.board import Memory, load_board
 from tinyflow.deploy.artefact import load_firmware
 from tinyflow.deploy.build import _run, build, compiler_version
+from tinyflow.deploy.device import connect
 from tinyflow.deploy.sizes import measure
 from tinyflow.errors import TinyflowError
 
@@ -93,6 +94,30 @@ def test_tools_speak_english_whatever_the_locale_and_see_no_stray_flags(monkeypa
     monkeypatch.setenv("CFLAGS", "-O0")
     status, said = _run(["sh", "-c", 'echo "$LC_MESSAGES|$LC_CTYPE|$LC_ALL$LANGUAGE$CFLAGS|"'])
     assert (status, said) == (0, "C|de_DE.UTF-8||\n")
+
+
+def test_a_damaged_image_is_noticed_before_it_runs(foreign_model, tmp_path):
+    board = load_board("mps2-an386")
+    firmware = build(foreign_model, board, tmp_path / "out")
+    image = bytearray(firmware.elf.read_bytes())
+    image[len(image) // 2] ^= 1
+    firmware.elf.write_bytes(image)
+    with pytest.raises(TinyflowError, match="firmware.elf is not the file that was built"):
+        connect(firmware, board)
+
+
+@pytest.mark.parametrize("name", ['a "quoted" name', "semi;colon", "back\\slash"])
+def test_a_path_that_cmake_cannot_take_is_refused(foreign_model, tmp_path, name):
+    with pytest.raises(TinyflowError, match="CMake cannot work in a path"):
+        build(foreign_model, load_board("host"), tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("board", ["host", "mps2-an386"])
+def test_spaces_dollars_and_other_scripts_in_the_path(foreign_model, tmp_path, board):
+    folder = tmp_path / "zwei Wörter $x 模型 (1)"
+    assert build(foreign_model, load_board(board), folder).elf.is_file()
+    assert [path.name for path in tmp_path.iterdir()] == [folder.name], "nothing lands beside it"
 
 
 def test_a_missing_cross_compiler_names_the_way_out(foreign_model, tmp_path, monkeypatch):

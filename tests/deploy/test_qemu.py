@@ -88,7 +88,7 @@ def test_a_board_without_an_emulator_says_so(board):
 
 @TARGET
 def test_an_emulator_that_ends_is_quoted(speaking_built, tmp_path):
-    firmware = replace(speaking_built.firmware, folder=tmp_path)
+    firmware = replace(speaking_built.firmware, folder=tmp_path, elf_sha256="")
     firmware.elf.write_bytes(b"no image")
     with pytest.raises(TinyflowError) as error:
         connect(firmware, replace(speaking_built.board, qemu=replace(speaking_built.board.qemu, machine="no-such-machine")), timeout=20)

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tinyflow.artefacts import read_json, write_json
+from tinyflow.artefacts import read_json, sha256, write_json
 from tinyflow.errors import TinyflowError
 
 FIRMWARE = "firmware.json"
@@ -25,10 +25,18 @@ class Firmware:
     stack_reserved_bytes: int
     clips: int = 0  # self-test clips in the image
     sections: dict[str, int] = field(default_factory=dict)
+    elf_sha256: str = ""  # of firmware.elf; "" in folders of before it was stored
 
     @property
     def elf(self) -> Path:
         return self.folder / "firmware.elf"
+
+    def check(self) -> None:
+        """TinyflowError when firmware.elf is gone, or is not the file that was built: damaged, or copied over."""
+        if not self.elf.is_file():
+            raise TinyflowError(f"{self.elf} does not exist", f"tinyflow build --board {self.board}")
+        if self.elf_sha256 and sha256(self.elf) != self.elf_sha256:
+            raise TinyflowError(f"{self.elf} is not the file that was built: its SHA-256 differs", f"delete {self.folder}, then tinyflow build --board {self.board}")
 
     def write(self) -> None:
         value: dict[str, Any] = asdict(self)

@@ -15,7 +15,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from tinyflow.artefacts import atomic_folder
+from tinyflow.artefacts import atomic_folder, sha256
 from tinyflow.board import Board
 from tinyflow.compile.artefact import CompiledModel
 from tinyflow.compile.hostlib import host_compiler
@@ -37,6 +37,8 @@ def build(compiled: CompiledModel, board: Board, out: Path, progress: Progress =
     (`make setup`); what the compiler says; an image that does not fit, with by how much and what is largest.
     """
     out = Path(out).resolve()
+    if any(character in str(out) for character in '";\\'):
+        raise TinyflowError(f"CMake cannot work in a path with quotes, semicolons or backslashes: {out}", "rename the model's file, or give another --runs")
     if compiled.frontend and not board.fpu:
         raise TinyflowError(
             f"board {board.name} ({board.core}) has no FPU, and the front end of {compiled.name} computes in float",
@@ -74,6 +76,7 @@ def build(compiled: CompiledModel, board: Board, out: Path, progress: Progress =
             stack_reserved_bytes=0 if board.compiler == "host" else board.stack_bytes,
             clips=0 if found is None else len(found["clips"]),
             sections={section.name: section.bytes for section in sizes.sections},
+            elf_sha256=sha256(stage / "firmware.elf"),
         ).write()
     progress(f"build {board.name}", 3, 3, f"{sizes.flash_bytes:,} B flash, {sizes.ram_bytes:,} B RAM")
     return load_firmware(out)

@@ -199,12 +199,15 @@ def connect(firmware: Firmware, board: Board, emulator: Emulator = "auto", timeo
     """
     if emulator == "auto":
         emulator = "qemu" if board.qemu else "host" if board.port == "host" else "serial"
+    if emulator in ("qemu", "host"):
+        firmware.check()
     device = Device(board, _transport(firmware, board, emulator, port), timeout)
     try:
         said = _first_hello(device)
         if said["build"] != firmware.build_id:
             raise TinyflowError(
-                f"{device.console.transport.name} runs build {said['build']}, not {firmware.build_id} of {firmware.folder}", f"tinyflow flash --board {board.name}"
+                f"{device.console.transport.name} runs build {said['build']}, not {firmware.build_id} of {firmware.folder}",
+                f"tinyflow {'flash' if emulator == 'serial' else 'build'} --board {board.name}",
             )
         if said["board"] != board.name:
             raise TinyflowError(f"the firmware was built for {said['board']}, not {board.name}", f"tinyflow build --board {board.name}")

@@ -97,8 +97,7 @@ def flash(
         raise TinyflowError(f"{board.name} cannot be flashed: {way}", f"tinyflow run --board {board.name}")
     if firmware.board != board.name:
         raise TinyflowError(f"{firmware.elf} was built for {firmware.board}, not {board.name}", f"tinyflow build --board {board.name}")
-    if not firmware.elf.is_file():
-        raise TinyflowError(f"{firmware.elf} does not exist", f"tinyflow build --board {board.name}")
+    firmware.check()
     config = Path(board.folder, board.openocd.config)
     if not config.is_file():
         raise TinyflowError(f"{config} does not exist", "board.yaml's openocd.config names a file in the board's folder")
