@@ -24,13 +24,16 @@ def board():
 
 
 @TARGET
-def test_a_loop_of_known_length_is_counted_within_the_resolution(speaking_built):
-    """Two instructions an iteration, and at most two to load the count."""
+def test_a_loop_of_known_length_is_counted_within_two_ticks(speaking_built):
+    """Two instructions an iteration, and at most two to load the count.
+
+    A count may read a tick high, and again one for the calibration, which is the least of several empty counts.
+    """
     with connect(speaking_built.firmware, speaking_built.board, timeout=60) as device:
         assert device.resolution == 5
         for count in (1, 7, 1000, 12345, 10_000_000):
             counted = device.loop(count)
-            assert 2 * count - device.resolution <= counted <= 2 * count + 2 + device.resolution
+            assert 2 * count - device.resolution <= counted <= 2 * count + 2 + 2 * device.resolution
         assert [device.loop(1000) for _ in range(3)] == [device.loop(1000)] * 3
 
 
