@@ -56,6 +56,8 @@ def test_dry_run_writes_nothing(tmp_path):
         (["init", "/proc/mine.yaml"], "No such file or directory", "permissions", 1),
         (["clean", "absent"], "no run 'absent'", "", 1),
         (["run", "--tflite", "x.tflite", "--input", "absent.npy"], "absent.npy", "", 1),
+        (["run", "--tflite", "x.tflite", "--output", "y.npy"], "without --input", "--input X.npy", 1),
+        (["run", "--tflite", "x.tflite", "--input", "absent.npy", "--output", "."], "is a folder", ".npy file", 1),
     ],
 )
 def test_errors_name_the_value_and_the_way_out(arguments, error, hint, status, tmp_path):

@@ -145,3 +145,9 @@ def test_what_a_killed_stage_was_writing_is_swept_away(small):
     (runs / "r" / "a" / ".ninja_log").write_text("not ours")
     recipe_run(recipe, runs).make("a")
     assert sorted(path.name for path in (runs / "r").rglob("*")) == [".ninja_log", "a", "manifest.json", "out"]
+
+
+def test_a_foreign_models_run_folder_has_a_plain_name(tmp_path):
+    model = tmp_path / 'my "best" model; v2.tflite'
+    model.write_bytes(b"x")
+    assert pipeline.foreign_run(model, tmp_path / "runs").folder.root.name == "my_best_model_v2-2d711642"

@@ -283,6 +283,10 @@ def run_command(
     from tinyflow.deploy import run as on_board
     from tinyflow.pipeline import make_firmware
 
+    if output_path and not input_path:
+        raise TinyflowError(f"--output {output_path} without --input: there are no rows to answer", "--input X.npy, int8 rows (N, *input shape without batch)")
+    if output_path and output_path.is_dir():
+        raise TinyflowError(f"--output {output_path} is a folder", "name the .npy file to write")
     rows = on_board.read_rows(input_path) if input_path else None
     board, compiled, firmware, _ = make_firmware(enter(console, runs, **options), board_name)
     board = at_port(board, port)

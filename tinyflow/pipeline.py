@@ -7,6 +7,7 @@ its format version. A foreign int8 model enters half-way: compile ─▶ build/<
 """
 
 import os
+import re
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -290,7 +291,8 @@ def foreign_run(tflite: Path, runs: Path, progress: Progress = silent) -> Run:
     """A foreign int8 model: its run folder is named after the file and its content."""
     if not tflite.is_file():
         raise TinyflowError(f"{tflite} does not exist", "name an int8 .tflite file")
-    return Run(RunFolder(runs / f"{tflite.stem}-{sha256(tflite)[:8]}"), tflite=tflite, progress=progress)
+    name = re.sub(r"[^A-Za-z0-9._-]+", "_", tflite.stem)  # CMake and shells take it as it is
+    return Run(RunFolder(runs / f"{name}-{sha256(tflite)[:8]}"), tflite=tflite, progress=progress)
 
 
 def make_firmware(run: Run, board_name: str):
