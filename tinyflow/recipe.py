@@ -103,7 +103,7 @@ class Compile:
     calibration_clips: int = 256  # training clips that set the int8 ranges
     float_check_inputs: int = 8  # inputs on which float TFLite is compared with torch
     float_tolerance: float = 1e-4  # largest difference allowed there, relative to max(1, |logit|)
-    selftest_clips: int = 4  # test clips that travel in the firmware, with their features and answers
+    selftest_clips: int = 4  # validation clips that travel in the firmware, with their features and answers
     runtime: Literal["aot"] = "aot"
 
 

@@ -42,6 +42,8 @@ def test_the_whole_way(dataset, trained, tmp_path):
     rows = clips["features"].reshape(5, *compiled.input.shape[1:])
     assert np.array_equal(oracle.invoke(compiled.tflite, rows), clips["answers"])
     assert len(set(clips["words"])) == len(dataset.labels)
+    held_out = {row.tobytes() for row in dataset.split("testing").audio}
+    assert not any(clip.tobytes() in held_out for clip in clips["clips"])
 
     assert compiled.accuracy["float"] == pytest.approx(evaluate(trained, dataset, device="cpu").accuracy)
     test = dataset.split("testing")

@@ -81,10 +81,13 @@ def compile_model(trained, dataset, config: Compile, out: Path | str, progress: 
         accuracy = _accuracy(test.labels, torch_answers(trained.network, scaled[:, None]), answers, dataset)
 
         step(5)
-        chosen = choose(test.labels, config.selftest_clips)
+        validation = dataset.split("validation")  # the test split is for evaluation alone
+        chosen = choose(validation.labels, config.selftest_clips)
+        clips, words = validation.audio[chosen], np.array([validation.words[row] for row in chosen])
+        features = HostFrontend(compiled.c).features(clips)
+        answers = HostModel(compiled).invoke(features.reshape(-1, *compiled.input.shape[1:]))
         with atomic_path(compiled.selftest) as temporary:
-            words = np.array([test.words[row] for row in chosen])
-            np.savez(temporary, clips=audio[chosen], words=words, features=features[chosen], answers=answers[chosen])
+            np.savez(temporary, clips=clips, words=words, features=features, answers=answers)
         compiled = replace(compiled, accuracy=accuracy, checks=checks)
         compiled.write()
     compiled = load_compiled(out)
