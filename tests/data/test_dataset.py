@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 
+from tinyflow.data import background
 from tinyflow.data import load_dataset
 from tinyflow.data.background import SPLITS, cut, made, split_in_time
 from tinyflow.data.store import Clip, Corpus, Recording, check_listed, choose, write_dataset
@@ -211,3 +212,12 @@ def test_a_class_without_recordings_in_a_split_is_refused_before_any_is_read():
         check_listed(listed, task, "own words")
     assert "data.keywords=['a']" in error.value.hint
     check_listed([*listed, Recording("b", "validation", "", "b/v.wav")], task, "own words")  # silence is made
+
+
+def test_silence_comes_at_every_level_whatever_the_recordings_own():
+    quiet = (np.random.default_rng(0).standard_normal(40000) * 100).astype(np.int16)
+    clips = [background.cut_silence([quiet], 16000, np.random.default_rng(seed)) for seed in range(300)]
+    levels = np.array([20 * np.log10(max(np.sqrt(np.mean(clip.astype(float) ** 2)), 1e-3) / 32768) for clip in clips])
+    assert 0.05 < np.mean(levels < -100) < 0.16, "a tenth is digital silence"
+    heard = levels[levels > -100]
+    assert heard.min() < -65 and heard.max() > -20 and abs(np.median(heard) + 42.5) < 6

@@ -9,6 +9,7 @@ from tinyflow.data.held_out import unused_pieces, used_in
 
 SPLITS = ("training", "validation", "testing")
 SHARES = (0.70, 0.85)  # in time: up to here training, up to there validation, the rest testing
+SILENCE_DB = (-75.0, -10.0)  # RMS of a silence clip, of full scale: a quiet room to a tap running beside the microphone
 TRUE_ZERO = 0.1  # share of silence clips that are digital silence: a muted microphone
 
 Noises = dict[str, list[np.ndarray]]  # split -> int16 recordings
@@ -39,12 +40,16 @@ def cut(audio: np.ndarray, start: int, samples: int) -> np.ndarray:
 
 
 def cut_silence(noises: list[np.ndarray], samples: int, rng: np.random.Generator) -> np.ndarray:
-    """One clip of silence, int16 (samples,): noise from a random place at a random gain in [0, 1], sometimes true zero."""
+    """One clip of silence, int16 (samples,): noise from a random place at a random level, sometimes true zero.
+
+    The level is drawn in decibels of full scale, whatever the recording's own: nobody knows how loud the rooms and
+    microphones of a user will be, and data sets store their noises at levels of their own.
+    """
     if not noises or rng.random() < TRUE_ZERO:
         return np.zeros(samples, np.int16)
     audio = noises[rng.integers(len(noises))]
     start = int(rng.integers(max(1, len(audio) - samples + 1)))
-    return np.rint(cut(audio, start, samples) * rng.random()).astype(np.int16)
+    return level(cut(audio, start, samples), 10 ** (rng.uniform(*SILENCE_DB) / 20))
 
 
 def white(samples: int, rng: np.random.Generator) -> np.ndarray:
@@ -90,7 +95,7 @@ def babble(voices: list[np.ndarray], samples: int, rng: np.random.Generator) -> 
 
 def level(noise: np.ndarray, rms: float = 0.1) -> np.ndarray:
     """``noise`` as int16 at ``rms`` of full scale."""
-    scaled = noise * (rms * 32768 / max(float(np.sqrt(np.mean(np.square(noise)))), 1e-12))
+    scaled = noise * (rms * 32768 / max(float(np.sqrt(np.mean(np.square(noise, dtype=np.float64)))), 1e-12))
     return np.clip(np.rint(scaled), -32768, 32767).astype(np.int16)
 
 
