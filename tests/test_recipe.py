@@ -109,5 +109,5 @@ def test_init_for_recordings_names_them(tmp_path):
 
 
 def test_a_genotype_that_is_not_there(tmp_path):
-    with pytest.raises(TinyflowError, match="no genotype at"):
+    with pytest.raises(TinyflowError, match="absent.json does not exist"):
         read_genotype(tmp_path / "absent.json")

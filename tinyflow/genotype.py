@@ -87,8 +87,6 @@ class Genotype:
 
 def read_genotype(path: Path | str) -> Genotype:
     """The genotype in ``path``; TinyflowError names the file, the field and the value when it breaks the schema."""
-    if not Path(path).is_file():
-        raise TinyflowError(f"no genotype at {path}", "network.genotype names a file, relative to the recipe; configs/genotypes/ has three, and `tinyflow init` writes one")
     value = read_json(path)
     if not isinstance(value, dict):
         raise TinyflowError(f"{path} holds a {type(value).__name__}, not a genotype", "see docs/genotype.md")

@@ -71,7 +71,11 @@ class Run:
         """The recipe's genotype with its overrides; the task's labels are filled in when the data is known."""
         assert self.recipe
         network = self.recipe.network
-        genotype = read_genotype(self.recipe.resolve(network.genotype))
+        path = self.recipe.resolve(network.genotype)
+        if not path.is_file():
+            hint = "network.genotype names a file, relative to the recipe; configs/genotypes/ has three, and `tinyflow init` writes one"
+            raise TinyflowError(f"no genotype at {path}", hint)
+        genotype = read_genotype(path)
         changes = {key: value for key in ("channels", "cells", "stem_stride") if (value := getattr(network, key)) is not None}
         return replace(genotype, **changes)
 
