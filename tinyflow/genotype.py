@@ -13,19 +13,18 @@ from tinyflow.artefacts import read_json, write_json
 from tinyflow.errors import TinyflowError
 from tinyflow.features.config import MfccConfig
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+READABLE_VERSIONS = (1, 2)  # 1 had no architecture and no mcu operations
 NODES = 4
 
-# DARTS (Liu et al., 2019) without `none`, which derivation excludes.
-OPERATIONS = (
-    "sep_conv_3x3",
-    "sep_conv_5x5",
-    "dil_conv_3x3",
-    "dil_conv_5x5",
-    "max_pool_3x3",
-    "avg_pool_3x3",
-    "skip_connect",
-)
+# Without `none`, which derivation excludes. darts: Liu et al., 2019. mcu: single depthwise-separable convolutions,
+# depthwise ones along time (k x 1: rows are frames) and frequency (1 x k) without a pointwise one, a cheap residual sum.
+OPERATION_SETS: dict[str, tuple[str, ...]] = {
+    "darts": ("sep_conv_3x3", "sep_conv_5x5", "dil_conv_3x3", "dil_conv_5x5", "max_pool_3x3", "avg_pool_3x3", "skip_connect"),
+    "mcu": ("ds_conv_3x3", "ds_conv_5x5", "time_conv_9", "freq_conv_5", "residual_conv_3x3", "max_pool_3x3", "avg_pool_3x3", "skip_connect"),
+}
+OPERATIONS = tuple(dict.fromkeys(OPERATION_SETS["darts"] + OPERATION_SETS["mcu"]))
+ARCHITECTURES = ("cells", "ds_cnn")
 ALIGNMENTS = ("native", "preprocess", "zero_pad")
 
 
@@ -50,7 +49,10 @@ class Genotype:
     cells: int = 8  # L: cells in the stack, reductions at L//3 and 2L//3
     stem_stride: int = 1  # paper size 1, board-sized recipes 2
     alignment: str = "native"
-    alignment_layer: dict[str, Any] | None = None  # geometry of the kept pre-process layer
+    # preprocess: the kept layer, {"kernel", "stride": [2], "size": [frames, coefficients], "channels"} (features/alignment.py);
+    # zero_pad: {"size": [frames, coefficients]} to run padded and masked; None: the front end's own size
+    alignment_layer: dict[str, Any] | None = None
+    architecture: str = "cells"  # ds_cnn: the baseline network on the same front end, cells unused
     provenance: dict[str, Any] = field(default_factory=dict)
 
     def with_task(self, task: str, labels: tuple[str, ...]) -> "Genotype":
@@ -78,6 +80,7 @@ class Genotype:
             "stem_stride": self.stem_stride,
             "alignment": self.alignment,
             "alignment_layer": self.alignment_layer,
+            "architecture": self.architecture,
             "provenance": self.provenance,
         }
 
@@ -99,8 +102,8 @@ def genotype_from_dict(value: dict[str, Any], where: str = "genotype") -> Genoty
 
     value = dict(value)
     version = value.pop("schema_version", None)
-    if version != SCHEMA_VERSION:
-        raise fail(f"schema_version is {version!r}", f"this tinyflow reads schema_version {SCHEMA_VERSION}")
+    if version not in READABLE_VERSIONS:
+        raise fail(f"schema_version is {version!r}", f"this tinyflow reads schema_version {' and '.join(map(str, READABLE_VERSIONS))}")
     known = set(Genotype.__dataclass_fields__)
     for key in value:
         if key not in known:
@@ -128,6 +131,8 @@ def genotype_from_dict(value: dict[str, Any], where: str = "genotype") -> Genoty
         raise fail(f"stem_stride is {value['stem_stride']}", "1 or 2")
     if value.get("alignment", "native") not in ALIGNMENTS:
         raise fail(f"alignment is {value['alignment']!r}", f"one of {', '.join(ALIGNMENTS)}")
+    if value.get("architecture", "cells") not in ARCHITECTURES:
+        raise fail(f"architecture is {value['architecture']!r}", f"one of {', '.join(ARCHITECTURES)}")
     return Genotype(**value)
 
 

@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tinyflow.errors import TinyflowError
+from tinyflow.features.config import TABLE_1, MfccConfig
 
 FORBID = {"extra": "forbid"}
+TABLE_1_NAMES = tuple(config.name for config in TABLE_1)
 
 
 @dataclass(frozen=True)
@@ -54,10 +56,66 @@ class Network:
     """The network: a genotype file, and what the recipe overrides in it (null: the genotype's own)."""
 
     __pydantic_config__ = FORBID
-    genotype: str = "genotypes/demo.json"  # relative to the recipe
+    genotype: str = "genotypes/demo.json"  # relative to the recipe; unused where the recipe has a search section
+    architecture: Literal["cells", "ds_cnn"] | None = None  # ds_cnn: the baseline on the genotype's front end
     channels: int | None = None  # C
     cells: int | None = None  # L
     stem_stride: int | None = None
+
+
+@dataclass(frozen=True)
+class Search:
+    """The data-aware differentiable search for cells and front end (paper, sections 3 and 4). Defaults: PC-DARTS's."""
+
+    __pydantic_config__ = FORBID
+    method: Literal["gradient", "random"] = "gradient"  # random: the baseline over the same space
+    # --- the space
+    frontends: tuple[str, ...] = TABLE_1_NAMES  # window/hop/n_mels; a single one: the search is not data aware
+    alignment: Literal["preprocess", "zero_pad"] = "preprocess"  # how features of different sizes become one sample
+    alignment_channels: int = 1  # channels of the pre-processed sample
+    keep_alignment: bool = True  # preprocess: the derived network keeps the chosen front end's alignment layer; false: native size
+    operations: Literal["darts", "mcu"] = "darts"
+    channels: int = 16  # C of the supernet
+    cells: int = 8  # L of the supernet
+    stem_stride: int = 1  # 1 in the paper; boards: 2
+    partial: int = 4  # K: 1/K of the channels go through the operations (PC-DARTS)
+    derived_channels: int | None = None  # C of the network found; null: as the supernet
+    derived_cells: int | None = None  # L of the network found; null: as the supernet
+    # --- weights
+    epochs: int = 50  # passes over the training clips
+    warmup_epochs: int = 15  # of them, weights only
+    batch_size: int = 256
+    learning_rate: float = 0.1  # at the start of a cosine to 0
+    momentum: float = 0.9
+    weight_decay: float = 3e-4
+    gradient_clip: float = 5.0  # global norm; 0: off
+    # --- alpha, beta, gamma (Adam, betas 0.5 and 0.999)
+    arch_learning_rate: float = 6e-4  # of alpha and beta
+    arch_weight_decay: float = 1e-3
+    gamma_learning_rate: float = 6e-3  # of gamma: the stop rule needs a gap of ln 2
+    gamma_stop_ratio: float = 2.0  # the data search stops when max softmax(gamma) is so many times the second
+    gamma_mode: Literal["paper", "collapse"] = "paper"  # after the stop: the frozen mixture, or the winner alone
+    held_out: float = 0.25  # share of validation that search never sees: for the proxy and for choices between seeds
+    # --- remedies for known failures of DARTS; all off in the paper's configuration
+    beta_decay: float = 0.0  # weight of beta-decay regularisation of alpha, raised linearly over the search
+    skip_cap: int | None = None  # most skip connections in a derived normal cell
+    operation_selection: Literal["magnitude", "perturbation"] = "magnitude"
+    frontend_selection: Literal["magnitude", "perturbation"] = "magnitude"
+    # --- the resource term, against a board's budget
+    board: str = ""  # whose flash, RAM and instruction budget; empty: no term
+    resource_weight: float = 0.0  # lambda of the term; 0: off, costs are only reported
+    resource_anneal_epochs: int = 5  # after warm-up, the term is raised linearly from 0 over so many epochs
+    # --- the front end by gradient descent on its continuous options
+    continuous: Literal["off", "window_hop"] = "off"  # window_hop: starts from the first front end, snaps at the end
+    # --- the random baseline
+    random_candidates: int = 8  # random genotypes and front ends, each trained alike; the best on held-out clips wins
+    random_epochs: int = 4
+    # --- how
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"  # auto: bfloat16 on GPUs, float32 on CPUs
+    compile: bool = False  # torch.compile of the supernet: minutes of set-up, faster steps on GPUs
+    seed: int = 0
+    device: str = "auto"  # auto, cpu, cuda, cuda:1, ...
+    checkpoint_minutes: float = 2.0  # how much a killed search may lose
 
 
 @dataclass(frozen=True)
@@ -119,6 +177,7 @@ class Recipe:
     __pydantic_config__ = FORBID
     name: str
     data: Data = field(default_factory=Data)
+    search: Search | None = None  # null: network.genotype is used
     network: Network = field(default_factory=Network)
     train: Train = field(default_factory=Train)
     compile: Compile = field(default_factory=Compile)
@@ -249,9 +308,37 @@ def _check(recipe: Recipe, where: str) -> None:
     for key in ("channels", "cells", "stem_stride"):
         value = getattr(network, key)
         need(value is None or 1 <= value <= (2 if key == "stem_stride" else 4096), f"network.{key}", value, "1 or more (stem_stride: 1 or 2), or null for the genotype's own")
+    if recipe.search:
+        _check_search(recipe.search, need, between)
     need(0 <= train.ema_decay < 1, "train.ema_decay", train.ema_decay, "from 0 (off) up to 1")
     need(compiling.calibration_clips >= 8, "compile.calibration_clips", compiling.calibration_clips, "at least 8")
     need(compiling.float_check_inputs >= 8, "compile.float_check_inputs", compiling.float_check_inputs, "at least 8")
     need(compiling.selftest_clips >= 1, "compile.selftest_clips", compiling.selftest_clips, "at least 1")
     need(bool(recipe.deploy.boards), "deploy.boards", recipe.deploy.boards, "at least one; `tinyflow boards` lists them")
     need(recipe.deploy.parity_clips >= 1, "deploy.parity_clips", recipe.deploy.parity_clips, "at least 1")
+
+
+def _check_search(search: Search, need, between) -> None:
+    for name in search.frontends:
+        MfccConfig.from_name(name)
+    need(bool(search.frontends), "search.frontends", search.frontends, "at least one, such as 640/320/40")
+    need(len(set(search.frontends)) == len(search.frontends), "search.frontends", search.frontends, "each front end once")
+    for key, least in (("channels", 1), ("cells", 1), ("stem_stride", 1), ("partial", 1), ("epochs", 1), ("batch_size", 2), ("alignment_channels", 1), ("random_candidates", 1), ("random_epochs", 1)):
+        need(getattr(search, key) >= least, f"search.{key}", getattr(search, key), f"{least} or more")
+    need(search.stem_stride <= 2, "search.stem_stride", search.stem_stride, "1 or 2")
+    need(search.channels % search.partial == 0 and search.channels >= 2 * search.partial, "search.channels", search.channels, f"a multiple of search.partial ({search.partial}), at least twice it")
+    for key in ("derived_channels", "derived_cells"):
+        value = getattr(search, key)
+        need(value is None or value >= 1, f"search.{key}", value, "1 or more, or null for the supernet's")
+    need(0 <= search.warmup_epochs < search.epochs, "search.warmup_epochs", search.warmup_epochs, f"0 up to search.epochs - 1 ({search.epochs - 1}): after it alpha, beta and gamma are learnt")
+    for key in ("learning_rate", "arch_learning_rate", "gamma_learning_rate"):
+        need(between(1e-12, getattr(search, key)), f"search.{key}", getattr(search, key), "above 0")
+    for key in ("weight_decay", "gradient_clip", "arch_weight_decay", "beta_decay", "resource_weight", "resource_anneal_epochs", "checkpoint_minutes"):
+        need(between(0, getattr(search, key)), f"search.{key}", getattr(search, key), "0 or more")
+    need(0 <= search.momentum < 1, "search.momentum", search.momentum, "from 0 up to 1")
+    need(between(1, search.gamma_stop_ratio), "search.gamma_stop_ratio", search.gamma_stop_ratio, "1 or more (2 in the paper)")
+    need(0 < search.held_out < 1, "search.held_out", search.held_out, "a share above 0 and below 1")
+    need(search.skip_cap is None or search.skip_cap >= 0, "search.skip_cap", search.skip_cap, "0 or more, or null for no cap")
+    need(search.resource_weight == 0 or bool(search.board), "search.resource_weight", search.resource_weight, "name the board whose budget counts: search.board=nucleo-l4r5zi")
+    need(search.seed >= 0, "search.seed", search.seed, "0 or more")
+    need(re.fullmatch(r"auto|cpu|cuda(:\d+)?", search.device) is not None, "search.device", search.device, "auto, cpu, cuda or cuda:1")

@@ -1,5 +1,6 @@
 """MfccConfig, the one definition that torch and the generated C share, and the search space of Table 1."""
 
+import re
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -62,6 +63,15 @@ class MfccConfig:
         text = f"{self.window}/{self.hop}/{self.n_mels}"
         text += f"/mfcc{self.n_mfcc}" if self.n_mfcc != self.n_mels else ""
         return text + (f"/fft{self.n_fft}" if self.n_fft != self.window else "")
+
+    @staticmethod
+    def from_name(name: str) -> "MfccConfig":
+        """The inverse of ``name``: "640/320/40", "640/320/40/mfcc10/fft1024"."""
+        match = re.fullmatch(r"(\d+)/(\d+)/(\d+)(?:/mfcc(\d+))?(?:/fft(\d+))?", str(name))
+        if not match:
+            raise TinyflowError(f"front end {name!r}", "window/hop/n_mels in samples and bands, such as 640/320/40")
+        window, hop, n_mels, n_mfcc, n_fft = (int(part or 0) for part in match.groups())
+        return MfccConfig(window=window, hop=hop, n_mels=n_mels, n_mfcc=n_mfcc, n_fft=n_fft)
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
