@@ -78,8 +78,8 @@ def command(name: str, recipe: bool = False, tflite: bool = False, board: str | 
                 click.option("--recipe", "-r", help="recipe: a YAML file or a name in configs/  [default: demo]"),
                 click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="override a key of the recipe: --set train.epochs=20"),
                 click.option("--data", "data_path", help="folder of recordings: overrides data.source and data.path"),
-                click.option("--seed", type=int, help="overrides train.seed and data.seed"),
-                click.option("--device", default="", help="auto, cpu, cuda: where torch trains"),
+                click.option("--seed", type=int, help="overrides the seeds of data, search and train"),
+                click.option("--device", default="", help="auto, cpu, cuda: where torch searches and trains"),
                 click.option("--runs", default="runs", type=click.Path(path_type=Path), help="folder of the run folders", show_default=True),
             ]
         if tflite:
@@ -116,10 +116,11 @@ def load(recipe: str | None, overrides: tuple[str, ...], data_path: str | None, 
         from tinyflow.data import source_of
 
         sets += [f"data.source={source_of(Path(data_path))}", f"data.path={json.dumps(str(Path(data_path).resolve()))}"]
+    sections = ("train", "search") if load_recipe(path, tuple(sets)).search else ("train",)
     if seed is not None:
-        sets += [f"data.seed={seed}", f"train.seed={seed}"]
+        sets += [f"{section}.seed={seed}" for section in ("data", *sections)]
     if device:
-        sets.append(f"train.device={device}")
+        sets += [f"{section}.device={device}" for section in sections]
     return load_recipe(path, tuple(sets))
 
 
@@ -209,6 +210,28 @@ def data(console: Console, runs: Path, dry_run: bool, **options):
     if not dry_run:
         result["dataset"] = run.dataset().summary()
         console.dataset(result["dataset"])
+    return result
+
+
+@command("search", recipe=True)
+@dry
+@click.option("--board", "-b", "board_name", help="overrides search.board: whose budget counts; costs are shown against it")
+@click.option("--processes", default=1, show_default=True, help="processes that share the search; under torchrun its own count")
+def search(console: Console, runs: Path, dry_run: bool, board_name: str | None, processes: int, overrides: tuple[str, ...], **options):
+    """Search for cells and front end together. Ctrl-C checkpoints; the same command resumes."""
+    from tinyflow.search import load_search
+
+    if board_name:
+        overrides += (f"search.board={board_name}",)
+    run = enter(console, runs, overrides=overrides, **options)
+    if run.recipe.search is None:
+        raise TinyflowError(f"the recipe {run.recipe.name!r} has no search section", "--recipe demo-search, or add `search: {}` to it; docs/search.md")
+    if processes < 1:
+        raise TinyflowError(f"--processes {processes}", "1 or more")
+    run.processes = processes
+    result = stages(console, run, "search", None, dry_run)
+    if not dry_run:
+        result["search"] = console.search(load_search(run.folder.search))
     return result
 
 

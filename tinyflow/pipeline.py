@@ -1,6 +1,6 @@
 """The stages in order, and which are up to date: make, for speech to firmware.
 
-    data ─▶ train ─▶ compile ─▶ build/<board>          (search stands before train when a recipe asks for it)
+    data ─▶ search ─▶ train ─▶ compile ─▶ build/<board>       (a recipe without a search section names its genotype)
 
 A stage is skipped when its fingerprint has not changed: its part of the recipe, the artefacts it reads and
 its format version. A foreign int8 model enters half-way: compile ─▶ build/<board>.
@@ -22,7 +22,7 @@ from tinyflow.progress import Progress, silent
 from tinyflow.recipe import Recipe
 
 FIRMWARE = Path(__file__).resolve().parent.parent / "firmware"
-NOT_WHAT = ("train.device", "train.checkpoint_minutes")  # keys that say where and how, not what
+NOT_WHAT = ("train.device", "train.checkpoint_minutes", "search.device", "search.checkpoint_minutes")  # keys that say where and how, not what
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,7 @@ class Run:
     recipe: Recipe | None = None
     tflite: Path | None = None
     progress: Progress = silent
+    processes: int = 1  # that share one search
 
     def path(self, stage: str, board: Board | None) -> Path:
         if stage == "build":
@@ -68,16 +69,16 @@ class Run:
         return self.folder.root / stage
 
     def genotype(self) -> Genotype:
-        """The recipe's genotype with its overrides; the task's labels are filled in when the data is known."""
+        """The genotype that was searched for, or the one that the recipe names, with the recipe's overrides; the task's
+        labels are filled in when the data is known."""
         assert self.recipe
         network = self.recipe.network
-        path = self.recipe.resolve(network.genotype)
-        if not path.is_file():
+        path = self.folder.search / "genotype.json" if self.recipe.search else self.recipe.resolve(network.genotype)
+        if not path.is_file() and not self.recipe.search:
             hint = "network.genotype names a file, relative to the recipe; configs/genotypes/ has three, and `tinyflow init` writes one"
             raise TinyflowError(f"no genotype at {path}", hint)
         genotype = read_genotype(path)
-        changes = {key: value for key in ("channels", "cells", "stem_stride") if (value := getattr(network, key)) is not None}
-        return replace(genotype, **changes)
+        return replace(genotype, **_overrides(network))
 
     def dataset(self):
         from tinyflow.data import load_dataset
@@ -85,7 +86,9 @@ class Run:
         return load_dataset(self.folder.data)
 
     def stages(self) -> tuple[Stage, ...]:
-        return STAGES if self.recipe else FOREIGN_STAGES
+        if not self.recipe:
+            return FOREIGN_STAGES
+        return SEARCH_STAGES if self.recipe.search else STAGES
 
     def plan(self, target: str, board: Board | None = None) -> list[Step]:
         """What making ``target`` would run, in order, and why. Runs nothing."""
@@ -217,9 +220,32 @@ def _make_data(run: Run, board: Board | None) -> None:
     prepare(run.recipe.data, Path(run.recipe.base), run.folder.data, run.progress)
 
 
+def _what(section: str, value: Any) -> dict[str, Any]:
+    """A section of the recipe without the keys that say where and how."""
+    return {key: item for key, item in asdict(value).items() if f"{section}.{key}" not in NOT_WHAT}
+
+
+def _overrides(network) -> dict[str, Any]:
+    keys = ("channels", "cells", "stem_stride", "architecture")
+    return {key: value for key in keys if (value := getattr(network, key)) is not None}
+
+
+def _search_part(run: Run, board: Board | None) -> Any:
+    search = run.recipe.search
+    return {"search": _what("search", search), "board": {**asdict(load_board(search.board)), "folder": ""} if search.board else None}
+
+
+def _make_search(run: Run, board: Board | None) -> None:
+    from tinyflow.search import run_search
+
+    search = run.recipe.search
+    run_search(run.folder.data, search, run.folder.search, load_board(search.board) if search.board else None, run.processes, run.progress)
+
+
 def _train_part(run: Run, board: Board | None) -> Any:
-    train = {key: value for key, value in asdict(run.recipe.train).items() if f"train.{key}" not in NOT_WHAT}
-    return {"train": train, "genotype": run.genotype().to_dict()}
+    # what a search finds is an input, not a part: it is not known when the stages are planned
+    genotype = _overrides(run.recipe.network) if run.recipe.search else run.genotype().to_dict()
+    return {"train": _what("train", run.recipe.train), "genotype": genotype}
 
 
 def _make_train(run: Run, board: Board | None) -> None:
@@ -264,9 +290,10 @@ def _make_build(run: Run, board: Board | None) -> None:
 
 
 _BUILD = Stage("build", 1, ("compile",), _build_part, _make_build, ("cmake", "pyelftools"))
-STAGES: tuple[Stage, ...] = (
+SEARCH_STAGES: tuple[Stage, ...] = (
     Stage("data", 1, (), _data_part, _make_data, ("numpy", "soundfile"), ("data",)),
-    Stage("train", 1, ("data",), _train_part, _make_train, ("torch", "torchaudio"), ("train", "network")),
+    Stage("search", 1, ("data",), _search_part, _make_search, ("torch", "torchaudio"), ("search",)),
+    Stage("train", 1, ("data", "search"), _train_part, _make_train, ("torch", "torchaudio"), ("train", "network")),
     Stage(
         "compile",
         1,
@@ -277,6 +304,10 @@ STAGES: tuple[Stage, ...] = (
         ("compile",),
     ),
     _BUILD,
+)
+# A recipe that names its genotype: the same without the search.
+STAGES: tuple[Stage, ...] = tuple(
+    replace(stage, needs=tuple(need for need in stage.needs if need != "search")) for stage in SEARCH_STAGES if stage.name != "search"
 )
 FOREIGN_STAGES: tuple[Stage, ...] = (
     Stage("compile", 1, (), lambda run, board: sha256(run.tflite), _make_foreign, ("tflite-micro",)),

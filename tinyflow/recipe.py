@@ -231,7 +231,9 @@ def load_recipe(path: Path | str, overrides: tuple[str, ...] = ()) -> Recipe:
         section = value
         *parents, last = key.split(".")
         for parent in parents:
-            section = section.setdefault(parent, {})
+            if section.get(parent) is None:  # a section that is null is one to be opened
+                section[parent] = {}
+            section = section[parent]
             if not isinstance(section, dict):
                 raise TinyflowError(f"--set {override}: {parent!r} is a value, not a section", "for example --set train.epochs=20")
         try:

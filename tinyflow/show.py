@@ -203,6 +203,25 @@ class Console:
         self.say("  logits: " + ", ".join(f"{label} {value:.2f}" for label, value in best))
         self.say(f"  front end {result['units_of_frontend']:,} and network {result['units_per_inference']:,} {result['unit']}")
 
+    def search(self, result) -> dict[str, Any]:
+        """What a search found, and whether it chose a front end at all."""
+        genotype, history = result.genotype, result.history
+        softmax = genotype.provenance.get("gamma") or {}
+        gamma = ", ".join(f"{name} {percent(share)}" for name, share in sorted(softmax.items(), key=lambda item: -item[1])[:4])
+        rows = [["front end", genotype.mfcc.name], ["choice", result.data_choice]]
+        rows += [["softmax of gamma", gamma]] if gamma else []
+        for name in ("normal", "reduction"):
+            nodes = [" + ".join(f"{edge.operation} of {edge.source}" for edge in node) for node in getattr(genotype, name)]
+            rows += [[f"{name} cell, node {index + 2}", text] for index, text in enumerate(nodes)]
+        fit = history.get("fit")
+        if fit:
+            rows += [[name, text] for name, text in _fit_rows(fit)]
+        rows += [["files", str(result.folder)]]
+        self.table(f"search on {history.get('description', '')}", ["", ""], rows)
+        for warning in result.warnings:
+            self.say(f"warning: {warning}")
+        return {"folder": str(result.folder), "genotype": genotype.to_dict(), "data_choice": result.data_choice, "warnings": list(result.warnings), "fit": fit}
+
     def rows(self, result: dict[str, Any]) -> None:
         unit = result["unit"]
         rows = [[f"{unit} per inference (invoke only, second run on)", f"{result['units_per_inference']:,}"]]

@@ -33,6 +33,12 @@ def _section(kind: type, indent: str, skip: set[str], values: dict[str, Any]) ->
     for item in fields(kind):
         if item.name in skip:
             continue
+        section = next((kind for kind in typing.get_args(hints[item.name]) if is_dataclass(kind)), None)
+        if section:  # one that may be null: its keys are shown behind marks
+            about = (inspect.getdoc(section) or "").splitlines()[0]
+            lines.append(f"{indent}{item.name}: null  # {about} To use it, take away `null` and the marks of the keys below")
+            lines += [f"{indent}# {line}" for line in _section(section, "  ", set(), {})]
+            continue
         if is_dataclass(hints[item.name]):
             about = (inspect.getdoc(hints[item.name]) or "").splitlines()[0]
             note = "" if about.startswith(hints[item.name].__name__ + "(") else f"  # {about}"
