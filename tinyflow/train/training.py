@@ -5,11 +5,7 @@ was interrupted and resumed gives, on the CPU with the same threads, the same we
 """
 
 import math
-import signal
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import asdict
 from pathlib import Path
@@ -19,8 +15,8 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from tinyflow.artefacts import atomic_path, fingerprint
-from tinyflow.errors import Interrupted, TinyflowError
+from tinyflow.artefacts import fingerprint
+from tinyflow.errors import TinyflowError
 from tinyflow.features.scaler import Scaler
 from tinyflow.genotype import Genotype
 from tinyflow.progress import Progress, silent
@@ -30,8 +26,8 @@ from tinyflow.train.batches import Batches, fit_scaler, mfcc_chunks
 from tinyflow.train.count import count
 from tinyflow.train.network import DerivedNetwork
 from tinyflow.train.pictures import history_picture
+from tinyflow.train.resume import CHECKPOINT, interrupted_in, interrupts, random_state, read_checkpoint, set_random_state, write_checkpoint
 
-CHECKPOINT = "checkpoint.pt"
 FORMAT = 1  # of the checkpoint
 
 
@@ -61,7 +57,7 @@ def train(genotype: Genotype, dataset, config: Train, out: Path | str, progress:
     average = deepcopy(network) if config.ema_decay else None
     optimizer = _optimizer(network, config)
     key = fingerprint({"format": FORMAT, "genotype": genotype.to_dict(), "train": _what(config), "data": dataset.fingerprint})
-    state = _read_checkpoint(out / CHECKPOINT, key, device, progress)
+    state = read_checkpoint(out / CHECKPOINT, key, device, "train", progress)
     progress("train", 0, 0, f"{parameters} parameters, {macs / 1e6:.2f} M MACs; features")
     scaler = Scaler.from_dict(state["scaler"]) if state else fit_scaler(dataset, genotype.mfcc, config.seed, device)
     batches = Batches(dataset, genotype.mfcc, scaler, config.augment, config.batch_size, config.seed, device)
@@ -75,19 +71,18 @@ def train(genotype: Genotype, dataset, config: Train, out: Path | str, progress:
         if average:
             average.load_state_dict(state["average"])
         epochs, first_epoch, first_step, sums, spent = (state[name] for name in ("epochs", "epoch", "step", "sums", "seconds"))
-        _set_random_state(state["random"])
+        set_random_state(state["random"])
 
     def checkpoint(epoch: int, step: int) -> None:
         value = {
-            "fingerprint": key, "network": network.state_dict(), "optimizer": optimizer.state_dict(), "random": _random_state(),
+            "fingerprint": key, "network": network.state_dict(), "optimizer": optimizer.state_dict(), "random": random_state(),
             "average": average.state_dict() if average else None, "scaler": scaler.to_dict(), "epochs": epochs,
             "epoch": epoch, "step": step, "sums": sums, "seconds": spent + time.monotonic() - started,
         }  # fmt: skip
-        with atomic_path(out / CHECKPOINT) as temporary:
-            torch.save(value, temporary)
+        write_checkpoint(out / CHECKPOINT, value)
 
     started = saved = time.monotonic()
-    with _interrupts() as interrupted:
+    with interrupts() as interrupted:
         for epoch in range(first_epoch, config.epochs):
             order = dataset.training_epoch(epoch, config.seed)
             steps = batches.steps(len(order.labels))
@@ -123,7 +118,8 @@ def train(genotype: Genotype, dataset, config: Train, out: Path | str, progress:
                 if (late or interrupted.is_set()) and step + 1 < steps:
                     checkpoint(epoch, step + 1)
                     saved = time.monotonic()
-                    _stop_if(interrupted, out, epoch, config.epochs)
+                    if interrupted.is_set():
+                        raise interrupted_in("training", out, epoch, config.epochs)
             accuracy = _accuracy(average or network, validation, config.batch_size)
             now = spent + time.monotonic() - started
             epochs.append(
@@ -135,7 +131,7 @@ def train(genotype: Genotype, dataset, config: Train, out: Path | str, progress:
             first_step, sums = 0, [0.0, 0, 0]
             if interrupted.is_set() and epoch + 1 < config.epochs:
                 checkpoint(epoch + 1, 0)
-                _stop_if(interrupted, out, epoch, config.epochs)
+                raise interrupted_in("training", out, epoch, config.epochs)
 
     history = {
         "description": dataset.description, "parameters": parameters, "macs": macs, "weights": "ema" if average else "last",
@@ -209,53 +205,3 @@ def _accuracy(network: torch.nn.Module, validation: tuple[torch.Tensor, torch.Te
 def _latest(epochs: list[dict[str, Any]]) -> str:
     accuracy = epochs[-1]["validation_accuracy"] if epochs else None
     return "" if accuracy is None else f", validation {100 * accuracy:.1f} %"
-
-
-def _random_state() -> dict[str, Any]:
-    return {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []}
-
-
-def _set_random_state(state: dict[str, Any]) -> None:
-    torch.set_rng_state(state["cpu"].cpu())
-    if state["cuda"] and torch.cuda.device_count() == len(state["cuda"]):
-        torch.cuda.set_rng_state_all([item.cpu() for item in state["cuda"]])
-
-
-def _read_checkpoint(path: Path, key: str, device: torch.device, progress: Progress) -> dict[str, Any] | None:
-    if not path.is_file():
-        return None
-    try:
-        state = torch.load(path, map_location=device, weights_only=True)
-    except Exception as error:  # torch raises a dozen types for a damaged file
-        raise TinyflowError(f"{path} cannot be read: {error}", "delete it to train from the start") from None
-    if state.get("fingerprint") != key:
-        progress("train", 0, 0, "the checkpoint is of another genotype, recipe or data: starting anew")
-        return None
-    progress("train", 0, 0, f"resuming in epoch {state['epoch'] + 1}")
-    return state
-
-
-@contextmanager
-def _interrupts() -> Iterator[threading.Event]:
-    """Ctrl-C sets the event, so that the step in hand is finished; a second one interrupts at once."""
-    event = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield event
-        return
-    before = signal.getsignal(signal.SIGINT)
-
-    def handle(number, frame) -> None:
-        event.set()
-        signal.signal(signal.SIGINT, before)
-
-    signal.signal(signal.SIGINT, handle)
-    try:
-        yield event
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _stop_if(interrupted: threading.Event, out: Path, epoch: int, epochs: int) -> None:
-    if interrupted.is_set():
-        where = f"in epoch {epoch + 1} of {epochs}; saved in {out / CHECKPOINT}"
-        raise Interrupted(f"training was interrupted {where}", "the same command resumes it")
