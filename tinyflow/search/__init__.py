@@ -1,1 +1,23 @@
-"""Stage: choose a genotype."""
+"""Stage: a Dataset to a genotype, front end and cells together (paper, sections 3 and 4).
+
+Imports torch when first called, so that the command line starts at once. ``random_search`` and ``sweep`` are modules
+of their own, with functions of those names.
+"""
+
+from importlib import import_module
+from typing import Any
+
+_HOME = {
+    "run_search": "searching",
+    "search": "searching",
+    "SearchResult": "artefact",
+    "load_search": "artefact",
+    "Supernet": "supernet",
+    "DataMixture": "mixture",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -1,0 +1,92 @@
+"""The data mixture: sum over d of softmax(gamma)_d · align_d(features_d) (paper, section 3.1)."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tinyflow.features.alignment import AlignmentBranch, aligned_size, alignments, padded_size
+from tinyflow.features.config import MfccConfig
+from tinyflow.search.norm import BatchNorm
+from tinyflow.train.padding import Padding, pad_to
+
+
+class DataMixture(nn.Module):
+    """Features of every front end, scaled, to one sample that the supernet reads.
+
+    gamma starts at zero: no front end is ahead. ``stopped``: the data search is over and gamma frozen (eq. 2);
+    ``winner``: from then on this front end alone speaks (collapse), None while all do. A single configuration is aligned
+    natively, and there is nothing to search.
+    """
+
+    def __init__(self, configs: tuple[MfccConfig, ...], alignment: str = "preprocess", channels: int = 1):
+        super().__init__()
+        self.configs = tuple(configs)
+        self.alignment = alignment if len(self.configs) > 1 else "native"
+        self.gamma = nn.Parameter(torch.zeros(len(self.configs)))
+        self.branches = nn.ModuleList()
+        self.layers = ()  # of the pre-process alignment, as a genotype keeps them
+        if self.alignment == "preprocess":
+            self.layers = alignments(self.configs, channels)
+            self.branches.extend(AlignmentBranch(layer, BatchNorm) for layer in self.layers)
+        self.channels = channels if self.alignment == "preprocess" else 1  # of the sample
+        self.size = aligned_size(self.configs) if self.alignment == "preprocess" else padded_size(self.configs)  # of the sample
+        self.paddings = tuple(Padding(self.size, config.shape) for config in self.configs) if self.alignment == "zero_pad" else ()
+        self.stopped = len(self.configs) == 1
+        self.winner: int | None = None
+
+    def forward(self, features: tuple[Tensor | None, ...], weights: Tensor | None = None) -> tuple[Tensor, Padding | None]:
+        """features: per configuration (N, frames, n_mfcc), None where its weight is zero. weights: (D,), default softmax(gamma);
+        giving them costs a look at their values. Returns float32 (N, channels, H, W), and what of it is valid: with the
+        zero-pad alignment one configuration alone has its own valid size, several have all of it (None)."""
+        speaking = list(range(len(self.configs))) if self.winner is None else [self.winner]
+        if weights is not None:
+            speaking = [index for index, weight in enumerate(weights.tolist()) if weight]
+        weights = self.softmax() if weights is None else weights
+        x = sum(weights[index] * self.aligned(index, features[index]) for index in speaking)
+        padding = self.paddings[speaking[0]] if self.paddings and len(speaking) == 1 else None
+        return x, padding
+
+    def aligned(self, index: int, features: Tensor) -> Tensor:
+        """(N, frames, n_mfcc) of configuration ``index`` to float32 (N, channels, H, W)."""
+        x = features.unsqueeze(1)
+        if self.alignment == "preprocess":
+            return self.branches[index](x).float()
+        return pad_to(x, self.size)
+
+    def softmax(self) -> Tensor:
+        """Shares of the configurations, (D,)."""
+        return torch.softmax(self.gamma, 0) if self.winner is None else self.one_hot(self.winner)
+
+    def one_hot(self, index: int) -> Tensor:
+        weights = torch.zeros_like(self.gamma)
+        weights[index] = 1
+        return weights.detach()
+
+    def weights(self) -> list[nn.Parameter]:
+        """Of the alignment's convolutions: they learn with the network's weights."""
+        return list(self.branches.parameters())
+
+    def ratio(self) -> float:
+        """The largest softmax(gamma) over the second."""
+        first, second = torch.softmax(self.gamma.detach().double(), 0).topk(2).values.tolist()
+        return first / second
+
+    def settle(self, ratio: float, collapse: bool) -> bool:
+        """The stop rule of section 3.1, looked at once an epoch; True when it has just been met."""
+        if self.stopped or self.ratio() < ratio:
+            return False
+        self.stopped = True
+        if collapse:
+            self.collapse(int(self.gamma.argmax()))
+        return True
+
+    def collapse(self, index: int) -> None:
+        """From now on configuration ``index`` alone."""
+        self.stopped, self.winner = True, index
+
+    def get_extra_state(self) -> dict[str, Any]:
+        return {"stopped": self.stopped, "winner": self.winner}
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        self.stopped, self.winner = state["stopped"], state["winner"]
