@@ -32,7 +32,7 @@ class Mfcc(torch.nn.Module):
                 f"MFCC {config.name} got {waveform.dtype} of shape {tuple(waveform.shape)}",
                 f"waveforms are float32 (N, samples) with at least {config.window} samples",
             )
-        with _full_float32(waveform.device):
+        with full_float32(waveform.device):
             frames = waveform.unfold(1, config.window, config.hop) * self.window  # (N, frames, window)
             spectrum = torch.view_as_real(torch.fft.rfft(frames, n=config.n_fft))
             power = spectrum.square().sum(-1)  # (N, frames, n_fft//2 + 1)
@@ -40,7 +40,7 @@ class Mfcc(torch.nn.Module):
 
 
 @contextmanager
-def _full_float32(device: torch.device) -> Iterator[None]:
+def full_float32(device: torch.device) -> Iterator[None]:
     """Training may turn on TF32 or autocast: three digits, where the mel bank spans eleven."""
     allowed = torch.backends.cuda.matmul.allow_tf32
     with torch.autocast(device.type, enabled=False):
