@@ -110,6 +110,7 @@ class Search:
     # --- the random baseline
     random_candidates: int = 8  # random genotypes and front ends, each trained alike; the best on held-out clips wins
     random_epochs: int = 4
+    random_seconds: float = 0.0  # above 0: candidates are drawn until so much time is spent, whatever their number (equal cost)
     # --- how
     precision: Literal["auto", "float32", "bfloat16"] = "auto"  # auto: bfloat16 on GPUs, float32 on CPUs
     compile: bool = False  # torch.compile of the supernet: minutes of set-up, faster steps on GPUs
@@ -335,7 +336,7 @@ def _check_search(search: Search, need, between) -> None:
     need(0 <= search.warmup_epochs < search.epochs, "search.warmup_epochs", search.warmup_epochs, f"0 up to search.epochs - 1 ({search.epochs - 1}): after it alpha, beta and gamma are learnt")
     for key in ("learning_rate", "arch_learning_rate", "gamma_learning_rate"):
         need(between(1e-12, getattr(search, key)), f"search.{key}", getattr(search, key), "above 0")
-    for key in ("weight_decay", "gradient_clip", "arch_weight_decay", "beta_decay", "resource_weight", "resource_anneal_epochs", "checkpoint_minutes"):
+    for key in ("weight_decay", "gradient_clip", "arch_weight_decay", "beta_decay", "resource_weight", "resource_anneal_epochs", "random_seconds", "checkpoint_minutes"):
         need(between(0, getattr(search, key)), f"search.{key}", getattr(search, key), "0 or more")
     need(0 <= search.momentum < 1, "search.momentum", search.momentum, "from 0 up to 1")
     need(between(1, search.gamma_stop_ratio), "search.gamma_stop_ratio", search.gamma_stop_ratio, "1 or more (2 in the paper)")
