@@ -60,6 +60,15 @@ class Genotype:
         return replace(self, task=task, labels=labels)
 
     @property
+    def padded_size(self) -> tuple[int, int] | None:
+        """The size that the network runs padded to, masked; None: it runs at its own."""
+        return tuple(self.alignment_layer["size"]) if self.alignment == "zero_pad" and self.alignment_layer else None
+
+    def pruned(self) -> "Genotype":
+        """The same network without its zero padding (paper, section 3.3: it can be chipped away)."""
+        return replace(self, alignment_layer=None) if self.padded_size else self
+
+    @property
     def reductions(self) -> tuple[int, ...]:
         """Indices of the reduction cells: one and two thirds of the depth (paper, section 3)."""
         return tuple(sorted({self.cells // 3, 2 * self.cells // 3})) if self.cells >= 3 else tuple(range(1, self.cells))
@@ -133,7 +142,32 @@ def genotype_from_dict(value: dict[str, Any], where: str = "genotype") -> Genoty
         raise fail(f"alignment is {value['alignment']!r}", f"one of {', '.join(ALIGNMENTS)}")
     if value.get("architecture", "cells") not in ARCHITECTURES:
         raise fail(f"architecture is {value['architecture']!r}", f"one of {', '.join(ARCHITECTURES)}")
+    _check_alignment_layer(value, fail)
     return Genotype(**value)
+
+
+def _check_alignment_layer(value: dict[str, Any], fail) -> None:
+    """What the layer of each alignment holds, and the least of every number; null is always right."""
+    alignment, layer = value.get("alignment", "native"), value.get("alignment_layer")
+    if layer is None:
+        return
+    if alignment == "native":
+        raise fail(f"alignment_layer is {layer!r}", "null: the native alignment has no layer")
+    if alignment == "preprocess":
+        least, example = {"kernel": 1, "stride": (1, 1), "size": (1, 1), "channels": 1}, '{"kernel": 3, "stride": [2, 1], "size": [49, 40], "channels": 1}'
+    else:
+        least, example = {"size": value["mfcc"].shape}, '{"size": [157, 80]}, nowhere smaller than the features'
+    hint = f"with alignment {alignment}: null (native size), or for example {example}"
+    if not isinstance(layer, dict) or set(layer) != set(least):
+        raise fail(f"alignment_layer is {layer!r}", hint)
+    for key, low in least.items():
+        lows = low if isinstance(low, tuple) else [low]
+        numbers = layer[key] if isinstance(low, tuple) else [layer[key]]
+        whole = isinstance(numbers, list) and len(numbers) == len(lows) and all(type(number) is int for number in numbers)
+        if not whole or any(number < bound for number, bound in zip(numbers, lows)):
+            raise fail(f"alignment_layer.{key} is {layer[key]!r}", hint)
+    if not layer.get("kernel", 1) % 2:
+        raise fail(f"alignment_layer.kernel is {layer['kernel']}", "an odd number: its padding is symmetric")
 
 
 def _cell(value: Any, name: str, fail) -> Cell:

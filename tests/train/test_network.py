@@ -1,6 +1,7 @@
 """The derived network against hand counts and against plain DARTS arithmetic."""
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,12 @@ from torch import nn
 from torch.nn import functional as F
 
 from tinyflow.errors import TinyflowError
+from tinyflow.features.alignment import alignments
 from tinyflow.features.config import TABLE_1, MfccConfig
-from tinyflow.genotype import OPERATIONS, read_genotype
+from tinyflow.genotype import OPERATION_SETS, OPERATIONS, read_genotype
 from tinyflow.search.random_genotype import random_genotype
 from tinyflow.train.count import count
-from tinyflow.train.network import DerivedNetwork, FactorizedReduce, fold_batch_norm, operation
+from tinyflow.train.network import DerivedNetwork, FactorizedReduce, ResidualConv, build_network, fold_batch_norm, operation
 
 GENOTYPES = Path(__file__).resolve().parents[2] / "configs" / "genotypes"
 LABELS = ("a", "b", "c")
@@ -26,7 +28,8 @@ def shake(network: nn.Module, seed: int = 0) -> nn.Module:
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             for tensor, low, high in ((module.running_mean, -0.5, 0.5), (module.running_var, 0.3, 2), (module.weight, 0.5, 1.5), (module.bias, -0.5, 0.5)):
-                tensor.data.uniform_(low, high, generator=generator)
+                if tensor is not None:  # the alignment's has no affine
+                    tensor.data.uniform_(low, high, generator=generator)
     return network.eval()
 
 
@@ -34,7 +37,8 @@ def shake(network: nn.Module, seed: int = 0) -> nn.Module:
 @pytest.mark.parametrize("size", [(7, 10), (8, 5)])
 @pytest.mark.parametrize("stride", [1, 2])
 def test_sizes_halve_upwards(name, size, stride):
-    result = operation(name, 4, stride)(torch.zeros(2, 4, *size))
+    module, x = operation(name, 4, stride), torch.zeros(2, 4, *size)
+    result = module(x, x) if isinstance(module, ResidualConv) else module(x)
     assert result.shape == (2, 4, *(-(-n // stride) for n in size))
 
 
@@ -44,6 +48,9 @@ def test_hand_count_of_operations():
     assert count(operation("sep_conv_5x5", 8, 2), shape) == (2 * (8 * 25 + 8 * 8 + 16), 2 * 15 * (8 * 25 + 8 * 8))
     assert count(operation("dil_conv_5x5", 8, 1), shape) == (8 * 25 + 8 * 8 + 16, 60 * (8 * 25 + 8 * 8))
     assert count(operation("skip_connect", 8, 2), shape) == (8 * 8 + 16, 15 * 8 * 8)
+    assert count(operation("ds_conv_5x5", 8, 2), shape) == (8 * 25 + 8 * 8 + 16, 15 * (8 * 25 + 8 * 8))
+    assert count(operation("time_conv_9", 8, 1), shape) == (8 * 9 + 16, 60 * 8 * 9)
+    assert count(operation("freq_conv_5", 8, 2), shape) == (8 * 5 + 16, 15 * 8 * 5)
     assert count(nn.Sequential(nn.Flatten(), nn.Linear(480, 12)), shape) == (480 * 12 + 12, 480 * 12)
 
 
@@ -81,6 +88,10 @@ def darts(network: DerivedNetwork, genotype, x):
             terms = []
             for edge, module in zip(node, edges):
                 state = inner[edge.source]
+                if edge.operation == "residual_conv_3x3":
+                    kept = state if module.convolution[0].stride == (1, 1) else F.avg_pool2d(state, 3, 2, 1)
+                    terms.append(kept + module.convolution(F.relu(state)))
+                    continue
                 convolves = "conv" in edge.operation or isinstance(module, FactorizedReduce)
                 terms.append(module(F.relu(state) if convolves else state))
             inner.append(sum(terms))
@@ -88,9 +99,10 @@ def darts(network: DerivedNetwork, genotype, x):
     return network.classifier(states[1].mean((2, 3)))
 
 
+@pytest.mark.parametrize("operations", OPERATION_SETS)
 @pytest.mark.parametrize("seed", range(4))
-def test_sharing_rectified_maps_changes_nothing(seed):
-    genotype = random_genotype(random.Random(seed), MfccConfig(n_mfcc=13), LABELS, channels=6, cells=4)
+def test_sharing_rectified_maps_changes_nothing(seed, operations):
+    genotype = random_genotype(random.Random(seed), MfccConfig(n_mfcc=13), LABELS, channels=6, cells=4, operations=operations)
     network = shake(DerivedNetwork(genotype), seed)
     x = torch.randn(3, 1, *genotype.mfcc.shape)
     with torch.no_grad():
@@ -133,4 +145,42 @@ def test_board_genotypes_stay_below_5_million_macs(name):
 
 def test_a_genotype_without_labels_is_refused():
     with pytest.raises(TinyflowError, match="no labels"):
-        DerivedNetwork(read_genotype(GENOTYPES / "demo.json"))
+        build_network(read_genotype(GENOTYPES / "demo.json"))
+
+
+@pytest.mark.parametrize("mfcc, layer", zip(TABLE_1, alignments(TABLE_1, channels=2)), ids=lambda value: getattr(value, "name", ""))
+def test_a_kept_alignment_layer_brings_every_front_end_to_one_size_and_folds(mfcc, layer):
+    aligned = replace(every_operation(LABELS, mfcc), alignment="preprocess", alignment_layer=layer.to_dict())
+    network = shake(build_network(aligned))
+    x = torch.randn(2, 1, *mfcc.shape)
+    with torch.no_grad():
+        assert network.alignment(x).shape == (2, 2, 49, 40)
+        torch.testing.assert_close(fold_batch_norm(network)(x), network(x), rtol=1e-4, atol=1e-4)
+
+    rest = replace(aligned, mfcc=MfccConfig())  # the network behind the layer sees 49 x 40, as this front end's own does
+    parameters, macs = count(build_network(replace(rest, alignment_layer=None)), (1, 49, 40))
+    added = 9 * 2 + 9 * 3 * 4  # the layer's weights (its batch norm has none), and a stem that reads two channels
+    rows, columns = layer.convolved(mfcc.shape)
+    stem = 25 * 20 * 9 * 3 * 4
+    assert count(network, (1, *mfcc.shape)) == (parameters + added, macs + rows * columns * 9 * 2 + stem)
+
+
+def test_native_size_is_the_ablation():
+    genotype = replace(every_operation(LABELS, TABLE_1[1]), alignment="preprocess")
+    assert count(build_network(genotype), (1, 157, 80)) == count(DerivedNetwork(replace(genotype, alignment="native")), (1, 157, 80))
+
+
+def test_ds_cnn_is_that_of_mlperf_tiny():
+    """49 x 10 features, 12 words: MLPerf Tiny's MACs (benchmarks/mlperf_tiny.py), and its parameters without the
+    convolutions' biases, which the batch norms make idle."""
+    genotype = replace(every_operation(tuple(f"word{n}" for n in range(12))), architecture="ds_cnn")
+    parameters, macs = count(build_network(genotype), (1, 49, 10))
+    assert macs == 2_656_768
+    assert parameters == 64 * 40 + 4 * (64 * 9 + 64 * 64) + 9 * 2 * 64 + 64 * 12 + 12
+
+
+@pytest.mark.parametrize("mfcc", [*TABLE_1, MfccConfig(n_mfcc=13)], ids=lambda config: config.name)
+def test_ds_cnn_takes_every_front_end(mfcc):
+    network = build_network(replace(every_operation(LABELS, mfcc), architecture="ds_cnn")).eval()
+    assert network(torch.zeros(2, 1, *mfcc.shape)).shape == (2, 3)
+    assert network[:2](torch.zeros(1, 1, *mfcc.shape)).shape[2:] == tuple(-(-n // 2) for n in mfcc.shape)

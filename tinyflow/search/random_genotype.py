@@ -3,13 +3,13 @@
 import random
 
 from tinyflow.features.config import MfccConfig
-from tinyflow.genotype import NODES, OPERATIONS, Cell, Edge, Genotype
+from tinyflow.genotype import NODES, OPERATION_SETS, Cell, Edge, Genotype
 
 
-def random_cell(rng: random.Random) -> Cell:
-    """Four nodes of two edges from distinct earlier sources, as derivation picks them; operations uniform."""
+def random_cell(rng: random.Random, operations: str = "darts") -> Cell:
+    """Four nodes of two edges from distinct earlier sources, as derivation picks them; operations of the set, uniform."""
     return tuple(
-        tuple(Edge(rng.choice(OPERATIONS), source) for source in sorted(rng.sample(range(node + 2), 2)))
+        tuple(Edge(rng.choice(OPERATION_SETS[operations]), source) for source in sorted(rng.sample(range(node + 2), 2)))
         for node in range(NODES)
     )
 
@@ -21,6 +21,8 @@ def random_genotype(
     channels: int = 4,
     cells: int = 3,
     stem_stride: int = 2,
+    operations: str = "darts",
 ) -> Genotype:
     """A genotype with random cells; small enough by default to convert in seconds."""
-    return Genotype("keywords", labels, mfcc or MfccConfig(), random_cell(rng), random_cell(rng), channels, cells, stem_stride)
+    normal, reduction = random_cell(rng, operations), random_cell(rng, operations)
+    return Genotype("keywords", labels, mfcc or MfccConfig(), normal, reduction, channels, cells, stem_stride)

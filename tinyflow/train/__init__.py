@@ -14,6 +14,7 @@ _HOME = {
     "TrainedModel": "artefact",
     "load_trained": "artefact",
     "DerivedNetwork": "network",
+    "build_network": "network",
 }
 
 

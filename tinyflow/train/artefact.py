@@ -16,12 +16,12 @@ GENOTYPE, WEIGHTS, SCALER, HISTORY = "genotype.json", "weights.safetensors", "sc
 class TrainedModel:
     folder: Path
     genotype: Genotype
-    network: Any  # DerivedNetwork in eval mode on the CPU: scaled features (N, 1, frames, n_mfcc) to logits (N, classes)
+    network: Any  # build_network(genotype) in eval mode on the CPU: scaled features (N, 1, frames, n_mfcc) to logits (N, classes)
     scaler: Scaler
     history: dict[str, Any]  # "epochs": one dict each; "weights": "last" or "ema"
     description: str  # which recordings it learnt from, e.g. "synthetic"
     parameters: int  # before folding, batch norm included
-    macs: int  # nominal
+    macs: int  # nominal, pruned size
 
 
 def save_trained(folder: Path, genotype: Genotype, network, scaler: Scaler, history: dict[str, Any]) -> None:
@@ -38,13 +38,13 @@ def load_trained(folder: Path | str) -> TrainedModel:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    from tinyflow.train.network import DerivedNetwork
+    from tinyflow.train.network import build_network
 
     folder = Path(folder)
     again = "run `tinyflow train` again"
     genotype, history = read_genotype(folder / GENOTYPE), read_json(folder / HISTORY)
     scaler = Scaler.from_dict(read_json(folder / SCALER))
-    network = DerivedNetwork(genotype)
+    network = build_network(genotype)
     try:
         network.load_state_dict(load_file(folder / WEIGHTS))
     except FileNotFoundError:

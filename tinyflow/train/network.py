@@ -1,9 +1,11 @@
-"""The network derived from a genotype: DARTS cells (Liu et al., 2019) on MFCC features.
+"""The network derived from a genotype: DARTS cells (Liu et al., 2019), or cells of the mcu operations, on MFCC features.
 
 Arithmetic is DARTS's; the order of evaluation is chosen for the compiler. Every convolution of a cell reads
 max(0, x): that is computed once per tensor, not once per edge, and the cells' outputs are concatenated
 already rectified, so that int8 TFLite fuses it into the ADD before. Strides count from the first row and
 column (padding is symmetric), so a map of n rows becomes one of ceil(n/2).
+
+``build_network`` is the way in: it knows the baseline and padded running too.
 """
 
 import torch
@@ -11,14 +13,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tinyflow.errors import TinyflowError
+from tinyflow.features.alignment import Alignment, AlignmentBranch, Resample
 from tinyflow.genotype import Cell as CellGenotype
 from tinyflow.genotype import Genotype
 
 STEM_MULTIPLIER = 3  # channels after the stem, in units of C
+Kernel = int | tuple[int, int]  # rows (frames) and columns (coefficients)
 
 
-def convolution(inputs: int, outputs: int, kernel: int = 1, stride: int = 1, dilation: int = 1, groups: int = 1) -> nn.Conv2d:
-    return nn.Conv2d(inputs, outputs, kernel, stride, (kernel - 1) // 2 * dilation, dilation, groups, bias=False)
+def convolution(inputs: int, outputs: int, kernel: Kernel = 1, stride: int = 1, dilation: int = 1, groups: int = 1) -> nn.Conv2d:
+    sizes = (kernel, kernel) if isinstance(kernel, int) else kernel
+    padding = tuple((size - 1) // 2 * dilation for size in sizes)
+    return nn.Conv2d(inputs, outputs, sizes, stride, padding, dilation, groups, bias=False)
 
 
 def conv_bn(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
@@ -50,24 +56,53 @@ class FactorizedReduce(nn.Module):
         return torch.cat([self.even(x), self.odd(shifted[:, :, 1::2, 1::2])], dim=1)
 
 
+def depthwise(channels: int, kernel: Kernel, stride: int = 1) -> nn.Sequential:
+    """Depthwise convolution and batch norm."""
+    return nn.Sequential(convolution(channels, channels, kernel, stride, groups=channels), nn.BatchNorm2d(channels))
+
+
+def average_pool(stride: int) -> nn.Module:
+    return nn.AvgPool2d(3, stride, 1, count_include_pad=True)
+
+
+class ResidualConv(nn.Module):
+    """The source plus its depthwise 3x3; at stride 2 the source is average pooled."""
+
+    def __init__(self, channels: int, stride: int):
+        super().__init__()
+        self.source = average_pool(stride) if stride > 1 else nn.Identity()
+        self.convolution = depthwise(channels, 3, stride)
+
+    def forward(self, x: Tensor, rectified: Tensor) -> Tensor:
+        return self.source(x) + self.convolution(rectified)
+
+
 def operation(name: str, channels: int, stride: int) -> nn.Module:
-    """The edge operation ``name``. Convolutions read the rectified source (see ``RECTIFIED``)."""
+    """The edge operation ``name``. Convolutions read the rectified source (``RECTIFIED``), ResidualConv both."""
     kind, _, size = name.rpartition("_")
     kernel = int(size[0]) if size[0].isdigit() else 0
     if kind == "sep_conv":
         return nn.Sequential(*separable(channels, kernel, stride), nn.ReLU(), *separable(channels, kernel))
     if kind == "dil_conv":
         return nn.Sequential(*separable(channels, kernel, stride, dilation=2))
+    if kind == "ds_conv":
+        return nn.Sequential(*separable(channels, kernel, stride))
+    if kind == "time_conv":
+        return depthwise(channels, (kernel, 1), stride)
+    if kind == "freq_conv":
+        return depthwise(channels, (1, kernel), stride)
+    if kind == "residual_conv":
+        return ResidualConv(channels, stride)
     if kind == "max_pool":
         return nn.MaxPool2d(3, stride, 1)
     if kind == "avg_pool":
-        return nn.AvgPool2d(3, stride, 1, count_include_pad=True)
+        return average_pool(stride)
     if name == "skip_connect":
         return nn.Identity() if stride == 1 else FactorizedReduce(channels, channels)
     raise TinyflowError(f"unknown operation {name!r}", "docs/genotype.md lists the operations")
 
 
-RECTIFIED = (nn.Sequential, FactorizedReduce)  # operations that DARTS begins with a ReLU
+RECTIFIED = (nn.Sequential, FactorizedReduce)  # operations that begin with a ReLU
 
 
 def drop_path(x: Tensor, probability: float) -> Tensor:
@@ -102,7 +137,10 @@ class Cell(nn.Module):
         for edges, sources in zip(self.edges, self.sources):
             terms = []
             for edge, source in zip(edges, sources):
-                term = edge(positive(source) if isinstance(edge, RECTIFIED) else states[source])
+                if isinstance(edge, ResidualConv):
+                    term = edge(states[source], positive(source))
+                else:
+                    term = edge(positive(source) if isinstance(edge, RECTIFIED) else states[source])
                 if drop and self.training and not isinstance(edge, nn.Identity):
                     term = drop_path(term, drop)
                 terms.append(term)
@@ -111,19 +149,21 @@ class Cell(nn.Module):
 
 
 class DerivedNetwork(nn.Module):
-    """Features (N, 1, frames, n_mfcc) to logits (N, classes). Reduction cells double the channels."""
+    """Features (N, 1, frames, n_mfcc) to logits (N, classes). Reduction cells double the channels.
+
+    A kept pre-process layer stands before the stem; without one the stem reads the features at their own size.
+    """
 
     def __init__(self, genotype: Genotype):
         super().__init__()
-        if not genotype.labels:
-            raise TinyflowError("the genotype names no labels", "set them from the task: genotype.with_task(task, labels)")
-        if genotype.alignment_layer is not None:
-            unknown = "the genotype keeps an alignment layer, which this version cannot build"
-            raise TinyflowError(unknown, "set alignment_layer to null")
-        channels = genotype.channels
+        channels, inputs = genotype.channels, 1
         self.drop_path = 0.0  # set by training
+        self.alignment = nn.Identity()
+        if genotype.alignment == "preprocess" and genotype.alignment_layer is not None:
+            layer = Alignment.from_dict(genotype.alignment_layer)
+            self.alignment, inputs = AlignmentBranch(layer), layer.channels
         width = STEM_MULTIPLIER * channels
-        self.stem = nn.Sequential(convolution(1, width, 3, genotype.stem_stride), nn.BatchNorm2d(width))
+        self.stem = nn.Sequential(convolution(inputs, width, 3, genotype.stem_stride), nn.BatchNorm2d(width))
         self.cells = nn.ModuleList()
         before, last, after_reduction = width, width, False
         for index in range(genotype.cells):
@@ -132,28 +172,53 @@ class DerivedNetwork(nn.Module):
             nodes = genotype.reduction if reduces else genotype.normal
             self.cells.append(Cell(nodes, before, last, channels, reduces, after_reduction))
             before, last, after_reduction = last, len(nodes) * channels, reduces
+        self.pool = nn.AdaptiveAvgPool2d(1)
         self.classifier = nn.Linear(last, len(genotype.labels))
 
     def forward(self, x: Tensor) -> Tensor:
-        before = last = F.relu(self.stem(x))
+        before = last = F.relu(self.stem(self.alignment(x)))
         for index, cell in enumerate(self.cells):
             before, last = last, cell(before, last, self.drop_path, rectify=index + 1 < len(self.cells))
-        return self.classifier(F.adaptive_avg_pool2d(last, 1).flatten(1))
+        return self.classifier(self.pool(last).flatten(1))
+
+
+def build_network(genotype: Genotype) -> nn.Module:
+    """The network of ``genotype``: features (N, 1, frames, n_mfcc) to logits (N, classes).
+
+    With the zero-pad alignment and its layer {"size": [H, W]} it runs padded to that size and masked, and takes features of
+    their own size and padded ones alike. TinyflowError when the genotype names no labels.
+    """
+    from tinyflow.train.ds_cnn import ds_cnn
+    from tinyflow.train.masks import run_padded
+
+    if not genotype.labels:
+        raise TinyflowError("the genotype names no labels", "set them from the task: genotype.with_task(task, labels)")
+    if genotype.architecture == "ds_cnn":
+        return ds_cnn(len(genotype.labels))
+    network = DerivedNetwork(genotype)
+    if genotype.padded_size:
+        run_padded(network, genotype.padded_size, genotype.mfcc.shape)
+    return network
 
 
 def fold_batch_norm(network: nn.Module) -> nn.Module:
-    """A copy in eval mode with every batch norm folded into the convolution before it; the same function."""
+    """A copy in eval mode with every batch norm folded into the convolution before it; the same function.
+
+    A resampling between the two only repeats and drops positions, so that folding reaches across it.
+    """
     from copy import deepcopy
 
     from torch.nn.utils.fusion import fuse_conv_bn_eval
 
     network = deepcopy(network).eval()
-    for module in list(network.modules()):
-        if isinstance(module, nn.Sequential):
-            for index in range(len(module) - 1):
-                if isinstance(module[index], nn.Conv2d) and isinstance(module[index + 1], nn.BatchNorm2d):
-                    module[index] = fuse_conv_bn_eval(module[index], module[index + 1])
-                    module[index + 1] = nn.Identity()
+    for sequence in [module for module in network.modules() if isinstance(module, nn.Sequential)]:
+        before = None  # index of the convolution that a batch norm here folds into
+        for index, layer in enumerate(sequence):
+            if isinstance(layer, nn.BatchNorm2d) and before is not None:
+                sequence[before] = fuse_conv_bn_eval(sequence[before], layer)
+                sequence[index] = nn.Identity()
+            if not isinstance(layer, Resample):
+                before = index if isinstance(layer, nn.Conv2d) else None
     if any(isinstance(module, nn.BatchNorm2d) for module in network.modules()):
         raise TinyflowError("a batch norm does not follow a convolution and cannot be folded", "put it behind a convolution")
     return network

@@ -43,17 +43,21 @@ class Padding:
         return self._masks[key]
 
     def zero(self, x: Tensor) -> Tensor:
-        """x with zeros outside its valid part: before convolutions and average pools."""
-        return x * self.mask(x)
+        """x with zeros outside its valid part, whatever is there: before convolutions and average pools."""
+        return x.masked_fill(self.mask(x) == 0, 0.0)  # a product would make NaN of a max pool's -inf
 
     def lowest(self, x: Tensor) -> Tensor:
         """x with -inf outside its valid part: before max pools. Their result is zeroed before it is used further."""
         return x.masked_fill(self.mask(x) == 0, -torch.inf)
 
+    def crop(self, x: Tensor) -> Tensor:
+        """The valid part alone."""
+        rows, columns = self.valid(x)
+        return x[:, :, :rows, :columns]
+
     def mean(self, x: Tensor) -> Tensor:
         """The global average pool over the valid part, (N, C)."""
-        rows, columns = self.valid(x)
-        return x[:, :, :rows, :columns].mean((2, 3))
+        return self.crop(x).mean((2, 3))
 
 
 def pad_to(x: Tensor, size: tuple[int, int]) -> Tensor:

@@ -24,7 +24,7 @@ from tinyflow.recipe import Train
 from tinyflow.train.artefact import GENOTYPE, HISTORY, SCALER, WEIGHTS, TrainedModel, load_trained, save_trained
 from tinyflow.train.batches import Batches, fit_scaler, mfcc_chunks
 from tinyflow.train.count import count
-from tinyflow.train.network import DerivedNetwork
+from tinyflow.train.network import build_network
 from tinyflow.train.pictures import history_picture
 from tinyflow.train.resume import CHECKPOINT, interrupted_in, interrupts, random_state, read_checkpoint, set_random_state, write_checkpoint
 
@@ -50,9 +50,9 @@ def train(genotype: Genotype, dataset, config: Train, out: Path | str, progress:
     for name in (GENOTYPE, SCALER, WEIGHTS, HISTORY, "history.png"):  # of an earlier run: not half old, half new
         (out / name).unlink(missing_ok=True)
 
+    parameters, macs = count(build_network(genotype.pruned()), (1, *genotype.mfcc.shape))
     torch.manual_seed(config.seed)
-    network = DerivedNetwork(genotype)
-    parameters, macs = count(network, (1, *genotype.mfcc.shape))
+    network = build_network(genotype)
     network.to(device, memory_format=torch.channels_last)
     average = deepcopy(network) if config.ema_decay else None
     optimizer = _optimizer(network, config)
