@@ -7,7 +7,7 @@ the batch at hand, and edges are visited in random order, each decided in the li
 paper the supernet is not tuned between decisions: cells x 14 edges x 7 operations with tuning would cost more than the search.
 
 Cost: forward passes over ``batches`` only, for DARTS's operations 2 x 14 x 7 + 2 x 14 = 224 times, and once per
-front end. Processes that share a search sum their counts and so decide alike.
+front end, in the precision of the caller's autocast. Processes that share a search sum their counts and so decide alike.
 """
 
 import random
@@ -56,7 +56,7 @@ def select_operations(
             alpha[edge] = F.one_hot(torch.tensor(1 + ranking[kind, edge][0]), alpha.shape[1]).to(alpha)
             progress(TASK, done + 1, len(edges), f"{names[ranking[kind, edge][0]]} on an edge")
 
-        kept: dict[tuple[int, int], Score] = {}
+        kept: set[tuple[int, int]] = set()
         nodes = [(kind, node) for kind in range(2) for node in range(NODES)]
         order.shuffle(nodes)
         for kind, node in nodes:
@@ -64,13 +64,16 @@ def select_operations(
             entering = [edge for edge, (end, _) in enumerate(EDGES) if end == node]
             scores = {edge: _without(beta, edge, score) for edge in entering}
             best = sorted(entering, key=scores.get)[:2]
-            kept |= {(kind, edge): scores[edge] for edge in best}
+            kept |= {(kind, edge) for edge in best}
             beta[[edge for edge in entering if edge not in best]] = 0
 
-    skip = names.index(SKIP)
-    skips = sorted((edge for kind, edge in kept if kind == 0 and ranking[0, edge][0] == skip), key=lambda edge: kept[0, edge])
-    for edge in [] if skip_cap is None else skips[skip_cap:]:
-        ranking[0, edge].remove(skip)
+        skip = names.index(SKIP)
+        skips = [edge for kind, edge in sorted(kept) if kind == 0 and ranking[0, edge][0] == skip]
+        if skip_cap is not None and len(skips) > skip_cap:
+            scores = {edge: _without(mixing.normal_beta, edge, score) for edge in skips}
+            for edge in sorted(skips, key=scores.get)[skip_cap:]:
+                ranking[0, edge].remove(skip)
+
     normal, reduction = (
         tuple(
             tuple(Edge(names[ranking[kind, edge][0]], EDGES[edge][1]) for edge in range(len(EDGES)) if EDGES[edge][0] == node and (kind, edge) in kept)
@@ -124,8 +127,7 @@ def _score(inputs: Iterable, network: Callable) -> Score:
     """Over the batches of all processes; one look at a value."""
     sums: Tensor | float = 0.0
     for x, padding, labels in inputs:
-        with torch.autocast(x.device.type, torch.bfloat16, x.device.type == "cuda"):
-            logits = network(x, padding)
+        logits = network(x, padding)
         loss = F.cross_entropy(logits.float(), labels, reduction="sum")
         sums = sums + torch.stack([(logits.argmax(1) == labels).sum(), loss, torch.tensor(len(labels), device=x.device)]).double()
     right, loss, clips = current_world().sum(sums).tolist()
