@@ -11,7 +11,7 @@ from tinyflow.errors import TinyflowError
 from tinyflow.features.config import TABLE_1, MfccConfig
 from tinyflow.features.mfcc import Mfcc
 from tinyflow.recipe import Search
-from tinyflow.search.data import SearchData, choose_storage, split_validation
+from tinyflow.search.data import balanced, SearchData, choose_storage, split_validation
 from tinyflow.search.world import World
 from tinyflow.train.batches import fit_scaler, waveform
 
@@ -213,3 +213,12 @@ def test_progress_and_refusals(dataset):
     assert reports[-1][:3] == ("features", total, total) and total > len(dataset.split("training"))
     with pytest.raises(TinyflowError, match="8000 Hz"):
         SearchData(dataset, (MfccConfig(sample_rate=8000, window=200, hop=80),), SEARCH, "cpu")
+
+
+def test_unknown_is_drawn_down_to_the_mean_of_the_keywords():
+    names = ("_silence_", "_unknown_", "yes", "no")
+    labels = np.array([0] * 5 + [1] * 100 + [2] * 12 + [3] * 8)
+    rows = balanced(labels, names, 0)
+    assert np.bincount(labels[rows]).tolist() == [5, 10, 12, 8] and (np.diff(rows) > 0).all()
+    assert (balanced(labels, names, 0) == rows).all() and (balanced(labels, names, 1) != rows).any()
+    assert (balanced(labels, ("a", "b", "c", "d"), 0) == np.arange(len(labels))).all()

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from tinyflow.data.dataset import SILENCE_ROW
+from tinyflow.data.tasks import SILENCE, UNKNOWN
 from tinyflow.errors import TinyflowError
 from tinyflow.features.bank import FeatureBank
 from tinyflow.features.config import MfccConfig
@@ -68,7 +69,9 @@ class SearchData:
             raise TinyflowError("there are fewer than 2 training clips", "check the data stage: tinyflow data")
         self.steps = max(1, len(first) // config.batch_size)  # the clips that do not fill a batch wait for another epoch
         validation = dataset.split("validation")
-        self.search_rows, self.held_out_rows = split_validation(validation.labels, validation.speakers, config.held_out, self.seed)
+        rows = balanced(validation.labels, dataset.labels, self.seed)
+        parts = split_validation(validation.labels[rows], [validation.speakers[row] for row in rows], config.held_out, self.seed)
+        self.search_rows, self.held_out_rows = (rows[part] for part in parts)
         self._validation_labels = self._tensor(validation.labels)
         self._epoch: tuple[int, Tensor, Tensor] | None = None
         self._passes: dict[int, Tensor] = {}
@@ -200,6 +203,19 @@ class SearchData:
 
     def _tensor(self, values: np.ndarray) -> Tensor:
         return torch.from_numpy(np.array(values)).to(self.device)
+
+
+def balanced(labels: np.ndarray, names: Sequence[str], seed: int) -> np.ndarray:
+    """Rows of validation with ``_unknown_`` drawn to the mean number of clips of the keywords, as training has it: else
+    alpha, beta and gamma would mostly learn to know the unknown (half of Speech Commands' validation clips)."""
+    counts = np.bincount(labels, minlength=len(names))
+    keywords = [index for index, name in enumerate(names) if name not in (SILENCE, UNKNOWN)]
+    if UNKNOWN not in names or not keywords:
+        return np.arange(len(labels))
+    unknown = np.flatnonzero(labels == names.index(UNKNOWN))
+    few = min(len(unknown), max(2, round(float(counts[keywords].mean()))))
+    drawn = np.random.default_rng([seed, 4]).choice(unknown, few, replace=False)
+    return np.sort(np.concatenate([np.flatnonzero(labels != names.index(UNKNOWN)), drawn]))
 
 
 def split_validation(labels: np.ndarray, speakers: Sequence[str], held_out: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
