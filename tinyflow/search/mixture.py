@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from tinyflow.features.alignment import AlignmentBranch, aligned_size, alignments, padded_size
 from tinyflow.features.config import MfccConfig
 from tinyflow.search.norm import BatchNorm
+from tinyflow.search.supernet import Mixing, Supernet
 from tinyflow.train.padding import Padding, pad_to
 
 
@@ -61,7 +62,7 @@ class DataMixture(nn.Module):
     def one_hot(self, index: int) -> Tensor:
         weights = torch.zeros_like(self.gamma)
         weights[index] = 1
-        return weights.detach()
+        return weights
 
     def weights(self) -> list[nn.Parameter]:
         """Of the alignment's convolutions: they learn with the network's weights."""
@@ -90,3 +91,25 @@ class DataMixture(nn.Module):
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
         self.stopped, self.winner = state["stopped"], state["winner"]
+
+
+class DataAwareSupernet(nn.Module):
+    """The data mixture and the supernet that reads it: a batch's features to logits float32 (N, classes)."""
+
+    def __init__(self, mixture: DataMixture, supernet: Supernet, bfloat16: bool = False):
+        super().__init__()
+        self.mixture, self.supernet, self.bfloat16 = mixture, supernet, bfloat16
+
+    def forward(self, features: tuple[Tensor | None, ...], mixing: Mixing | None = None, shares: Tensor | None = None) -> Tensor:
+        """``mixing`` and ``shares`` (D,) replace alpha and beta, and softmax(gamma)."""
+        with torch.autocast(self.mixture.gamma.device.type, torch.bfloat16, self.bfloat16):
+            x, padding = self.mixture(features, shares)
+            return self.supernet(x, padding, mixing).float()
+
+    def weights(self) -> list[nn.Parameter]:
+        """What training clips teach: all parameters but alpha, beta and gamma."""
+        return [*self.supernet.weights(), *self.mixture.weights()]
+
+    def chosen(self) -> list[nn.Parameter]:
+        """What validation clips teach: alpha and beta, and gamma until the data search stops (eq. 1 and 2)."""
+        return self.supernet.architecture() + ([] if self.mixture.stopped else [self.mixture.gamma])
