@@ -39,6 +39,8 @@ def every_operator():
     s = emit("STRIDED_SLICE", [y, const(0, 7, 0, 1), const(1, -9, 7, 36), const(1, -2, 3, 5)], (1, 4, 3, 7), q, "StridedSliceOptions")
     t = emit("TRANSPOSE", [s, const(0, 2, 1, 3)], (1, 3, 4, 7), q, "TransposeOptions")
     t = emit("RESHAPE", [t], (1, 4, 3, 7), q, "ReshapeOptions", newShape=np.array([1, 4, 3, 7], np.int32))
+    t = emit("RESIZE_NEAREST_NEIGHBOR", [t, const(3, 5)], (1, 3, 5, 7), q, "ResizeNearestNeighborOptions", halfPixelCenters=True)
+    t = emit("RESIZE_NEAREST_NEIGHBOR", [t, const(4, 3)], (1, 4, 3, 7), q, "ResizeNearestNeighborOptions", halfPixelCenters=True)
     y = emit("ADD", [s, t], (1, 4, 3, 7), p, "AddOptions")
     r = emit("RELU", [y], (1, 4, 3, 7), q)
     h = emit("HARD_SWISH", [y], (1, 4, 3, 7), q, "HardSwishOptions")

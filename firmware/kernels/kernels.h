@@ -129,6 +129,15 @@ typedef struct {
 void strided_slice_s8(const gather_s8_params *p, const int8_t *input, int8_t *output);
 void transpose_s8(const gather_s8_params *p, const int8_t *input, int8_t *output);
 
+/* Output (y, x) is input (rows[y], columns[x]). */
+typedef struct {
+  const int16_t *rows, *columns; /* (output_height,), (output_width,) */
+  int32_t batches, channels;
+  int32_t input_height, input_width, output_height, output_width;
+} resize_nearest_neighbor_s8_params;
+
+void resize_nearest_neighbor_s8(const resize_nearest_neighbor_s8_params *p, const int8_t *input, int8_t *output);
+
 /* output = table[input + 128]: RELU, RELU6, LOGISTIC, HARD_SWISH. */
 typedef struct {
   const int8_t *table; /* (256,) */

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from tinyflow.features.alignment import Alignment, AlignmentBranch, Resample, aligned_size, alignments, geometry, nearest, padded_size
+from tinyflow.features.alignment import Alignment, AlignmentBranch, Resample, aligned_size, alignments, geometry, padded_size
 from tinyflow.features.config import TABLE_1, MfccConfig
+from tinyflow.features.resampling import nearest
 
 ODD = (
     MfccConfig(window=640, hop=320, n_mels=40, n_mfcc=13),

@@ -1,4 +1,4 @@
-"""CONCATENATION, PAD, STRIDED_SLICE, TRANSPOSE and RESHAPE against tflite_micro, bit for bit."""
+"""CONCATENATION, PAD, RESIZE_NEAREST_NEIGHBOR, STRIDED_SLICE, TRANSPOSE and RESHAPE against tflite_micro, bit for bit."""
 
 import numpy as np
 import pytest
@@ -105,6 +105,18 @@ def test_transpose(shape, data):
     z = b.tensor((1, int(np.prod(shape))), *Q)  # a batch of 1 again, through a view
     b.op("RESHAPE", [y], [z], "ReshapeOptions", newShape=np.array([1, int(np.prod(shape))], np.int32))
     assert_bit_exact(b.finish([x], [z]))
+
+
+@given(st.integers(1, 17), st.integers(1, 17), st.integers(1, 17), st.integers(1, 17), st.integers(1, 5), st.sampled_from([(0, 0), (0, 1), (1, 0)]))
+@settings(CASES, max_examples=60)
+def test_resize_nearest_neighbor(height, width, rows, columns, channels, mode):
+    align_corners, half_pixel_centers = map(bool, mode)
+    b = Builder()
+    x = b.tensor((1, height, width, channels), *Q)
+    y = b.tensor((1, rows, columns, channels), *Q)
+    size = b.const(np.array([rows, columns]), "int32")
+    b.op("RESIZE_NEAREST_NEIGHBOR", [x, size], [y], "ResizeNearestNeighborOptions", alignCorners=align_corners, halfPixelCenters=half_pixel_centers)
+    assert_bit_exact(b.finish([x], [y]))
 
 
 def test_reshape_squeeze_expand_dims_are_views():

@@ -20,7 +20,7 @@ from tinyflow.errors import TinyflowError
 
 LICENCE = "/* SPDX-License-Identifier: Apache-2.0 */"
 PREFIX = "model_const_"  # deploy/sizes.py measures the model's share of flash by it
-C_TYPES = {"int8": "int8_t", "int32": "int32_t", "float32": "float"}
+C_TYPES = {"int8": "int8_t", "int16": "int16_t", "int32": "int32_t", "float32": "float"}
 
 
 def generate_model(graph: Graph, plan: MemoryPlan, out: Path) -> tuple[tuple[Layer, ...], int, int]:

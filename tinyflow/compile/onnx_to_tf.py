@@ -15,6 +15,7 @@ from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from tinyflow.errors import TinyflowError
+from tinyflow.features.resampling import nearest
 
 NHWC = {0: 0, 1: 3, 2: 1, 3: 2}  # axis of an ONNX map -> axis here
 
@@ -30,15 +31,16 @@ def tf_function(path: Path | str) -> tuple[Any, tuple[int, ...]]:
     def network(features):
         values = {source.name: features}
         slices: dict[str, tuple[Any, dict[int, tuple[int, int, int]]]] = {}
+        resized: dict[str, Any] = {}  # output of a resampling -> what it resampled
         for node in graph.node:
-            _evaluate(node, values, constants, slices)
+            _evaluate(node, values, constants, slices, resized)
         return tf.identity(values[graph.output[0].name], name=graph.output[0].name)
 
     signature = tf.TensorSpec(shape, tf.float32, name=source.name)
     return tf.function(network, input_signature=[signature], autograph=False).get_concrete_function(), shape
 
 
-def _evaluate(node, values: dict, constants: dict, slices: dict) -> None:
+def _evaluate(node, values: dict, constants: dict, slices: dict, resized: dict) -> None:
     """Compute ``node`` into ``values`` (or ``constants``)."""
     options = {item.name: onnx.helper.get_attribute_value(item) for item in node.attribute}
     output = node.output[0]
@@ -101,6 +103,8 @@ def _evaluate(node, values: dict, constants: dict, slices: dict) -> None:
             result = _pad(value(0), [(pads[2], pads[6]), (pads[3], pads[7])], name)
         case "Slice":
             result = _slice(inputs[0], output, values, slices, [constant(index) for index in range(1, len(inputs))], name)
+        case "Gather":
+            result = _resize(inputs[0], output, values, resized, constant(1), options.get("axis", 0), name, fail)
         case _:
             raise fail("the operator is not supported")
     values[output] = result
@@ -164,6 +168,16 @@ def _max_pool(x: Any, options: dict, name: str, fail) -> Any:
     if not _same(x, kernel, [1, 1], [1, 1], dense):
         raise fail(f"kernel {kernel} with pads {options['pads']}: only symmetric padding that keeps the size")
     return tf.nn.max_pool2d(x, kernel, 1, "SAME")[:, :: stride[0], :: stride[1], :]
+
+
+def _resize(source: str, output: str, values: dict, resized: dict, indices: np.ndarray, axis: int, name: str, fail) -> Any:
+    """Nearest-neighbour resampling (features/alignment.py), which torch writes as one Gather per axis: two are taken as one."""
+    x = values[source]
+    if axis not in (2, 3) or not np.array_equal(indices, nearest(x.shape[NHWC[axis]], len(indices))):
+        raise fail(f"of axis {axis}: only a nearest-neighbour resampling of rows or columns")
+    size = [len(indices), x.shape[2]] if axis == 2 else [x.shape[1], len(indices)]
+    resized[output] = resized.get(source, x) if axis == 3 else x  # columns come behind rows
+    return tf.raw_ops.ResizeNearestNeighbor(images=resized[output], size=size, half_pixel_centers=True, name=name)
 
 
 def _slice(source: str, output: str, values: dict, slices: dict, arguments: list[np.ndarray], name: str) -> Any:

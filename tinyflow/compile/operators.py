@@ -24,6 +24,7 @@ LOWERINGS: dict[str, Callable[[Graph, Op], Step]] = {
     "QUANTIZE": elementwise.quantize,
     "RELU": elementwise.relu,
     "RELU6": elementwise.relu6,
+    "RESIZE_NEAREST_NEIGHBOR": layout.resize_nearest_neighbor,
     "SOFTMAX": pooling.softmax,
     "STRIDED_SLICE": layout.strided_slice,
     "SUB": elementwise.add,

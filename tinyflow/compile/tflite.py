@@ -69,6 +69,10 @@ def _slice(options) -> dict[str, Any]:
     return {ours: getattr(options, theirs) for ours, theirs in names.items()}
 
 
+def _resize(options) -> dict[str, Any]:
+    return {"align_corners": bool(options.alignCorners), "half_pixel_centers": bool(options.halfPixelCenters)}
+
+
 # kind -> (options table, or None where options may be absent; reader). What is not here is refused.
 OPERATORS: dict[str, tuple[str | None, Callable[[Any], dict[str, Any]]]] = {
     "ADD": ("AddOptions", _activation),
@@ -90,6 +94,7 @@ OPERATORS: dict[str, tuple[str | None, Callable[[Any], dict[str, Any]]]] = {
     "RELU": (None, _none),
     "RELU6": (None, _none),
     "RESHAPE": (None, _none),
+    "RESIZE_NEAREST_NEIGHBOR": ("ResizeNearestNeighborOptions", _resize),
     "SOFTMAX": ("SoftmaxOptions", lambda o: {"beta": float(o.beta)}),
     "SQUEEZE": (None, _none),
     "STRIDED_SLICE": ("StridedSliceOptions", _slice),
@@ -101,7 +106,7 @@ OPERATORS: dict[str, tuple[str | None, Callable[[Any], dict[str, Any]]]] = {
 # How many inputs must be there; CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED may have a bias (or -1) after them.
 REQUIRED_INPUTS = {kind: 1 for kind in OPERATORS} | {"STRIDED_SLICE": 4, "PADV2": 3}
 BIASED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
-REQUIRED_INPUTS |= {kind: 2 for kind in (*BIASED, "ADD", "SUB", "MUL", "MEAN", "PAD", "TRANSPOSE")}
+REQUIRED_INPUTS |= {kind: 2 for kind in (*BIASED, "ADD", "SUB", "MUL", "MEAN", "PAD", "RESIZE_NEAREST_NEIGHBOR", "TRANSPOSE")}
 
 
 FIXED_BATCH = "convert with a fixed batch of 1 (Keras: Input(batch_size=1, ...))"

@@ -8,11 +8,11 @@ something. All of it exists in int8 TFLite. Zero-pad: to the largest size (train
 from dataclasses import asdict, dataclass
 from typing import Any, Callable, Sequence
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from tinyflow.features.config import MfccConfig
+from tinyflow.features.resampling import nearest
 
 KERNEL = 3
 
@@ -66,14 +66,6 @@ def geometry(configs: Sequence[MfccConfig]) -> list[dict[str, Any]]:
         {"frontend": config.name, "features": config.shape, "stride": layer.stride, "convolved": layer.convolved(config.shape), "aligned": layer.size}
         for config, layer in layers
     ]
-
-
-def nearest(inputs: int, outputs: int) -> np.ndarray:
-    """Indices (outputs,) that TFLite's RESIZE_NEAREST_NEIGHBOR with half_pixel_centers reads along an axis of ``inputs``:
-    floor((i + 0.5) * inputs / outputs), in its float32 arithmetic."""
-    scale = np.float32(inputs) / np.float32(outputs)
-    indices = np.floor((np.arange(outputs, dtype=np.float32) + np.float32(0.5)) * scale).astype(np.int64)
-    return np.minimum(indices, inputs - 1)
 
 
 class Resample(nn.Module):

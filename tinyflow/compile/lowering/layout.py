@@ -1,9 +1,12 @@
-"""CONCATENATION, PAD, STRIDED_SLICE, TRANSPOSE: bytes that only move."""
+"""CONCATENATION, PAD, RESIZE_NEAREST_NEIGHBOR, STRIDED_SLICE, TRANSPOSE: bytes that only move."""
 
 import math
 
+import numpy as np
+
 from tinyflow.compile.graph import Graph, Op
 from tinyflow.compile.lowering.step import MAX_RANK, Call, Step, constant, int8, integers, left_padded, need, refuse, strides
+from tinyflow.features.resampling import nearest
 
 
 def concatenation(graph: Graph, op: Op) -> Step:
@@ -68,6 +71,27 @@ def pad(graph: Graph, op: Op) -> Step:
         "value": value,
     }
     return Step.of(op, "pad_s8", "pad_s8_params", fields, (op.inputs[0], op.outputs[0]))
+
+
+def resize_nearest_neighbor(graph: Graph, op: Op) -> Step:
+    source, output = graph.tensor(op.inputs[0]).shape, graph.tensor(op.outputs[0]).shape
+    int8(graph, op, op.inputs[0]), int8(graph, op, op.outputs[0])
+    size = tuple(integers(graph, op, 1, "the size"))
+    need(len(source) == 4 and output == (source[0], *size, source[3]), graph, op, f"{list(source)} resized to {list(size)} is not {list(output)}")
+    need(max(source) < 1 << 15, graph, op, f"{list(source)}: the kernel's indices are int16", "make the map smaller")
+    rows, columns = (nearest(before, after, **op.options).astype(np.int16) for before, after in zip(source[1:3], size))
+    fields = {
+        "rows": rows,
+        "columns": columns,
+        "batches": source[0],
+        "channels": source[3],
+        "input_height": source[1],
+        "input_width": source[2],
+        "output_height": size[0],
+        "output_width": size[1],
+    }
+    kernel = "resize_nearest_neighbor_s8"
+    return Step.of(op, kernel, kernel + "_params", fields, (op.inputs[0], op.outputs[0]))
 
 
 def strided_slice(graph: Graph, op: Op) -> Step:
