@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from tone_dataset import tone_dataset
+
 from tinyflow.errors import Interrupted, TinyflowError
 from tinyflow.progress import silent
+from tinyflow.recipe import Search
+from tinyflow.search.searching import run_search
 from tinyflow.search.world import World, current_world, launch
 
 
@@ -176,3 +181,31 @@ def test_torchrun_is_honoured(tmp_path):
     subprocess.run(command, check=True, capture_output=True, timeout=120)
     losses = [float((tmp_path / str(rank)).read_text()) for rank in range(2)]
     assert losses == [pytest.approx(step(8)["loss"], rel=1e-12)] * 2
+
+
+SEARCH = Search(
+    frontends=("640/640/20/mfcc10", "640/320/20/mfcc10", "400/400/20/mfcc8"), channels=8, cells=2, stem_stride=2,
+    batch_size=7, epochs=3, warmup_epochs=1, arch_learning_rate=0.01, gamma_learning_rate=0.05, device="cpu", seed=1,
+)  # fmt: skip
+KINDS = {  # batches of 7 are shares of 4 and 3
+    "preprocess": SEARCH,
+    "zero pad": replace(SEARCH, alignment="zero_pad", operations="mcu", gamma_mode="collapse", gamma_stop_ratio=1.01, beta_decay=1.0),
+}
+
+
+@pytest.mark.parametrize("kind", ["preprocess", pytest.param("zero pad", marks=pytest.mark.slow)])
+def test_a_search_by_two_processes_is_that_of_one(kind, tmp_path):
+    tone_dataset(tmp_path / "data", training=14, held_out=8)
+    one, two = (run_search(tmp_path / "data", KINDS[kind], tmp_path / f"{count}", None, count, silent) for count in (1, 2))
+    assert two.history["processes"] == 2 and len(two.history["epochs"]) == 3
+    for alone, shared in zip(one.history["epochs"], two.history["epochs"], strict=True):
+        for key in ("loss", "architecture_loss"):
+            assert shared[key] == (alone[key] and pytest.approx(alone[key], rel=1e-4))
+        for key in ("alpha_normal", "alpha_reduction", "beta_normal", "beta_reduction", "gamma"):
+            torch.testing.assert_close(torch.tensor(shared[key]), torch.tensor(alone[key]), rtol=1e-3, atol=1e-5)
+        assert shared["clips"] == alone["clips"]
+    last = one.history["epochs"][-1]
+    assert last["architecture_loss"] > 0 and len(set(last["gamma"])) > 1, "there was something to compare"
+    for key in ("normal", "reduction", "mfcc", "alignment", "alignment_layer", "channels", "cells"):
+        assert getattr(two.genotype, key) == getattr(one.genotype, key)
+    assert two.history["data_stop"] == one.history["data_stop"] == (2 if kind == "zero pad" else None)
