@@ -1,8 +1,8 @@
 """Random genotypes x the eight front ends of Table 1: how many convert to int8 TFLite, and why the others do not.
 
-    python benchmarks/conversion_sweep.py [--genotypes 20] [--out sweep.json]
+    python benchmarks/conversion_sweep.py [--genotypes 20] [--operations mcu] [--out sweep.json]
 
-Each case is a random genotype of C=4, L=3 with the batch norms of a trained network: exported, converted, its float
+Each case is a random genotype of C=4, L=3, of either set of operations, with the batch norms of a trained network: exported, converted, its float
 TFLite compared with torch on 8 inputs (1e-4), its int8 TFLite lowered to C and compared with tflite_micro on 4 inputs.
 TensorFlow stays loaded between the cases: to_tflite, which starts it anew in a process of its own, takes 4 s more.
 Goes on where an interrupted run stopped.
@@ -23,13 +23,14 @@ import numpy as np
 from tinyflow.artefacts import write_json
 from tinyflow.errors import TinyflowError
 from tinyflow.features.config import TABLE_1, MfccConfig
+from tinyflow.genotype import OPERATION_SETS
 from tinyflow.search.random_genotype import random_genotype
 
 LABELS = tuple(f"word{index}" for index in range(12))
 STEM_STRIDES = (1, 2)  # by turns
 
 
-def convert(seed: int, mfcc: MfccConfig, folder: Path) -> dict[str, Any]:
+def convert(seed: int, mfcc: MfccConfig, operations: str, folder: Path) -> dict[str, Any]:
     """One case: what came of it. TinyflowError when it is refused."""
     import torch
 
@@ -44,7 +45,7 @@ def convert(seed: int, mfcc: MfccConfig, folder: Path) -> dict[str, Any]:
     from tinyflow.train.network import DerivedNetwork
 
     start = time.monotonic()
-    genotype = random_genotype(random.Random(seed), mfcc, LABELS, stem_stride=STEM_STRIDES[seed % 2])
+    genotype = random_genotype(random.Random(seed), mfcc, LABELS, stem_stride=STEM_STRIDES[seed % 2], operations=operations)
     torch.manual_seed(seed)
     network = as_trained(DerivedNetwork(genotype))
     features = np.random.default_rng(seed).standard_normal((8, *mfcc.shape)).astype(np.float32)
@@ -89,17 +90,18 @@ def main() -> None:
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"  # before TensorFlow is loaded
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--genotypes", type=int, default=20)
+    parser.add_argument("--operations", choices=OPERATION_SETS, default="darts")
     parser.add_argument("--out", type=Path, default=Path("runs/conversion_sweep.json"))
     arguments = parser.parse_args()
     results: dict[str, Any] = json.loads(arguments.out.read_text()) if arguments.out.is_file() else {}
     cases = [(seed, mfcc) for seed in range(arguments.genotypes) for mfcc in TABLE_1]
     for number, (seed, mfcc) in enumerate(cases, 1):
-        key = f"{seed} {mfcc.name}"
+        key = f"{seed} {mfcc.name}" + (f" {arguments.operations}" if arguments.operations != "darts" else "")
         if key in results:
             continue
         with tempfile.TemporaryDirectory() as folder:
             try:
-                results[key] = convert(seed, mfcc, Path(folder))
+                results[key] = convert(seed, mfcc, arguments.operations, Path(folder))
             except TinyflowError as error:
                 results[key] = {"refused": error.message, "hint": error.hint}
         write_json(arguments.out, results)

@@ -21,12 +21,32 @@ GOOD = {
     "cells": 3,
     "stem_stride": 2,
 }
+LAYER = {"kernel": 3, "stride": [2, 1], "size": [40, 40], "channels": 1}
 
 
-def test_round_trip(tmp_path):
-    genotype = genotype_from_dict(GOOD)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"alignment": "preprocess", "alignment_layer": LAYER},
+        {"alignment": "zero_pad", "alignment_layer": {"size": [157, 80]}},
+        {"alignment": "zero_pad", "alignment_layer": None},
+        {"schema_version": 2, "architecture": "ds_cnn"},
+        {"schema_version": 2, "normal": [[["time_conv_9", 0], ["residual_conv_3x3", 1]]] * 4},
+    ],
+)
+def test_round_trip(tmp_path, changes):
+    genotype = genotype_from_dict({**GOOD, **changes})
     genotype.write(tmp_path / "genotype.json")
     assert read_genotype(tmp_path / "genotype.json") == genotype
+    assert genotype.to_dict()["schema_version"] == 2
+
+
+def test_pruning_takes_the_padded_size_alone():
+    padded = genotype_from_dict({**GOOD, "alignment": "zero_pad", "alignment_layer": {"size": [157, 80]}})
+    assert padded.padded_size == (157, 80) and padded.pruned().padded_size is None and padded.pruned().alignment == "zero_pad"
+    kept = genotype_from_dict({**GOOD, "alignment": "preprocess", "alignment_layer": LAYER})
+    assert kept.padded_size is None and kept.pruned() is kept
 
 
 @pytest.mark.parametrize("path", sorted((CONFIGS / "genotypes").glob("*.json")), ids=lambda path: path.stem)
@@ -56,6 +76,16 @@ def broken(**changes):
         (broken(mfcc={"windw": 401}), "windw"),
         (broken(labels=["a", "a"]), "labels is"),
         (broken(alignment="crop"), "alignment is 'crop'"),
+        (broken(architecture="ds-cnn"), "architecture is 'ds-cnn'"),
+        (broken(alignment_layer={"size": [157, 80]}), "alignment_layer is {'size': [157, 80]}"),
+        (broken(alignment="preprocess", alignment_layer={"size": [49, 40]}), "alignment_layer is {'size': [49, 40]}"),
+        (broken(alignment="preprocess", alignment_layer=[3]), "alignment_layer is [3]"),
+        (broken(alignment="preprocess", alignment_layer={**LAYER, "kernel": 2}), "alignment_layer.kernel is 2"),
+        (broken(alignment="preprocess", alignment_layer={**LAYER, "stride": [0, 1]}), "alignment_layer.stride is [0, 1]"),
+        (broken(alignment="preprocess", alignment_layer={**LAYER, "size": 49}), "alignment_layer.size is 49"),
+        (broken(alignment="preprocess", alignment_layer={**LAYER, "channels": True}), "alignment_layer.channels is True"),
+        (broken(alignment="zero_pad", alignment_layer={"size": [157, 39]}), "alignment_layer.size is [157, 39]"),
+        (broken(alignment="zero_pad", alignment_layer=LAYER), "alignment_layer is {"),
     ],
 )
 def test_broken_genotypes_name_file_and_field(value, message, tmp_path):

@@ -61,8 +61,9 @@ class Genotype:
 
     @property
     def padded_size(self) -> tuple[int, int] | None:
-        """The size that the network runs padded to, masked; None: it runs at its own."""
-        return tuple(self.alignment_layer["size"]) if self.alignment == "zero_pad" and self.alignment_layer else None
+        """The size that the network runs padded to, masked; None: it runs at its features' own, as the baseline always does."""
+        padded = self.alignment == "zero_pad" and self.architecture == "cells" and self.alignment_layer
+        return tuple(self.alignment_layer["size"]) if padded else None
 
     def pruned(self) -> "Genotype":
         """The same network without its zero padding (paper, section 3.3: it can be chipped away)."""

@@ -1,11 +1,12 @@
 """int8 TFLite of whole networks: every operation, every size of map, against torch and tflite_micro."""
 
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from tone_dataset import every_operation
+from tone_dataset import cell, every_operation
 from torch import nn
 
 from tinyflow.compile import oracle
@@ -17,11 +18,18 @@ from tinyflow.compile.model import float_check
 from tinyflow.compile.quantize import LOG, check_operators, to_tflite
 from tinyflow.compile.tflite import read_tflite
 from tinyflow.errors import TinyflowError
+from tinyflow.features.alignment import alignments
 from tinyflow.features.config import TABLE_1, MfccConfig
 from tinyflow.search.random_genotype import random_genotype
-from tinyflow.train.network import DerivedNetwork
+from tinyflow.train.network import build_network
 
 LABELS = ("a", "b", "c")
+MCU = cell(
+    (("ds_conv_3x3", 0), ("time_conv_9", 1)),
+    (("freq_conv_5", 0), ("residual_conv_3x3", 1)),
+    (("ds_conv_5x5", 0), ("max_pool_3x3", 1)),
+    (("avg_pool_3x3", 0), ("skip_connect", 1)),
+)  # as normal cell every operation at stride 1, as reduction cell at stride 2
 # What a derived network may turn into; a stray TRANSPOSE or QUANTIZE would be dear, so it fails here.
 OURS = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "ADD", "CONCATENATION", "AVERAGE_POOL_2D", "MAX_POOL_2D", "MEAN", "PAD", "STRIDED_SLICE", "RELU"}
 
@@ -33,9 +41,9 @@ def convert(network: nn.Module, shape: tuple[int, int], folder, clips: int = 16)
     return features, *to_tflite(folder / "model.onnx", features, folder)
 
 
-def shaken(genotype, seed: int = 0) -> DerivedNetwork:
+def shaken(genotype, seed: int = 0) -> nn.Module:
     torch.manual_seed(seed)
-    network = DerivedNetwork(genotype)
+    network = build_network(genotype)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.running_mean.normal_(0, 0.3)
@@ -80,6 +88,40 @@ def test_random_genotypes_across_table_1(tmp_path, case):
     mfcc = TABLE_1[2 * case + rng.randrange(2)]
     genotype = random_genotype(rng, mfcc, LABELS, stem_stride=1 + case % 2)
     assert set(check(shaken(genotype, case), mfcc.shape, tmp_path)) <= OURS
+
+
+# One of each kind of geometry: with and without strides, with and without a resampling.
+ALIGNED = {"400/100/80": ((3, 2), True), "400/200/40": ((1, 1), True), "640/160/80": ((2, 2), False), "640/320/40": ((1, 1), False)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ALIGNED)
+def test_mcu_operations_behind_a_kept_alignment_layer(tmp_path, name):
+    mfcc, layer = next(item for item in zip(TABLE_1, alignments(TABLE_1)) if item[0].name == name)
+    stride, resampled = ALIGNED[name]
+    assert (layer.stride, layer.convolved(mfcc.shape) != layer.size) == (stride, resampled)
+    genotype = replace(every_operation(LABELS, mfcc), normal=MCU, reduction=MCU, alignment="preprocess", alignment_layer=layer.to_dict())
+    found = check(shaken(genotype), mfcc.shape, tmp_path)
+    assert set(found) <= OURS | {"RESIZE_NEAREST_NEIGHBOR"} and found.get("RESIZE_NEAREST_NEIGHBOR", 0) == resampled
+    graph = read_tflite(tmp_path / "model_int8.tflite")
+    assert graph.tensor(graph.inputs[0]).shape == (1, *mfcc.shape, 1)
+    filters = {graph.tensor(op.inputs[1]).shape[1:3] for op in graph.ops if op.kind == "DEPTHWISE_CONV_2D"}
+    assert {(9, 1), (1, 5), (3, 3), (5, 5)} == filters
+
+
+@pytest.mark.slow
+def test_an_alignment_layer_that_resamples_both_axes(tmp_path):
+    """Two Gathers of torch's are one RESIZE_NEAREST_NEIGHBOR."""
+    layer = {"kernel": 3, "stride": [2, 1], "size": [20, 7], "channels": 2}
+    genotype = replace(every_operation(LABELS, cells=1), alignment="preprocess", alignment_layer=layer)
+    assert check(shaken(genotype), (49, 10), tmp_path)["RESIZE_NEAREST_NEIGHBOR"] == 1
+
+
+@pytest.mark.slow
+def test_ds_cnn(tmp_path):
+    genotype = replace(every_operation(LABELS, TABLE_1[6]), architecture="ds_cnn")
+    found = check(shaken(genotype), TABLE_1[6].shape, tmp_path)
+    assert found == {"CONV_2D": 5, "DEPTHWISE_CONV_2D": 4, "PAD": 1, "MEAN": 1, "FULLY_CONNECTED": 1}
 
 
 def test_what_is_not_supported_is_named(tmp_path):

@@ -18,6 +18,7 @@ from tinyflow.compile.frontend import HostFrontend, generate_frontend
 from tinyflow.compile.hostmodel import HostModel
 from tinyflow.compile.interpreter import Interpreter
 from tinyflow.compile.lower import lower
+from tinyflow.compile.prune import prune, saving
 from tinyflow.compile.quantize import to_tflite
 from tinyflow.errors import TinyflowError
 from tinyflow.features.parity import compare
@@ -33,10 +34,11 @@ SEED = 0
 def compile_model(trained, dataset, config: Compile, out: Path | str, progress: Progress = silent) -> CompiledModel:
     """Compile ``trained`` (a TrainedModel) into the folder ``out``, whole or not at all.
 
-    Calibrates on training clips, measures float and int8 accuracy on the test split. TinyflowError when a
-    conversion changes the network by more than config.float_tolerance, or the C does not equal tflite_micro.
+    A network trained padded is pruned first. Calibrates on training clips, measures float and int8 accuracy on the test
+    split. TinyflowError when pruning or a conversion changes the network by more than config.float_tolerance, or the C
+    does not equal tflite_micro.
     """
-    out, genotype = Path(out), trained.genotype
+    out, (genotype, network) = Path(out), prune(trained.genotype, trained.network)
     if tuple(dataset.labels) != genotype.labels:
         labels = f"the network knows {list(genotype.labels)}, the data has {list(dataset.labels)}"
         raise TinyflowError(labels, "compile with the data it was trained on")
@@ -52,11 +54,14 @@ def compile_model(trained, dataset, config: Compile, out: Path | str, progress: 
         inputs = calibration[: config.float_check_inputs]
         shape = (1, *genotype.mfcc.shape)
         onnx = folder / "model.onnx"
-        checks["ONNX against torch"] = export_onnx(trained.network, shape, onnx, inputs[:, None], config.float_tolerance)
+        if genotype != trained.genotype:
+            checks["pruned against padded"] = _check_pruning(trained.network, network, inputs, config.float_tolerance)
+            checks["pruning saves"] = str(saving(trained.genotype))
+        checks["ONNX against torch"] = export_onnx(network, shape, onnx, inputs[:, None], config.float_tolerance)
 
         step(1)
         float_model, int8_model = to_tflite(onnx, calibration, folder)
-        checks["float TFLite against torch"] = float_check(trained.network, float_model, inputs, config.float_tolerance)
+        checks["float TFLite against torch"] = float_check(network, float_model, inputs, config.float_tolerance)
 
         step(2)
         scale, zero_point = Interpreter(int8_model).input_quantization
@@ -78,7 +83,7 @@ def compile_model(trained, dataset, config: Compile, out: Path | str, progress: 
         step(4, f" on {len(audio)} test clips")
         answers = HostModel(compiled).invoke(features.reshape(-1, *compiled.input.shape[1:]))
         checks.update(_oracle_check(compiled, features, answers, choose(test.labels, ORACLE_CLIPS)))
-        accuracy = _accuracy(test.labels, torch_answers(trained.network, scaled[:, None]), answers, dataset)
+        accuracy = _accuracy(test.labels, torch_answers(network, scaled[:, None]), answers, dataset)
 
         step(5)
         validation = dataset.split("validation")  # the test split is for evaluation alone
@@ -130,6 +135,16 @@ def float_check(network, path: Path, inputs: np.ndarray, tolerance: float) -> fl
         raise TinyflowError(
             f"the float TFLite differs from torch by {difference:.2e} of max(1, |logit|), more than {tolerance:.0e}",
             "a layer was converted wrongly: report the genotype",
+        )
+    return difference
+
+
+def _check_pruning(padded, pruned, inputs: np.ndarray, tolerance: float) -> float:
+    difference = relative_difference(*(torch_answers(network, inputs[:, None]) for network in (padded, pruned)))
+    if not difference <= tolerance:
+        raise TinyflowError(
+            f"the pruned network differs from the padded one by {difference:.2e} of max(1, |logit|), more than {tolerance:.0e}",
+            "a layer lets its padding speak: report the genotype",
         )
     return difference
 

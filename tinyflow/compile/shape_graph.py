@@ -26,15 +26,17 @@ Pair = tuple[int, int]  # rows and columns
 Shape = tuple[int, int, int]  # rows, columns, channels
 
 
-def shape_graph(genotype: Genotype) -> Graph:
+def shape_graph(genotype: Genotype, size: Pair | None = None) -> Graph:
     """The int8 Graph of ``genotype`` as read_tflite and the passes give it after conversion; zero padding pruned.
+
+    ``size``: of the features, if not the front end's own (compile/prune.py asks about padded ones).
 
     TinyflowError when the genotype names no labels or an operation unknown here.
     """
     if not genotype.labels:
         raise TinyflowError("the genotype names no labels", "set them from the task: genotype.with_task(task, labels)")
     network = Nodes()
-    source = network.add("features", "", (), (*genotype.mfcc.shape, 1), starts=("features",))
+    source = network.add("features", "", (), (*(size or genotype.mfcc.shape), 1), starts=("features",))
     last = _ds_cnn(network, source) if genotype.architecture == "ds_cnn" else _cells(network, genotype, source)
     return network.graph(last, len(genotype.labels), genotype.task)
 
