@@ -2,13 +2,14 @@
 
 import copy
 import json
+import re
 
 import pytest
 
 from tinyflow.cli import CONFIGS
 from tinyflow.errors import TinyflowError
 from tinyflow.features.config import TABLE_1, MfccConfig
-from tinyflow.genotype import genotype_from_dict, read_genotype
+from tinyflow.genotype import OPERATIONS, genotype_from_dict, read_genotype
 
 GOOD = {
     "schema_version": 1,
@@ -112,3 +113,9 @@ def test_table_1_frames_per_second_of_audio():
 def test_impossible_front_ends_are_refused(values):
     with pytest.raises(TinyflowError):
         MfccConfig(**values)
+
+
+def test_documentation_has_every_operation():
+    text = (CONFIGS.parent / "docs" / "genotype.md").read_text()
+    for operation in OPERATIONS:
+        assert f"`{re.sub(r'conv_(.)x.$', 'conv_kxk', operation)}`" in text or f"`{operation}`" in text, operation

@@ -1,5 +1,7 @@
 """The alignments of paper, section 3.3: exact sizes, and the resampling that TFLite will do."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -69,3 +71,10 @@ def test_an_alignment_survives_json():
     for layer in alignments(TABLE_1, channels=2):
         assert Alignment.from_dict(layer.to_dict()) == layer
     assert alignments(TABLE_1)[1].to_dict() == {"kernel": 3, "stride": [3, 2], "size": [49, 40], "channels": 1}
+
+
+def test_the_documentation_lists_the_geometry_of_table_1():
+    text = (Path(__file__).resolve().parents[2] / "docs" / "genotype.md").read_text()
+    for row in geometry(TABLE_1):
+        sizes = [" x ".join(map(str, row[key])) for key in ("features", "stride", "convolved", "aligned")]
+        assert f"| {' | '.join([row['frontend'], *sizes])} |" in text
