@@ -7,7 +7,7 @@ is loaded. A typo is refused with "did you mean".
 import math
 import re
 import typing
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
@@ -265,6 +265,28 @@ def recipe_from_dict(value: dict[str, Any], where: str = "recipe") -> Recipe:
         raise TinyflowError(f"{where}: {key} is {first.get('input')!r}: {first['msg']}", "`tinyflow init` writes a commented recipe with every key") from None
     _check(recipe, where)
     return recipe
+
+
+def override(recipe: Recipe, values: dict[str, Any]) -> Recipe:
+    """``recipe`` with dotted keys replaced, {"search.learning_rate": 0.05}, and checked; without pydantic."""
+    for key, value in values.items():
+        recipe = _replaced(recipe, key.split("."), value, key)
+    try:
+        _check(recipe, recipe.name)
+    except TypeError as error:
+        raise TinyflowError(f"{recipe.name}: a value of {values} is of a wrong type: {error}", "docs/scale.md") from None
+    return recipe
+
+
+def _replaced(section: Any, path: list[str], value: Any, key: str) -> Any:
+    name, *rest = path
+    known = [item.name for item in fields(section) if item.name != "base"] if is_dataclass(section) else []
+    if name not in known:
+        near = get_close_matches(name, known, 1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known keys there: {', '.join(known)}" if known else "the section above it is null in this recipe"
+        raise TinyflowError(f"unknown key {key!r}", hint)
+    value = _replaced(getattr(section, name), rest, value, key) if rest else tuple(value) if isinstance(value, list) else value
+    return replace(section, **{name: value})
 
 
 def _known_keys(location: tuple) -> list[str]:
