@@ -6,25 +6,24 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tinyflow.genotype import Cell, Genotype
+from tinyflow.genotype import NODES, Cell, Genotype
 from tinyflow.progress import Progress, silent
 from tinyflow.recipe import Search
 from tinyflow.search.artefact import NOT_DATA_AWARE
 from tinyflow.search.data import SearchData
 from tinyflow.search.derive import SKIP, derive, skip_connections
 from tinyflow.search.mixture import DataAwareSupernet, DataMixture
-from tinyflow.search.supernet import BY_NODE
 
 
 def describe(network: DataAwareSupernet, config: Search) -> dict[str, Any]:
     """The softmaxes, their entropies (0: decided, 1: flat; means over edges and nodes), skip connections of the cells now."""
-    mixing, gamma = network.supernet.mixing(), network.mixture.softmax()
+    mixing, gamma = network.supernet.mixing(), torch.softmax(network.mixture.gamma, 0)  # after a collapse: gamma as it was then
     normal, reduction = derive(mixing, config.operations, config.skip_cap)
     alphas, betas = (mixing.normal_alpha, mixing.reduction_alpha), (mixing.normal_beta, mixing.reduction_beta)
     return {
         "alpha_normal": alphas[0].tolist(), "alpha_reduction": alphas[1].tolist(), "beta_normal": betas[0].tolist(), "beta_reduction": betas[1].tolist(),
         "gamma": gamma.tolist(), "entropy_alpha": _entropy([row for alpha in alphas for row in alpha]),
-        "entropy_beta": _entropy([part for beta in betas for part in beta.split(BY_NODE)]), "entropy_gamma": _entropy([gamma]),
+        "entropy_beta": _entropy([part for beta in betas for part in beta.split([node + 2 for node in range(NODES)])]), "entropy_gamma": _entropy([gamma]),
         "skip_connections": {"normal": skip_connections(normal), "reduction": skip_connections(reduction)},
     }  # fmt: skip
 

@@ -107,7 +107,7 @@ def search(dataset, config: Search, out: Path | str, progress: Progress = silent
                 last = step + 1 == data.steps
                 if not last and (step + 1) % LOOK_EVERY[device.type]:
                     continue
-                meter.check(epoch, data.steps, steps.learning_rate(epoch + step / data.steps), config)
+                meter.check(steps, epoch, data.steps)
                 if last:
                     if epoch >= config.warmup_epochs and mixture.settle(config.gamma_stop_ratio, config.gamma_mode == "collapse"):
                         data_stop = epoch + 1
@@ -179,7 +179,7 @@ def _note(epoch: int, meter: Meter, mixture: DataMixture, epochs: list[dict[str,
     loss, _, clips = meter.means()
     parts = [f"epoch {epoch + 1}"] + ([f"loss {loss:.3f}"] if clips else [])
     if len(mixture.configs) > 1:
-        shares, places = mixture.softmax().detach().topk(min(3, len(mixture.configs)))
+        shares, places = torch.softmax(mixture.gamma.detach(), 0).topk(min(3, len(mixture.configs)))
         leading = (f"{mixture.configs[place].name} {share:.3f}" for share, place in zip(shares.tolist(), places.tolist()))
         parts.append("gamma " + ", ".join(leading) + (" (stopped)" if mixture.stopped else ""))
     if epochs:

@@ -110,14 +110,14 @@ class Meter:
         first, clips, second, others, _ = self.values()
         return first / max(clips, 1), second / others if others else None, int(clips)
 
-    def check(self, epoch: int, steps: int, rate: float, config: Search) -> None:
-        """TinyflowError when a loss was not finite. The only place where a step's values are waited for."""
+    def check(self, steps: Steps, epoch: int, count: int) -> None:
+        """TinyflowError when a loss was not finite in ``epoch`` of ``count`` steps. Only here a step's values are waited for."""
         bad = int(self.values()[4])
         if bad < 0:
             return
-        kind = "architecture's" if bad % 2 else "weights'"
-        rates = f"learning rates: weights {rate:.4g}, alpha and beta {config.arch_learning_rate:.4g}, gamma {config.gamma_learning_rate:.4g}"
+        kind, step, config = ("weights'", "architecture's")[bad % 2], bad // 2, steps.config
+        rates = f"weights {steps.learning_rate(epoch + step / count):.4g}, alpha and beta {config.arch_learning_rate:.4g}, gamma {config.gamma_learning_rate:.4g}"
         raise TinyflowError(
-            f"the {kind} loss is not finite in epoch {epoch + 1}, step {bad // 2 + 1} of {steps} ({rates})",
+            f"the {kind} loss is not finite in epoch {epoch + 1}, step {step + 1} of {count} (learning rates: {rates})",
             "lower search.learning_rate (or arch_learning_rate, gamma_learning_rate), set search.gradient_clip, or search.precision=float32",
         )

@@ -1,0 +1,250 @@
+"""The search: its steps, that it resumes bit for bit, the data stop, the proxy, and what it says when things go wrong."""
+
+import os
+import signal
+from dataclasses import replace
+
+import pytest
+import torch
+from tone_dataset import tone_dataset
+
+from tinyflow.errors import TinyflowError
+from tinyflow.features.config import MfccConfig
+from tinyflow.genotype import read_genotype
+from tinyflow.recipe import Search
+from tinyflow.search import load_search, search
+from tinyflow.search.artefact import NOT_DATA_AWARE
+from tinyflow.search.data import SearchData
+from tinyflow.search.mixture import DataAwareSupernet, DataMixture
+from tinyflow.search.outcome import data_choice, describe, skips_dominate
+from tinyflow.search.proxy import supernet_proxy
+from tinyflow.search.steps import Meter, Steps, beta_decay
+from tinyflow.search.supernet import Supernet
+from tinyflow.train.network import build_network
+from tinyflow.train.resume import CHECKPOINT
+
+FRONTENDS = ("640/320/40/mfcc10", "640/320/40/mfcc8", "400/200/40/mfcc10")
+CONFIG = Search(
+    frontends=FRONTENDS, channels=8, cells=2, stem_stride=2, epochs=3, warmup_epochs=1, batch_size=16, arch_learning_rate=0.02,
+    gamma_learning_rate=0.1, gamma_stop_ratio=1.05, device="cpu",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    return tone_dataset(tmp_path_factory.mktemp("tones") / "data", training=16, held_out=8)
+
+
+def interrupt_at(step: int):
+    """A Progress that presses Ctrl-C once ``step`` steps are done."""
+
+    def progress(task: str, done: int, total: int, note: str = "") -> None:
+        if task == "search" and total and done == step:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    return progress
+
+
+def parts(config: Search, classes: int = 4) -> tuple[DataAwareSupernet, Steps]:
+    torch.manual_seed(0)
+    mixture = DataMixture(tuple(map(MfccConfig.from_name, config.frontends)), config.alignment)
+    network = DataAwareSupernet(mixture, Supernet(classes, channels=8, cells=2, stem_stride=2))
+    return network, Steps(network, config)
+
+
+def values(network, parameters) -> list[torch.Tensor]:
+    return [parameter.detach().clone() for parameter in parameters]
+
+
+def changed(before, parameters) -> list[bool]:
+    return [not torch.equal(old, new) for old, new in zip(before, parameters)]
+
+
+@pytest.mark.parametrize("mode, alignment", [("paper", "preprocess"), ("collapse", "zero_pad")])
+def test_a_resumed_search_gives_the_same_result(dataset, tmp_path, mode, alignment):
+    config = replace(CONFIG, gamma_mode=mode, alignment=alignment)
+    whole = search(dataset, config, tmp_path / "whole")
+    stop = whole.history["data_stop"]
+    assert stop == 2 and whole.data_choice == "chosen"
+    steps = whole.history["epochs"][0]["clips"] // 16
+    for step in (1, steps, steps + 2, stop * steps + 1):  # mid warm-up, at its end, mid search, behind the data stop
+        with pytest.raises(TinyflowError, match="the search was interrupted") as error:
+            search(dataset, config, tmp_path / "parts", interrupt_at(step))
+        assert "resumes" in error.value.hint and not (tmp_path / "parts" / "genotype.json").exists()
+        torch.manual_seed(99)  # what else happens in the process must not matter
+    resumed = search(dataset, config, tmp_path / "parts")
+    assert resumed.genotype == whole.genotype and resumed.data_choice == whole.data_choice
+
+    def but_time(result):
+        epochs = [{key: value for key, value in item.items() if key != "seconds"} for item in result.history["epochs"]]
+        return {**result.history, "epochs": epochs, "seconds": None}
+
+    assert but_time(resumed) == but_time(whole)
+    states = [torch.load(tmp_path / name / CHECKPOINT, weights_only=True) for name in ("whole", "parts")]
+    for key in ("network", "sgd", "adam", "random"):
+        assert_same(states[0][key], states[1][key], key)
+
+
+def assert_same(one, other, where: str) -> None:
+    if isinstance(one, torch.Tensor):
+        assert torch.equal(one, other), where
+    elif isinstance(one, dict):
+        assert one.keys() == other.keys(), where
+        for key in one:
+            assert_same(one[key], other[key], f"{where}.{key}")
+    elif isinstance(one, (list, tuple)):
+        assert len(one) == len(other), where
+        for index, pair in enumerate(zip(one, other)):
+            assert_same(*pair, f"{where}[{index}]")
+    else:
+        assert one == other, where
+
+
+def test_what_a_search_hands_on(dataset, tmp_path):
+    notes = []
+    result = search(dataset, replace(CONFIG, derived_channels=4, derived_cells=3), tmp_path, lambda *arguments: notes.append(arguments))
+    again = load_search(tmp_path)
+    genotype, epochs = result.genotype, result.history["epochs"]
+    assert again.genotype == genotype == read_genotype(tmp_path / "genotype.json") and again.history["epochs"] == epochs
+    assert (genotype.channels, genotype.cells, genotype.stem_stride, genotype.labels) == (4, 3, 2, dataset.labels)
+    assert genotype.alignment == "preprocess" and genotype.alignment_layer["size"] == [49, 8] and genotype.mfcc.name in FRONTENDS
+    assert genotype.mfcc.name == max(genotype.provenance["gamma"], key=genotype.provenance["gamma"].get)
+    assert build_network(genotype)(torch.randn(2, 1, *genotype.mfcc.shape)).shape == (2, 4)
+    assert [item["epoch"] for item in epochs] == [1, 2, 3] and epochs[0]["architecture_loss"] is None and epochs[1]["architecture_loss"] > 0
+    for item in epochs:
+        assert sum(item["gamma"]) == pytest.approx(1) and len(item["alpha_normal"]) == 14 and 0 <= item["proxy_accuracy"] <= 1
+    assert epochs[0]["gamma"] == [pytest.approx(1 / 3)] * 3 and epochs[0]["entropy_gamma"] == pytest.approx(1)
+    assert result.history["data_stop"] == 2 and epochs[2]["gamma"] == epochs[1]["gamma"] != epochs[0]["gamma"]  # frozen behind the stop
+    assert all((tmp_path / f"{name}.png").stat().st_size > 1000 for name in ("normal", "reduction", "gamma", "alpha", "history"))
+    assert notes[-1][1] == notes[-1][2] > 0 and ", gamma " in notes[-1][3] and (tmp_path / CHECKPOINT).is_file()
+
+
+def test_without_a_choice_of_data(dataset, tmp_path):
+    result = search(dataset, replace(CONFIG, frontends=FRONTENDS[:1], epochs=2), tmp_path)
+    assert result.data_choice == NOT_DATA_AWARE and result.genotype.alignment == "native" and result.genotype.alignment_layer is None
+    assert result.genotype.mfcc.name == FRONTENDS[0] and not (tmp_path / "gamma.png").exists() and not result.warnings
+    assert result.history["epochs"][-1]["entropy_gamma"] is None
+
+
+def test_a_flat_gamma_is_said_to_be_no_choice(dataset, tmp_path):
+    notes = []
+    result = search(dataset, replace(CONFIG, epochs=2, gamma_stop_ratio=2.0, gamma_learning_rate=1e-5), tmp_path, lambda *arguments: notes.append(arguments))
+    assert result.data_choice.startswith("not met: no data choice was made") and result.history["data_stop"] is None
+    assert any("gamma stayed flat" in warning for warning in result.warnings) and any("warning: gamma" in note[3] for note in notes)
+    assert result.genotype.provenance["data_choice"] == result.data_choice
+
+
+def test_skips_that_dominate_are_seen():
+    network, _ = parts(CONFIG)
+    operations = network.supernet.primitives
+    skip = operations.index("skip_connect")
+    assert skips_dominate(describe(network, CONFIG), operations) is None or describe(network, CONFIG)["skip_connections"]["normal"] > 4
+    with torch.no_grad():
+        network.supernet.alpha_normal.zero_()[:, skip] = 0.5
+    state = describe(network, CONFIG)
+    assert state["skip_connections"]["normal"] == 8 and "8 of 8 edges" in skips_dominate(state, operations)
+    with torch.no_grad():
+        network.supernet.alpha_normal[:, skip] = -1
+    assert skips_dominate(describe(network, CONFIG), operations) is None
+
+
+def test_what_each_step_moves(dataset):
+    config = replace(CONFIG, weight_decay=0.0)
+    data = SearchData(dataset, tuple(map(MfccConfig.from_name, FRONTENDS)), config, "cpu")
+    network, steps = parts(config)
+    weights, chosen = network.weights(), network.chosen()
+    for step, moved, kept in ((lambda: steps.train_weights(data.training(0, 0), 0.0), weights, chosen), (lambda: steps.train_architecture(data.validation(0), 1), chosen, weights)):
+        first, second = values(network, moved), values(network, kept)
+        assert torch.isfinite(step())
+        assert all(changed(first, moved)) and not any(changed(second, kept))
+    network.mixture.stopped = True  # eq. 2: gamma is frozen, whatever momentum Adam has
+    gamma = network.mixture.gamma.detach().clone()
+    steps.train_architecture(data.validation(1), 1)
+    assert torch.equal(gamma, network.mixture.gamma)
+
+
+def test_the_weights_follow_a_cosine_to_zero():
+    steps = parts(replace(CONFIG, learning_rate=0.1, epochs=50))[1]
+    assert [steps.learning_rate(epoch) for epoch in (0, 25, 50)] == pytest.approx([0.1, 0.05, 0.0])
+
+
+def test_beta_decay_holds_back_what_leads(dataset):
+    """Its gradient is softmax(alpha) / edges, and it alone, strong enough, makes alphas fall and draw together."""
+    network, _ = parts(CONFIG)
+    alpha = network.supernet.alpha_normal
+    with torch.no_grad():
+        alpha[:, 1] = 1.0
+    beta_decay(network.supernet).backward()
+    assert torch.allclose(alpha.grad, torch.softmax(alpha, 1) / 14, atol=1e-7)
+    data = SearchData(dataset, tuple(map(MfccConfig.from_name, FRONTENDS)), CONFIG, "cpu")
+    spread = []
+    for weight in (0.0, 100.0):
+        network, steps = parts(replace(CONFIG, beta_decay=weight))
+        for step in range(4):
+            steps.train_architecture(data.validation(step), 3)
+        spread.append(float(network.supernet.alpha_normal.std(1).mean()))
+    assert spread[1] < 0.5 * spread[0]
+
+
+def test_the_proxy_is_the_chosen_cells_alone_and_leaves_no_trace(dataset):
+    data = SearchData(dataset, tuple(map(MfccConfig.from_name, FRONTENDS)), CONFIG, "cpu")
+    network, steps = parts(CONFIG)
+    for step in range(8):
+        steps.train_weights(data.training(step // 4, step % 4), 0.0)
+    from tinyflow.search.derive import derive
+
+    cells = derive(network.supernet.mixing(), "darts")
+    before = {name: value.clone() for name, value in network.state_dict().items() if isinstance(value, torch.Tensor)}
+    momenta = {module.momentum for module in network.modules() if isinstance(module, torch.nn.BatchNorm2d)}
+    first = supernet_proxy(network, data, *cells, 0)
+    assert network.training and all(torch.equal(value, network.state_dict()[name]) for name, value in before.items())
+    assert {module.momentum for module in network.modules() if isinstance(module, torch.nn.BatchNorm2d)} == momenta
+    with torch.no_grad():  # alpha and gamma have no part in it; beta only by its share on the edges that are kept
+        network.supernet.alpha_normal.normal_()
+        network.mixture.gamma.normal_()
+    assert supernet_proxy(network, data, *cells, 0) == first and first >= 1 / 8
+
+
+def test_a_loss_that_is_not_finite_stops_at_once(dataset, tmp_path):
+    with pytest.raises(TinyflowError, match=r"weights' loss is not finite in epoch 1, step \d of 3 .learning rates: weights \d.\d+e\+29, alpha and beta 0.02, gamma 0.1") as error:
+        search(dataset, replace(CONFIG, learning_rate=1e30, gradient_clip=0), tmp_path)
+    assert "learning_rate" in error.value.hint and not (tmp_path / CHECKPOINT).exists()
+
+
+def test_the_meter_remembers_the_first_bad_step():
+    meter = Meter(torch.device("cpu"))
+    for step, loss in enumerate((1.0, 3.0)):
+        meter.add(0, torch.tensor(loss), 10, step)
+    meter.add(1, torch.tensor(2.0), 5, 1)
+    steps = parts(CONFIG)[1]
+    meter.check(steps, 0, 9)
+    assert meter.means() == (2.0, 2.0, 20) and Meter(torch.device("cpu"), meter.values()).means() == meter.means()
+    meter.add(1, torch.tensor(float("nan")), 5, 4)
+    meter.add(0, torch.tensor(float("inf")), 5, 6)
+    with pytest.raises(TinyflowError, match="architecture's loss is not finite in epoch 3, step 5 of 9"):
+        meter.check(steps, 2, 9)
+
+
+def test_a_checkpoint_of_another_recipe_is_not_resumed(dataset, tmp_path):
+    with pytest.raises(TinyflowError, match="interrupted"):
+        search(dataset, CONFIG, tmp_path / "parts", interrupt_at(1))
+    notes, config = [], replace(CONFIG, epochs=2, seed=1)
+    resumed = search(dataset, config, tmp_path / "parts", lambda *arguments: notes.append(arguments[3]))
+    assert any("anew" in note for note in notes)
+    assert resumed.genotype == search(dataset, config, tmp_path / "fresh").genotype
+
+
+def test_data_choices_say_what_they_are():
+    network, _ = parts(CONFIG)
+    assert "1.00 times" in data_choice(network.mixture, CONFIG)
+    assert data_choice(network.mixture, replace(CONFIG, frontend_selection="perturbation")) == "chosen by perturbation"
+    network.mixture.stopped = True
+    assert data_choice(network.mixture, CONFIG) == "chosen"
