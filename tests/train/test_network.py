@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tone_dataset import every_operation
+from tone_dataset import every_operation, tone_dataset
 from torch import nn
 from torch.nn import functional as F
 
@@ -14,7 +14,9 @@ from tinyflow.errors import TinyflowError
 from tinyflow.features.alignment import alignments
 from tinyflow.features.config import TABLE_1, MfccConfig
 from tinyflow.genotype import OPERATION_SETS, OPERATIONS, read_genotype
+from tinyflow.recipe import Train
 from tinyflow.search.random_genotype import random_genotype
+from tinyflow.train import load_trained, train
 from tinyflow.train.count import count
 from tinyflow.train.network import DerivedNetwork, FactorizedReduce, ResidualConv, build_network, fold_batch_norm, operation
 
@@ -184,3 +186,23 @@ def test_ds_cnn_takes_every_front_end(mfcc):
     network = build_network(replace(every_operation(LABELS, mfcc), architecture="ds_cnn")).eval()
     assert network(torch.zeros(2, 1, *mfcc.shape)).shape == (2, 3)
     assert network[:2](torch.zeros(1, 1, *mfcc.shape)).shape[2:] == tuple(-(-n // 2) for n in mfcc.shape)
+
+
+KINDS = {
+    "kept layer": {"alignment": "preprocess", "alignment_layer": {"kernel": 3, "stride": [2, 1], "size": [20, 9], "channels": 2}},
+    "padded": {"alignment": "zero_pad", "alignment_layer": {"size": [60, 12]}},
+    "ds_cnn": {"architecture": "ds_cnn"},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_trains_and_is_read_back(kind, tmp_path):
+    data = tone_dataset(tmp_path / "data", training=8, held_out=2)
+    genotype = replace(every_operation(data.labels), **KINDS[kind])
+    trained = train(genotype, data, Train(epochs=1, batch_size=16, device="cpu", ema_decay=0.9), tmp_path / "train")
+    again = load_trained(tmp_path / "train")
+    x = torch.randn(2, 1, 49, 10)
+    with torch.no_grad():
+        assert again.genotype == genotype and torch.equal(again.network(x), trained.network(x))
+        assert not torch.equal(again.network(x)[0], again.network(x)[1])
+    assert (trained.parameters, trained.macs) == count(build_network(genotype.pruned()), (1, 49, 10))

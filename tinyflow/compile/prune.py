@@ -4,13 +4,14 @@ It gives the same logits (tests/train/test_padding.py is the theorem), with fewe
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from tinyflow.compile.plan import plan_memory
 from tinyflow.compile.shape_graph import shape_graph
 from tinyflow.genotype import Genotype
 
 
-def prune(genotype: Genotype, network) -> tuple[Genotype, "nn.Module"]:  # noqa: F821 (torch is imported when called)
+def prune(genotype: Genotype, network) -> tuple[Genotype, Any]:
     """(genotype, network in eval mode) without zero padding: the same weights; as they are when there is none."""
     from tinyflow.train.network import build_network
 
