@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from tinyflow.search.supernet import EDGES, Supernet
+from tinyflow.search.supernet import EDGES, LEAVING, Supernet
 
 _spec = importlib.util.spec_from_file_location("plain_search", Path(__file__).parent.parent / "benchmarks" / "plain_search.py")
 plain_search = importlib.util.module_from_spec(_spec)
@@ -27,7 +27,7 @@ def pairs(ours: Supernet, plain: torch.nn.Module):
             yield cell.before.weight, simple.before[1].weight, ()
         yield cell.last.weight, simple.last[1].weight, ()
         for edge, (_, source) in enumerate(EDGES):
-            bundle, slot = cell.bundles[source], cell.leaving[source].index(edge)
+            bundle, slot = cell.bundles[source], LEAVING[source].index(edge)
             for name, stages in bundle.convolutions.items():
                 module = simple.edges[edge].operations[ours.primitives.index(name)]
                 if name == "skip_connect":

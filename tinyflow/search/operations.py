@@ -44,6 +44,18 @@ def uniform(*shape: int, inputs: int) -> nn.Parameter:
     return nn.Parameter(torch.empty(shape).uniform_(-(inputs**-0.5), inputs**-0.5))
 
 
+class ChannelsLast(torch.autograd.Function):
+    """x as dense channels-last, and its gradient too: a gradient in another layout costs batch norm ten times its time."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor) -> Tensor:
+        return x.contiguous(memory_format=torch.channels_last)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> Tensor:
+        return grad.contiguous(memory_format=torch.channels_last)
+
+
 def normed(norm: BatchNorm, x: Tensor, padding: Padding | None, scale: Tensor | None = None) -> Tensor:
     return norm(x, None if padding is None else padding.mask(x), scale)
 
@@ -80,6 +92,7 @@ class Separable(nn.Module):
     def forward(self, x: Tensor, padding: Padding | None, scale: Tensor | None = None) -> Tensor:
         """x rectified, zero outside its valid part: (N, channels, ..) shared by the edges, or (N, edges * channels, ..)."""
         kernel = (self.pointwise[..., None, None] * self.depthwise[:, None]).flatten(0, 1)
+        x = x.contiguous(memory_format=torch.channels_last)
         y = F.conv2d(x, kernel, None, self.stride, self.margin, self.dilation, groups=x.shape[1] // kernel.shape[1])
         return normed(self.norm, y, padding, scale)
 
@@ -122,12 +135,12 @@ class Bundle(nn.Module):
             self.convolutions["skip_connect"] = nn.ModuleList([Reduce(edges, channels, channels)])
         self.pools = BatchNorm(2 * channels)  # max, average
 
-    def forward(self, x: Tensor, rectified: Tensor, weights: Tensor, padding: Padding | None) -> Tensor:
+    def forward(self, x: Tensor, weights: Tensor, padding: Padding | None) -> Tensor:
         """x (N, channels, H, W), zero outside its valid part; weights (edges, primitives) -> (N, edges * channels, H', W')."""
         weight = dict(zip(self.primitives, weights.unbind(1)))
         average = F.avg_pool2d(x, 3, self.stride, 1, count_include_pad=True)
-        pools = torch.cat([max_pool(x, padding, 3, self.stride), average], 1)
-        parts = [*normed(self.pools, pools, padding).chunk(2, 1)]
+        pools = torch.cat([max_pool(x, padding, 3, self.stride), average], 1).contiguous()  # so few channels are slow as channels-last
+        parts = [normed(self.pools, pools, padding)]
         shares = [weight["max_pool_3x3"], weight["avg_pool_3x3"]]
         residual = weight.get("residual_conv_3x3")
         if self.stride == 1:
@@ -138,10 +151,12 @@ class Bundle(nn.Module):
             shares.append(residual)
         same = torch.eye(self.channels, dtype=weights.dtype, device=x.device)
         kernel = (torch.stack(shares, 1)[:, None, :, None] * same[:, None]).reshape(self.edges * self.channels, -1, 1, 1)
-        total = F.conv2d(torch.cat(parts, 1), kernel)  # what the edges share, each with its own weights
+        shared = torch.cat(parts, 1).contiguous(memory_format=torch.channels_last)
+        total = F.conv2d(shared, kernel)  # what the edges share, each with its own weights
+        rectified = F.relu(x)
         for name, stages in self.convolutions.items():
             y = rectified
             for stage in stages[:-1]:
                 y = zeroed(F.relu(stage(y, padding)), padding)
-            total = total + stages[-1](y, padding, weight[name].repeat_interleave(self.channels))
+            total += stages[-1](y, padding, weight[name].repeat_interleave(self.channels))
         return total

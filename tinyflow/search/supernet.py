@@ -13,12 +13,13 @@ from torch.nn import functional as F
 from tinyflow.errors import TinyflowError
 from tinyflow.genotype import NODES, OPERATION_SETS
 from tinyflow.search.norm import BatchNorm
-from tinyflow.search.operations import Bundle, Reduce, max_pool, normed, uniform, zeroed
+from tinyflow.search.operations import Bundle, ChannelsLast, Reduce, max_pool, normed, uniform, zeroed
 from tinyflow.train.network import STEM_MULTIPLIER
 from tinyflow.train.padding import Padding
 
 EDGES = tuple((node, source) for node in range(NODES) for source in range(node + 2))
-BY_NODE = tuple(range(2, NODES + 2))  # edges that enter each node
+ENTERING = [[edge for edge, (end, _) in enumerate(EDGES) if end == node] for node in range(NODES)]
+LEAVING = [[edge for edge, (_, start) in enumerate(EDGES) if start == source] for source in range(NODES + 1)]
 
 
 class Mixing(NamedTuple):
@@ -32,7 +33,7 @@ class Mixing(NamedTuple):
 
 def beta_softmax(beta: Tensor) -> Tensor:
     """beta (14,) softmaxed over the edges that enter each node."""
-    return torch.cat([F.softmax(part, 0) for part in beta.split(BY_NODE)])
+    return torch.cat([F.softmax(part, 0) for part in beta.split([len(edges) for edges in ENTERING])])
 
 
 def reduction_cells(cells: int) -> tuple[int, ...]:
@@ -52,6 +53,27 @@ class Pointwise(nn.Module):
         return normed(self.norm, F.conv2d(x, self.weight), padding)
 
 
+class WeightedSum(torch.autograd.Function):
+    """sum_i weights[i] * tensors[i], dense tensors of one shape: one pass over each, and for a weight's gradient one dot product."""
+
+    @staticmethod
+    def forward(ctx, weights: Tensor, *tensors: Tensor) -> Tensor:
+        weights = weights.to(tensors[0].dtype)
+        ctx.save_for_backward(weights, *tensors)
+        total = tensors[0] * weights[0]
+        for weight, tensor in zip(weights[1:], tensors[1:]):
+            total.addcmul_(tensor, weight)
+        return total
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
+        weights, *tensors = ctx.saved_tensors
+        grad = grad.contiguous(memory_format=torch.channels_last)
+        flat = grad.permute(0, 2, 3, 1).reshape(-1)
+        dots = torch.stack([torch.dot(flat, tensor.permute(0, 2, 3, 1).reshape(-1)) for tensor in tensors])
+        return dots, *(grad * weight for weight in weights)
+
+
 class Cell(nn.Module):
     """Two inputs, four nodes, an edge from every earlier node; the output concatenates the nodes (4C channels)."""
 
@@ -60,34 +82,32 @@ class Cell(nn.Module):
         self.before = Reduce(1, before, channels) if after_reduction else Pointwise(before, channels)
         self.last = Pointwise(last, channels)
         self.part, self.partial, self.reduces = channels // partial, partial, reduces
-        self.leaving = [[edge for edge, (_, start) in enumerate(EDGES) if start == source] for source in range(NODES + 1)]
-        strides = [2 if reduces and source < 2 else 1 for source in range(NODES + 1)]
-        self.bundles = nn.ModuleList(Bundle(primitives, len(edges), self.part, stride) for edges, stride in zip(self.leaving, strides))
+        strides = [2 if reduces and source < 2 else 1 for source in range(len(LEAVING))]
+        self.bundles = nn.ModuleList(Bundle(primitives, len(edges), self.part, stride) for edges, stride in zip(LEAVING, strides))
 
     def forward(self, before: Tensor, last: Tensor, alpha: Tensor, beta: Tensor, padding: Padding | None) -> Tensor:
+        """``before`` and ``last`` are rectified; the output is not."""
         weights = alpha * beta[:, None]
-        mixed: list[Tensor] = [None] * len(EDGES)  # (N, C/K, H, W) per edge
-        bypass: list[Tensor] = []  # (N, C - C/K, H, W) per source
+        states = [zeroed(self.before(before, padding), padding), zeroed(self.last(last, padding), padding)]
+        mixed, passing = None, []  # sums for the nodes to come, (N, nodes * C/K, H, W); per source (N, C - C/K, H, W)
+        for source in range(NODES + 1):
+            part, rest = states[source].split((self.part, states[source].shape[1] - self.part), 1)
+            if self.reduces and source < 2:
+                rest = max_pool(rest, padding, 2, 2)
+            passing.append(ChannelsLast.apply(rest))
+            leaving = self.bundles[source](ChannelsLast.apply(part), weights[LEAVING[source]], padding)
+            mixed = ChannelsLast.apply(leaving if mixed is None else mixed + leaving)
+            if source > 0:  # all edges into the next node have spoken
+                node = source - 1
+                done, mixed = mixed.split((self.part, mixed.shape[1] - self.part), 1)
+                bypass = WeightedSum.apply(beta[ENTERING[node]], *passing)
+                states.append(zeroed(self.shuffled(done, bypass), padding))
+        return torch.cat(states[2:], 1)
 
-        def leave(source: int, state: Tensor) -> None:
-            part = state[:, : self.part]
-            result = self.bundles[source](part, F.relu(part), weights[self.leaving[source]], padding)
-            for edge, share in zip(self.leaving[source], result.chunk(len(self.leaving[source]), 1)):
-                mixed[edge] = share
-            rest = state[:, self.part :]
-            bypass.append(max_pool(rest, padding, 2, 2) if self.reduces and source < 2 else rest)
-
-        leave(0, zeroed(self.before(F.relu(before), padding), padding))
-        leave(1, zeroed(self.last(F.relu(last), padding), padding))
-        nodes = []
-        for node in range(NODES):
-            edges = [edge for edge, (end, _) in enumerate(EDGES) if end == node]
-            state = torch.cat([sum(mixed[edge] for edge in edges), sum(beta[edge] * rest for edge, rest in zip(edges, bypass))], 1)
-            state = zeroed(F.channel_shuffle(state, self.partial), padding)
-            nodes.append(state)
-            if node + 1 < NODES:
-                leave(node + 2, state)
-        return torch.cat(nodes, 1)
+    def shuffled(self, mixed: Tensor, bypass: Tensor) -> Tensor:
+        """Both together (N, C, H, W) with shuffled channels, so that others take part next; keeps channels-last."""
+        groups = bypass.permute(0, 2, 3, 1).unflatten(3, (self.partial - 1, self.part)).transpose(3, 4)
+        return torch.cat([mixed.permute(0, 2, 3, 1)[..., None], groups], 4).flatten(3).permute(0, 3, 1, 2)
 
 
 class Supernet(nn.Module):
@@ -137,9 +157,11 @@ class Supernet(nn.Module):
         """With ``padding``, the logits of the valid part alone. ``mixing`` replaces the supernet's own alpha and beta."""
         mixing = self.mixing() if mixing is None else mixing
         x = self.stem(zeroed(x, padding).contiguous(memory_format=torch.channels_last))
-        before = last = zeroed(normed(self.stem_norm, x, padding), padding)
+        x = zeroed(normed(self.stem_norm, x, padding), padding)
+        before = last = F.relu(x)
         for index, cell in enumerate(self.cells):
             alpha, beta = mixing[2:] if index in self.reductions else mixing[:2]
-            before, last = last, cell(before, last, alpha, beta, padding)
-        pooled = last.mean((2, 3)) if padding is None else padding.mean(last)
+            x = cell(before, last, alpha, beta, padding)
+            before, last = last, F.relu(x)
+        pooled = x.mean((2, 3)) if padding is None else padding.mean(x)
         return self.classifier(pooled)
