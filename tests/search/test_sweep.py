@@ -122,7 +122,7 @@ def test_data_is_made_once(in_sequence):
 def test_finished_points_are_skipped(recipe, in_sequence):
     tasks = []
     again = sweep(recipe, AXES, in_sequence.folder, lambda task, done, total, note="": tasks.append((task, note)))
-    assert ("sweep", "2 of 4 points finished before") in tasks
+    assert ("sweep", "2 of 4 points are not run: finished before, or without data") in tasks
     assert again.rows[::2] == in_sequence.rows[::2] and again.front == in_sequence.front
 
 

@@ -183,7 +183,7 @@ def _bfloat16(config: Search, device: torch.device) -> bool:
 def _what(config: Search) -> dict[str, Any]:
     """The keys that decide a candidate; how many of them there are, and where they are trained, do not."""
     keys = asdict(config)
-    for key in ("random_candidates", "random_seconds", "device", "checkpoint_minutes"):
+    for key in ("random_candidates", "random_seconds", "device", "checkpoint_minutes", "compile"):
         del keys[key]
     return keys
 

@@ -59,29 +59,24 @@ def sweep(
     out = Path(out).resolve()
     points = _points(recipe, axes, samples, seed, out)
     out.mkdir(parents=True, exist_ok=True)
-    failures: dict[str, dict[str, Any]] = {}
-    todo = []
-    for point in points:
-        try:
-            _share_data(point, out, progress)
-        except TinyflowError as error:
-            failures[point.name] = _failure(point, error)
-            continue
-        if not _finished(point, out, train):
-            todo.append(point)
-    done = len(points) - len(todo)
-    progress("sweep", done, len(points), f"{done} of {len(points)} points finished before" if done else "")
+    found = {point.name: row for point in points if (row := _before(point, out, train, progress))}
+    todo = [point for point in points if point.name not in found]
+    if found:
+        progress("sweep", len(found), len(points), f"{len(found)} of {len(points)} points are not run: finished before, or without data")
     runs = _by_ray(todo, out, train, parallel) if parallel > 1 and todo else ((point, _row(point, out, train, progress)) for point in todo)
     for point, row in runs:
-        if "error" in row:
-            failures[point.name] = row
-        done += 1
-        progress("sweep", done, len(points), f"{point.name}: {row.get('error') or _brief(row)}")
-    rows = [failures[point.name] if point.name in failures else read_json(_folder(point, out) / ROW)["row"] for point in points]
+        found[point.name] = row
+        progress("sweep", len(found), len(points), f"{point.name}: {row.get('error') or _brief(row)}")
+    rows = [found[point.name] for point in points]
     result = SweepResult(out, rows, pareto_front(rows))
     write_json(out / RESULT, {"recipe": recipe.name, "axes": axes, "samples": samples, "trained": train, "rows": rows, "front": result.front})
-    pareto_picture(rows, out / PICTURE, f"{recipe.name}: {len(rows) - len(failures)} searches")
+    pareto_picture(rows, out / PICTURE, f"{recipe.name}: {sum('error' not in row for row in rows)} searches")
     return result
+
+
+def run_point(point: Point, out: Path, train: bool = True, progress: Progress = silent) -> dict[str, Any]:
+    """The row of one point in ``out``: the one that lies there, or made now. "error" and "hint" when it failed."""
+    return _before(point, out, train, progress) or _row(point, out, train, progress)
 
 
 def held_out_accuracy(model, dataset, config: Search) -> float:
@@ -111,8 +106,8 @@ def measure(run: Run, board_name: str, train: bool) -> dict[str, Any]:
     from tinyflow.train.count import count
     from tinyflow.train.network import build_network
 
-    result = load_search(run.folder.search)
-    genotype, history = result.genotype, result.history
+    result, model = load_search(run.folder.search), load_trained(run.folder.train) if train else None
+    genotype, history = model.genotype if model else result.genotype, result.history
     parameters, macs = count(build_network(genotype), (1, *genotype.mfcc.shape))
     board = load_board(board_name)
     fit = exact_fit(genotype, board)
@@ -122,7 +117,7 @@ def measure(run: Run, board_name: str, train: bool) -> dict[str, Any]:
         "parameters": parameters, "macs": macs, "instructions": fit.instructions, "ram_bytes": fit.ram_bytes, "flash_bytes": fit.flash_bytes,
         "fits": fit.fits, "board": board.name, "search_seconds": history["seconds"],
     }  # fmt: skip
-    accuracy = held_out_accuracy(load_trained(run.folder.train), run.dataset(), run.recipe.search) if train else row["proxy_accuracy"]
+    accuracy = held_out_accuracy(model, run.dataset(), run.recipe.search) if model else row["proxy_accuracy"]
     return {"accuracy": accuracy, **row}
 
 
@@ -197,9 +192,17 @@ def _board(point: Point) -> str:
     return point.recipe.search.board or point.recipe.deploy.boards[0]
 
 
-def _finished(point: Point, out: Path, train: bool) -> bool:
+def _before(point: Point, out: Path, train: bool, progress: Progress) -> dict[str, Any] | None:
+    """Sees to the point's data; the row, if the point need not run."""
+    try:
+        _share_data(point, out, progress)
+    except Interrupted:
+        raise
+    except Exception as error:
+        return _failure(point, error)
     path = _folder(point, out) / ROW
-    return path.is_file() and read_json(path).get("fingerprint") == _key(point, out, train)
+    written = read_json(path) if path.is_file() else {}
+    return written["row"] if written.get("fingerprint") == _key(point, out, train) else None
 
 
 def _row(point: Point, out: Path, train: bool, progress: Progress = silent) -> dict[str, Any]:
