@@ -10,7 +10,8 @@ Features: the 8 front ends of a batch, scaled. Without a cache both start from w
 cache. Step: features, alignment, a step of the weights and a step of alpha, beta and gamma (first order). Clips are
 training clips: a step of batch B also reads B validation clips. The sides run in processes of their own, in turn;
 figures are medians over the repeats. Peak memory: GPU memory allocated by torch (less its cache), or the high-water mark of the
-process's resident set, libraries included. On a GPU 50 epochs over 85,000 clips, 15 of them warm-up (weights alone), are projected from the two kinds of steps.
+process's resident set, libraries included. A side that runs out of GPU memory is measured with half the batch, and the table
+says so. On a GPU 50 epochs over 85,000 clips, 15 of them warm-up (weights alone), are projected from the two kinds of steps.
 """
 
 import argparse
@@ -47,6 +48,7 @@ from tinyflow.search.supernet import Supernet
 
 CLASSES, SAMPLES = 12, 16000
 EPOCHS, WARMUP, CLIPS = 50, 15, 85_000  # the projection: PC-DARTS's schedule over Speech Commands
+OUT_OF_MEMORY = "out of memory"
 VALUES = sum(frames * coefficients for frames, coefficients in (config.shape for config in TABLE_1))  # of a clip
 
 
@@ -161,7 +163,8 @@ def plain(case: Case) -> Callable[[], Any]:
 
 
 def batches(split: Split, batch: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    return [(torch.from_numpy(split.audio[at : at + batch]), torch.from_numpy(split.labels[at : at + batch])) for at in range(0, len(split) - batch + 1, batch)]
+    parts = [slice(at, at + batch) for at in range(0, len(split) - batch + 1, batch)]
+    return [(torch.from_numpy(split.audio[part]), torch.from_numpy(split.labels[part])) for part in parts]
 
 
 def scales(device: str) -> list[tuple[torch.Tensor, torch.Tensor]]:
@@ -179,22 +182,33 @@ def serve(pipe, case: Case) -> None:
     """A process of one case: answers a number of calls with seconds per call, 0 with the peak memory in bytes."""
     torch.set_num_threads(case.threads)
     on_gpu = case.device.startswith("cuda")
-    wait = torch.cuda.synchronize if on_gpu else lambda: None
+
+    def run(calls: int) -> float:
+        """Seconds."""
+        started = time.perf_counter()
+        for _ in range(calls):
+            work()
+        if on_gpu:
+            torch.cuda.synchronize()
+        return time.perf_counter() - started
+
     try:
         work = {"plain": plain, "ours": ours}[case.side](case)
-        for _ in range(10 if on_gpu else 1):
-            work()
-        wait()
+        run(10 if on_gpu else 1)
         if on_gpu:
             torch.cuda.reset_peak_memory_stats()
+            torch.cuda.empty_cache()
         pipe.send("ready")
         while calls := pipe.recv():
-            started = time.perf_counter()
-            for _ in range(calls):
-                work()
-            wait()
-            pipe.send((time.perf_counter() - started) / calls)
+            if on_gpu:
+                run(2)  # its memory was given back
+            seconds = run(calls) / calls
+            if on_gpu:
+                torch.cuda.empty_cache()  # the other side's turn
+            pipe.send(seconds)
         pipe.send(torch.cuda.max_memory_allocated() if on_gpu else resident_peak())
+    except torch.OutOfMemoryError:
+        pipe.send(OUT_OF_MEMORY)
     except BaseException as error:
         pipe.send(f"{type(error).__name__}: {error}")
         raise
@@ -224,7 +238,9 @@ class Side:
         try:
             answer = self.pipe.recv()
         except EOFError:
-            answer = "its process ended: out of memory?"
+            answer = "its process ended; out of memory?"
+        if answer == OUT_OF_MEMORY:
+            raise MemoryError
         if isinstance(answer, str) and answer != "ready":
             raise SystemExit(f"{self.case.side}, {self.case.what}, {self.case.alignment}: {answer}")
         return answer
@@ -237,12 +253,24 @@ class Side:
         self.pipe.send(0)
         memory = self._hear()
         self.process.join()
-        return {"clips_per_second": self.case.batch / statistics.median(self.seconds), "seconds": self.seconds, "peak_memory_bytes": memory}
+        speed = self.case.batch / statistics.median(self.seconds)
+        return {"clips_per_second": speed, "batch": self.case.batch, "seconds": self.seconds, "peak_memory_bytes": memory}
+
+
+def fitting(case: Case, start: Callable[[Case], Any] = Side) -> Any:
+    """The process of the case, with the batch halved until it fits into the GPU's memory."""
+    while True:
+        try:
+            return start(case)
+        except MemoryError:
+            if case.batch < 4:
+                raise SystemExit(f"{case.side}, {case.what}, {case.alignment}: the GPU's memory does not even hold {case.batch} clips") from None
+            case = replace(case, batch=case.batch // 2)
 
 
 def measure(cases: list[Case], repeats: int, least: float = 0.3) -> list[dict[str, Any]]:
     """The cases in turn, ``repeats`` times, each for at least ``least`` seconds a time."""
-    sides = [Side(case) for case in cases]
+    sides = [fitting(case) for case in cases]
     for side in sides:
         seconds = side.run()
         side.calls = max(1, math.ceil(least / seconds))
@@ -286,18 +314,21 @@ def projection(rows: list[dict[str, Any]], alignment: str, side: str) -> float |
 
 def show(result: dict[str, Any]) -> str:
     base, lines = result["case"], []
-    lines.append(f"Search on {result['device']}, torch {result['torch']}, {base['threads']} threads; batch {base['batch']}, C {base['channels']}, L {base['cells']}, stem stride {base['stem_stride']}; ours in {base['precision']}")
+    network = f"batch {base['batch']}, C {base['channels']}, L {base['cells']}, stem stride {base['stem_stride']}"
+    lines.append(f"Search on {result['device']}, torch {result['torch']}, threads: {base['threads']}; {network}; ours in {base['precision']}")
     lines.append(f"clips/s: medians of {result['repeats']}, measured; memory: peak, MiB, {result['memory']}")
     lines.append(f"{'what':<36}{'plain':>10}{'ours':>12}{'ratio':>8}{'plain MiB':>11}{'ours MiB':>10}")
     for row in result["rows"]:
         name = f"{row['what']}, {row['alignment'] or row['note']}"
         speeds = [row[side]["clips_per_second"] for side in ("plain", "ours")]
         memory = [row[side]["peak_memory_bytes"] / 2**20 for side in ("plain", "ours")]
-        lines.append(f"{name:<36}{speeds[0]:>10,.1f}{speeds[1]:>12,.1f}{row['ratio']:>8.2f}{memory[0]:>11,.0f}{memory[1]:>10,.0f}")
+        less = "".join(f"  {side}: batch {row[side]['batch']}" for side in ("plain", "ours") if row[side]["batch"] != base["batch"])
+        lines.append(f"{name:<36}{speeds[0]:>10,.1f}{speeds[1]:>12,.1f}{row['ratio']:>8.2f}{memory[0]:>11,.0f}{memory[1]:>10,.0f}{less}")
     for alignment, minutes in result["projected_minutes"].items():
-        lines.append(f"projected, {alignment}: {EPOCHS} epochs ({WARMUP} of warm-up) over {CLIPS:,} clips take {minutes['ours']:.0f} minutes, plain {minutes['plain']:.0f}")
-    gigabytes = {kind: (CLIPS + CLIPS // 8) * VALUES * size / 1e9 for kind, size in (("float32", 4), ("float16", 2))}
-    lines.append(f"not in the table's memory: the cache of so many clips and their validation, {gigabytes['float32']:.1f} GB in float32 or {gigabytes['float16']:.1f} in float16")
+        what = f"{EPOCHS} epochs ({WARMUP} of warm-up) over {CLIPS:,} clips"
+        lines.append(f"projected, {alignment}: {what} take {minutes['ours']:.0f} minutes, plain {minutes['plain']:.0f}")
+    cache = (CLIPS + CLIPS // 8) * VALUES / 1e9
+    lines.append(f"not in the table's memory: the cache of {CLIPS:,} clips and their validation, {4 * cache:.1f} GB as float32, {2 * cache:.1f} as float16")
     return "\n".join(lines)
 
 
@@ -318,7 +349,10 @@ def main() -> None:
     options = parser.parse_args()
     device = ("cuda" if torch.cuda.is_available() else "cpu") if options.device == "auto" else options.device
     precision = ("bfloat16" if device.startswith("cuda") else "float32") if options.precision == "auto" else options.precision
-    base = Case("ours", "step", "preprocess", options.channels, options.cells, options.stem_stride, options.batch, device, options.threads, precision, options.compile)
+    base = Case(
+        "ours", "step", "preprocess", options.channels, options.cells, options.stem_stride,
+        options.batch, device, options.threads, precision, options.compile,
+    )  # fmt: skip
     rows = benchmark(base, options.alignment, options.repeats, lambda note: print(note, file=sys.stderr))
     projected = {name: {side: projection(rows, name, side) for side in ("plain", "ours")} for name in options.alignment}
     result = {

@@ -92,6 +92,20 @@ def test_the_projection_is_pc_darts_schedule():
     assert benchmark.projection(rows, "zero_pad", "ours") is None
 
 
+def test_a_side_that_runs_out_of_memory_gets_half_the_batch():
+    case, tried = benchmark.Case("plain", "step", "zero_pad", 8, 1, 2, 64, "cuda", 1, "float32", False), []
+
+    def start(case: benchmark.Case, fits: int) -> benchmark.Case:
+        tried.append(case.batch)
+        if case.batch > fits:
+            raise MemoryError
+        return case
+
+    assert benchmark.fitting(case, lambda case: start(case, 20)).batch == 16 and tried == [64, 32, 16]
+    with pytest.raises(SystemExit, match="plain, step, zero_pad"):
+        benchmark.fitting(case, lambda case: start(case, 0))
+
+
 @pytest.mark.slow
 def test_the_table():
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}

@@ -11,7 +11,7 @@ from tinyflow.errors import TinyflowError
 from tinyflow.features.config import TABLE_1, MfccConfig
 from tinyflow.features.mfcc import Mfcc
 from tinyflow.recipe import Search
-from tinyflow.search.data import balanced, SearchData, choose_storage, split_validation
+from tinyflow.search.data import SearchData, balanced, choose_storage, split_validation
 from tinyflow.search.world import World
 from tinyflow.train.batches import fit_scaler, waveform
 
@@ -222,3 +222,12 @@ def test_unknown_is_drawn_down_to_the_mean_of_the_keywords():
     assert np.bincount(labels[rows]).tolist() == [5, 10, 12, 8] and (np.diff(rows) > 0).all()
     assert (balanced(labels, names, 0) == rows).all() and (balanced(labels, names, 1) != rows).any()
     assert (balanced(labels, ("a", "b", "c", "d"), 0) == np.arange(len(labels))).all()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+@pytest.mark.parametrize("storage", ["float32", "float16", "waveforms"])
+def test_a_gpu_gives_the_same_batches(dataset, data, storage):
+    gpu = SearchData(dataset, CONFIGS, SEARCH, "cuda", storage=storage)
+    for one, two in ((data.training(1, 0), gpu.training(1, 0)), (data.validation(3), gpu.validation(3)), *zip(data.proxy(), gpu.proxy())):
+        assert two.labels.is_cuda and torch.equal(one.labels, two.labels.cpu())
+        assert all(torch.allclose(a, b.cpu(), atol=0.02) for a, b in zip(one.features, two.features, strict=True))

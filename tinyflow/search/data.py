@@ -41,11 +41,11 @@ class Batch:
 class SearchData:
     """Batches of ``dataset`` for the front ends ``configs``.
 
-    Features are kept as float32 when they take at most a quarter of the device's memory, as float16 when at most half
-    (c0 of quiet clips, the largest, is then off by less than 1 % of its standard deviation); else waveforms are kept as int16 and features are
-    computed for every batch. The choice looks at the memory that is built in, not at what is free, so that a
-    resumed search makes it again; ``storage`` overrides it. Table 1 has 45,840 values a clip: 85,000 training clips with their silence
-    and validation, 103,000 in all, take 18.9 GB in float32 (an H200 has 150), 9.4 GB in float16, 3.3 GB as waveforms.
+    Features are kept as float32 when they take at most a quarter of the device's memory, as float16 when at most half (a
+    value is then off by less than 1 % of its standard deviation); else waveforms are kept, int16, and features computed
+    for every batch. The choice looks at the memory that is built in, not at what is free, so that a resumed search makes it
+    again; ``storage`` overrides it. Table 1 has 45,840 values a clip: 85,000 training clips with their silence and
+    validation, 103,000 in all, take 18.9 GB in float32 (an H200 has 150), 9.4 GB in float16, 3.3 GB as waveforms.
 
     Silence that training wants (row -1) is drawn from a pool: the silence of epoch 0, on which the scalers are fitted.
     Validation is cut in two, by speakers where they are known and stratified by label: ``held_out`` of it for ``proxy``,
@@ -62,7 +62,8 @@ class SearchData:
         self.kept: tuple[int, ...] = tuple(range(len(self.configs)))
         for front_end in self.configs:
             if front_end.sample_rate != dataset.sample_rate:
-                raise TinyflowError(f"front end {front_end.name} is for {front_end.sample_rate} Hz, the clips have {dataset.sample_rate} Hz", "front ends and data share one sample rate")
+                wrong = f"front end {front_end.name} is for {front_end.sample_rate} Hz, the clips have {dataset.sample_rate} Hz"
+                raise TinyflowError(wrong, "front ends and data share one sample rate")
 
         first = dataset.training_epoch(0, self.seed)
         if len(first) < 2:
@@ -234,7 +235,7 @@ def split_validation(labels: np.ndarray, speakers: Sequence[str], held_out: floa
     if not complete:
         found = _take([[row] for row in range(len(labels))], labels, held_out, seed)
     if not all(map(len, found)):
-        raise TinyflowError(f"{len(labels)} validation clips cannot be cut in two parts", "the search needs validation clips: more recordings, or another search.held_out")
+        raise TinyflowError(f"{len(labels)} validation clips cannot be cut in two parts", "the search needs more recordings for validation")
     return found
 
 
