@@ -69,7 +69,7 @@ def max_pool(x: Tensor, padding: Padding | None, size: int, stride: int) -> Tens
     """Max pool over valid positions; 3x3 is centred, 2x2 begins at the first row and column."""
     x = x if padding is None else padding.lowest(x)
     x = F.max_pool2d(x, size, stride, (size - 1) // 2, ceil_mode=size == 2)
-    return x if padding is None else x.masked_fill(padding.mask(x) == 0, 0.0)
+    return zeroed(x, padding)
 
 
 class Separable(nn.Module):
