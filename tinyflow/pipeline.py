@@ -242,6 +242,13 @@ def _make_search(run: Run, board: Board | None) -> None:
     run_search(run.folder.data, search, run.folder.search, load_board(search.board) if search.board else None, run.processes, run.progress)
 
 
+def follow_search(run: Run) -> None:
+    """Takes part in a search that torchrun spread over machines, as a process other than the first: that one makes the
+    stages, on a disk that all see, and joins the process group when the data is there."""
+    if run.plan("search")[-1].runs:
+        _make_search(run, None)
+
+
 def _train_part(run: Run, board: Board | None) -> Any:
     # what a search finds is an input, not a part: it is not known when the stages are planned
     genotype = _overrides(run.recipe.network) if run.recipe.search else run.genotype().to_dict()

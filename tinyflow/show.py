@@ -222,6 +222,20 @@ class Console:
             self.say(f"warning: {warning}")
         return {"folder": str(result.folder), "genotype": genotype.to_dict(), "data_choice": result.data_choice, "warnings": list(result.warnings), "fit": fit}
 
+    def sweep(self, result) -> None:
+        """Every search of a sweep; those on the Pareto front of accuracy, instructions and RAM are marked."""
+        rows = []
+        for index, row in enumerate(result.rows):
+            values = ", ".join(f"{key.rpartition('.')[2]} {value}" for key, value in row["values"].items())
+            if "error" in row:
+                rows.append(["failed", values, row["error"], "", "", "", ""])
+                continue
+            mark = "front" if index in result.front else ""
+            rows.append([mark, values, row["frontend"], percent(row["accuracy"]), f"{row['instructions'] / 1e6:,.1f} M", size(row["ram_bytes"]), f"{row['parameters']:,}"])
+        columns = ["", "values", "front end", "accuracy", "instructions", "RAM", "parameters"]
+        self.table("sweep: accuracy on held-out validation clips; instructions and RAM estimated and planned", columns, rows, right=(3, 4, 5, 6))
+        self.say(f"files: {result.folder}/sweep.json, pareto.png")
+
     def rows(self, result: dict[str, Any]) -> None:
         unit = result["unit"]
         rows = [[f"{unit} per inference (invoke only, second run on)", f"{result['units_per_inference']:,}"]]
