@@ -158,12 +158,17 @@ def test_less_memory_gives_the_same_features(dataset, data, storage, tolerance):
     assert all(np.allclose(a.mean, b.mean) and np.allclose(a.std, b.std) for a, b in zip(data.scalers, small.scalers))
 
 
-def test_storage_follows_the_memory(monkeypatch):
-    gib = 2**30
+def test_storage_follows_the_memory(monkeypatch, tmp_path):
+    gib, limit = 2**30, tmp_path / "memory.max"
+    monkeypatch.setattr("tinyflow.search.data.CONTAINER_LIMIT", limit)
     monkeypatch.setattr("os.sysconf", lambda name: {"SC_PAGE_SIZE": 1, "SC_PHYS_PAGES": 16 * gib}[name])
     cpu = torch.device("cpu")
     assert [choose_storage(values, cpu) for values in (gib, gib + 1, 4 * gib, 4 * gib + 1)] == ["float32", "float16", "float16", "waveforms"]
     assert choose_storage(gib, cpu, World(0, 2)) == "float16"
+    limit.write_text("max\n")
+    assert choose_storage(gib, cpu) == "float32"
+    limit.write_text(f"{8 * gib}\n")
+    assert choose_storage(gib, cpu) == "float16"
 
 
 @pytest.mark.parametrize("storage", ["float32", "waveforms"])

@@ -8,6 +8,7 @@ import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -24,6 +25,7 @@ from tinyflow.progress import Progress, silent
 from tinyflow.recipe import Search
 from tinyflow.search.world import World
 
+CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")  # bytes, or "max"
 CHUNK = 256  # clips per call of the feature bank: 16 MB of audio
 Storage = Literal["float32", "float16", "waveforms"]
 
@@ -256,7 +258,10 @@ def choose_storage(values: int, device: torch.device, world: World = World()) ->
     if device.type == "cuda":
         memory = torch.cuda.get_device_properties(device).total_memory
     else:
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // world.size
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        if CONTAINER_LIMIT.is_file() and (limit := CONTAINER_LIMIT.read_text().strip()).isdigit():
+            memory = min(memory, int(limit))
+        memory //= world.size
     if 4 * values <= memory / 4:
         return "float32"
     return "float16" if 2 * values <= memory / 2 else "waveforms"
