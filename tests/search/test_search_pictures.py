@@ -35,7 +35,7 @@ def history(epochs: int = 5, frontends: int = 3) -> dict:
 @pytest.mark.parametrize("epochs, frontends, absent", [(5, 3, set()), (1, 1, {"gamma.png"}), (0, 3, {"gamma.png", "alpha.png", "history.png"})])
 def test_what_the_history_has_is_drawn(tmp_path, epochs, frontends, absent):
     search_pictures(tmp_path, every_operation(("a", "b")), history(epochs, frontends))
-    assert {path.name for path in tmp_path.iterdir()} == set(PICTURES) - absent
+    assert {path.name for path in tmp_path.iterdir()} == set(PICTURES) - absent - {"frontend.png"}
     for path in tmp_path.iterdir():
         data = path.read_bytes()
         assert data[:4] == b"\x89PNG" and len(data) > 5000
@@ -43,6 +43,14 @@ def test_what_the_history_has_is_drawn(tmp_path, epochs, frontends, absent):
     first = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     search_pictures(tmp_path, every_operation(("a", "b")), history(epochs, frontends))
     assert first == {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+
+def test_a_continuous_front_end_is_drawn(tmp_path):
+    went = history(3, 1)
+    for item in went["epochs"]:
+        item["frontend"] = {"window": 640.0 + item["epoch"], "hop": 320.0, "snapped": "640/320/40"}
+    search_pictures(tmp_path, every_operation(("a", "b")), went)
+    assert {path.name for path in tmp_path.iterdir()} == set(PICTURES) - {"gamma.png"}
 
 
 @pytest.mark.parametrize("seed", range(3))

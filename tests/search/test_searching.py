@@ -248,3 +248,17 @@ def test_data_choices_say_what_they_are():
     assert data_choice(network.mixture, replace(CONFIG, frontend_selection="perturbation")) == "chosen by perturbation"
     network.mixture.stopped = True
     assert data_choice(network.mixture, CONFIG) == "chosen"
+
+
+def test_window_and_hop_are_learnt_and_resumed(dataset, tmp_path):
+    """Validation clips alone move them, behind the warm-up; what is found is what they snap to."""
+    config = replace(CONFIG, continuous="window_hop", frontends=("640/320/40/mfcc10",), epochs=2)
+    whole = search(dataset, config, tmp_path / "whole")
+    first, last = (item["frontend"] for item in whole.history["epochs"])
+    assert (first["window"], first["hop"]) == pytest.approx((640, 320)) and (last["window"], last["hop"]) != pytest.approx((640, 320))
+    assert whole.genotype.mfcc.name == last["snapped"] and whole.genotype.alignment == "native"
+    assert whole.data_choice == "chosen by gradient descent on window and hop" and not whole.warnings
+    with pytest.raises(TinyflowError, match="interrupted"):
+        search(dataset, config, tmp_path / "parts", interrupt_at(4))
+    resumed = search(dataset, config, tmp_path / "parts")
+    assert resumed.genotype == whole.genotype and resumed.history["epochs"][-1]["frontend"] == last

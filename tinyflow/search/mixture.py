@@ -56,8 +56,12 @@ class DataMixture(nn.Module):
         return pad_to(x, self.size)
 
     def softmax(self) -> Tensor:
-        """Shares of the configurations, (D,)."""
-        return torch.softmax(self.gamma, 0) if self.winner is None else self.one_hot(self.winner)
+        """Shares of the configurations in the sample, (D,)."""
+        return self.shares() if self.winner is None else self.one_hot(self.winner)
+
+    def shares(self) -> Tensor:
+        """softmax(gamma), (D,); after a collapse, as it was then."""
+        return torch.softmax(self.gamma, 0)
 
     def one_hot(self, index: int) -> Tensor:
         weights = torch.zeros_like(self.gamma)
@@ -96,7 +100,7 @@ class DataMixture(nn.Module):
 class DataAwareSupernet(nn.Module):
     """The data mixture and the supernet that reads it: a batch's features to logits float32 (N, classes)."""
 
-    def __init__(self, mixture: DataMixture, supernet: Supernet, bfloat16: bool = False):
+    def __init__(self, mixture: nn.Module, supernet: Supernet, bfloat16: bool = False):
         super().__init__()
         self.mixture, self.supernet, self.bfloat16 = mixture, supernet, bfloat16
 

@@ -12,12 +12,13 @@ from tinyflow.recipe import Search
 from tinyflow.search.artefact import NOT_DATA_AWARE
 from tinyflow.search.data import SearchData
 from tinyflow.search.derive import SKIP, derive, skip_connections
+from tinyflow.search.learnt import LearntFrontend
 from tinyflow.search.mixture import DataAwareSupernet, DataMixture
 
 
 def describe(network: DataAwareSupernet, config: Search) -> dict[str, Any]:
     """The softmaxes, their entropies (0: decided, 1: flat; means over edges and nodes), skip connections of the cells now."""
-    mixing, gamma = network.supernet.mixing(), torch.softmax(network.mixture.gamma, 0)  # after a collapse: gamma as it was then
+    mixing, gamma = network.supernet.mixing(), network.mixture.shares()
     normal, reduction = derive(mixing, config.operations, config.skip_cap)
     alphas, betas = (mixing.normal_alpha, mixing.reduction_alpha), (mixing.normal_beta, mixing.reduction_beta)
     return {
@@ -55,8 +56,10 @@ def choose(network: DataAwareSupernet, data: SearchData, config: Search, progres
     return normal, reduction, frontend
 
 
-def data_choice(mixture: DataMixture, config: Search) -> str:
+def data_choice(mixture: DataMixture | LearntFrontend, config: Search) -> str:
     """Whether a front end was chosen: what SearchResult.data_choice says."""
+    if isinstance(mixture, LearntFrontend):
+        return "chosen by gradient descent on window and hop"
     if len(mixture.configs) == 1:
         return NOT_DATA_AWARE
     if config.frontend_selection == "perturbation" and mixture.winner is None:

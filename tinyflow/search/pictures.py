@@ -9,13 +9,13 @@ from typing import Any
 from tinyflow.artefacts import atomic_path
 from tinyflow.genotype import Cell, Genotype
 
-PICTURES = ("normal.png", "reduction.png", "history.png", "gamma.png", "alpha.png")
+PICTURES = ("normal.png", "reduction.png", "history.png", "gamma.png", "alpha.png", "frontend.png")
 INPUT, NODE, OUTPUT = "#d9ead3", "#cfe2f3", "#fff2cc"  # boxes of a cell's inputs, nodes and output
 LINES = ("tab:green", "tab:olive", "tab:blue", "tab:purple", "tab:red", "tab:brown")  # by the edge's source
 
 
 def search_pictures(folder: Path, genotype: Genotype, history: dict[str, Any]) -> None:
-    """normal.png, reduction.png, and, as far as the history has them, history.png, gamma.png and alpha.png."""
+    """normal.png, reduction.png, and, as far as the history has them, history.png, gamma.png, frontend.png and alpha.png."""
     for name in ("normal", "reduction"):
         cell_picture(getattr(genotype, name), f"{name} cell", folder / f"{name}.png")
     epochs = history.get("epochs") or []
@@ -23,6 +23,8 @@ def search_pictures(folder: Path, genotype: Genotype, history: dict[str, Any]) -
         history_picture(history, folder / "history.png")
     if epochs and len(epochs[-1].get("gamma") or []) > 1:
         gamma_picture(history, folder / "gamma.png")
+    if epochs and epochs[-1].get("frontend"):
+        frontend_picture(history, folder / "frontend.png")
     if epochs and epochs[-1].get("alpha_normal"):
         alpha_picture(history, folder / "alpha.png")
 
@@ -93,6 +95,19 @@ def gamma_picture(history: dict[str, Any], path: Path) -> None:
         axes.axvline(history["data_stop"], color="black", linestyle="--", linewidth=1, label="data search stopped")
     axes.set(xlabel="epoch", ylabel="softmax of gamma", ylim=(0, None))
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, title="window/hop/mels")
+    _save(figure, path)
+
+
+def frontend_picture(history: dict[str, Any], path: Path) -> None:
+    """Window and hop of a continuous front end by epoch, in samples."""
+    epochs = history["epochs"]
+    figure = _figure(7, 4)
+    axes = figure.subplots()
+    for key in ("window", "hop"):
+        axes.plot([item["epoch"] for item in epochs], [item["frontend"][key] for item in epochs], label=key, marker="o" if len(epochs) == 1 else None)
+    _shade_warmup(axes, history)
+    axes.set(xlabel="epoch", ylabel="samples", ylim=(0, None), title=f"snapped to {epochs[-1]['frontend']['snapped']}")
+    axes.legend()
     _save(figure, path)
 
 

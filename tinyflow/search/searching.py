@@ -19,6 +19,7 @@ from tinyflow.recipe import Search
 from tinyflow.search.artefact import GENOTYPE, HISTORY, SearchResult, save_search
 from tinyflow.search.data import SearchData
 from tinyflow.search.derive import derive
+from tinyflow.search.learnt import LearntFrontend, WaveformData
 from tinyflow.search.mixture import DataAwareSupernet, DataMixture
 from tinyflow.search.outcome import choose, data_choice, describe, make_genotype, skips_dominate
 from tinyflow.search.pictures import PICTURES, search_pictures
@@ -60,11 +61,12 @@ def search(dataset, config: Search, out: Path | str, progress: Progress = silent
         for name in (GENOTYPE, HISTORY, *PICTURES):  # of an earlier run: not half old, half new
             (out / name).unlink(missing_ok=True)
     configs = tuple(MfccConfig.from_name(name) for name in config.frontends)
+    continuous = config.continuous == "window_hop"
     key = fingerprint({"format": FORMAT, "search": _what(config), "data": dataset.fingerprint, "board": board and {**asdict(board), "folder": ""}})
-    data = SearchData(dataset, configs, config, device, report, world)
+    data = WaveformData(dataset, config, device, report, world) if continuous else SearchData(dataset, configs, config, device, report, world)
 
     torch.manual_seed(config.seed)
-    mixture = DataMixture(configs, config.alignment, config.alignment_channels)
+    mixture = LearntFrontend(configs[0], dataset.samples) if continuous else DataMixture(configs, config.alignment, config.alignment_channels)
     supernet = Supernet(data.classes, mixture.channels, config.channels, config.cells, config.stem_stride, config.operations, config.partial)
     bfloat16 = config.precision == "bfloat16" or (config.precision == "auto" and device.type == "cuda")
     network = DataAwareSupernet(mixture, supernet, bfloat16).to(device, memory_format=torch.channels_last)
@@ -143,7 +145,7 @@ def _finish(out: Path, network: DataAwareSupernet, data: SearchData, dataset, co
     genotype = make_genotype(network, dataset, config, (normal, reduction), frontend, epochs[-1], facts)
     history = {
         "description": dataset.description, "method": "gradient", "seed": config.seed, "device": str(data.device), "threads": torch.get_num_threads(),
-        "precision": "bfloat16" if network.bfloat16 else "float32", "processes": data.world.size, "frontends": [item.name for item in data.configs],
+        "precision": "bfloat16" if network.bfloat16 else "float32", "processes": data.world.size, "frontends": [item.name for item in mixture.configs],
         "alignment": mixture.alignment, "alignment_layers": [layer.to_dict() for layer in mixture.layers], "operations": list(primitives),
         "edges": [[source, node + 2] for node, source in EDGES], "warmup_epochs": config.warmup_epochs, "proxy_accuracy": accuracy,
         "board": board.name if board else None, "fit": _fit(genotype, board), **went,
@@ -167,21 +169,25 @@ def _record(epoch: int, network: DataAwareSupernet, data: SearchData, steps: Ste
     if steps.resources:
         with torch.no_grad():
             expected = {name: float(value) for name, value in steps.resources.expected(mixing, gamma)._asdict().items()}
+    learnt = {"frontend": network.mixture.describe()} if isinstance(network.mixture, LearntFrontend) else {}
     return {
         "epoch": epoch + 1, "loss": loss, "architecture_loss": architecture_loss, "clips": clips, **describe(network, config),
-        "proxy_accuracy": supernet_proxy(network, data, normal, reduction, int(gamma.argmax())), "expected": expected,
+        "proxy_accuracy": supernet_proxy(network, data, normal, reduction, int(gamma.argmax())), "expected": expected, **learnt,
         "learning_rates": {"weights": steps.learning_rate(epoch), "architecture": config.arch_learning_rate, "gamma": config.gamma_learning_rate},
     }  # fmt: skip
 
 
-def _note(epoch: int, meter: Meter, mixture: DataMixture, epochs: list[dict[str, Any]], board: Board | None) -> str:
+def _note(epoch: int, meter: Meter, mixture: DataMixture | LearntFrontend, epochs: list[dict[str, Any]], board: Board | None) -> str:
     """Loss, the leading front ends, and what the network would cost on the board."""
     loss, _, clips = meter.means()
     parts = [f"epoch {epoch + 1}"] + ([f"loss {loss:.3f}"] if clips else [])
     if len(mixture.configs) > 1:
-        shares, places = torch.softmax(mixture.gamma.detach(), 0).topk(min(3, len(mixture.configs)))
+        shares, places = mixture.shares().detach().topk(min(3, len(mixture.configs)))
         leading = (f"{mixture.configs[place].name} {share:.3f}" for share, place in zip(shares.tolist(), places.tolist()))
         parts.append("gamma " + ", ".join(leading) + (" (stopped)" if mixture.stopped else ""))
+    if isinstance(mixture, LearntFrontend):
+        now = mixture.describe()
+        parts.append(f"window {now['window']:.0f}, hop {now['hop']:.0f} samples")
     if epochs:
         parts.append(f"proxy {100 * epochs[-1]['proxy_accuracy']:.1f} %")
     return ", ".join(parts)
