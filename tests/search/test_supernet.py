@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from tinyflow.errors import TinyflowError
 from tinyflow.features.config import TABLE_1
 from tinyflow.genotype import OPERATION_SETS
-from tinyflow.search.supernet import EDGES, Mixing, Supernet, reduction_cells
+from tinyflow.search.supernet import EDGES, Cell, Mixing, Supernet, reduction_cells
 from tinyflow.train.padding import Padding, pad_to
 
 
@@ -133,6 +133,30 @@ def test_bfloat16_is_close():
         assert (logits - expected).abs().max() < 0.1 * expected.abs().max() + 0.02
         gradients = torch.autograd.grad(logits.square().sum(), list(ours.parameters()))
         assert all(torch.isfinite(gradient).all() for gradient in gradients)
+
+
+def test_a_step_never_waits_for_the_device():
+    """On the meta device there are no values: a look at one would raise."""
+    ours = supernet(channels=8, cells=3, stem_stride=2).to("meta")
+    x = torch.empty(4, 1, 20, 20, device="meta")
+    ours(x).sum().backward()
+    ours(x, Padding((20, 20), (17, 19))).sum().backward()
+    assert all(p.grad is not None for p in ours.parameters())
+
+
+@pytest.mark.slow
+def test_compiles_without_a_graph_break():
+    """aot_eager: the whole trace of torch.compile without the minutes of code generation. One reduction cell."""
+    ours = supernet(channels=8, cells=1, stem_stride=2)
+    ours.reductions = (0,)
+    ours.cells[0] = Cell(ours.primitives, 24, 24, 8, 4, reduces=True, after_reduction=False)
+    x, results, gradients = torch.randn(4, 1, 12, 12), [], []
+    for network in (ours, torch.compile(ours, backend="aot_eager", fullgraph=True)):
+        results.append(network(x))
+        gradients.append(torch.autograd.grad(results[-1].square().sum(), [p for p in ours.parameters() if p is not ours.alpha_normal and p is not ours.beta_normal]))
+    torch.testing.assert_close(*results)
+    for compiled, eager in zip(*gradients):
+        torch.testing.assert_close(compiled, eager, atol=1e-5, rtol=1e-4)
 
 
 def test_it_says_what_cannot_be():

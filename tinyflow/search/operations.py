@@ -134,23 +134,23 @@ class Bundle(nn.Module):
         if stride == 2:
             self.convolutions["skip_connect"] = nn.ModuleList([Reduce(edges, channels, channels)])
         self.pools = BatchNorm(2 * channels)  # max, average
+        self.register_buffer("same", torch.eye(channels), persistent=False)
 
     def forward(self, x: Tensor, weights: Tensor, padding: Padding | None) -> Tensor:
         """x (N, channels, H, W), zero outside its valid part; weights (edges, primitives) -> (N, edges * channels, H', W')."""
-        weight = dict(zip(self.primitives, weights.unbind(1)))
+        scale = dict(zip(self.primitives, weights.t().repeat_interleave(self.channels, 1)))  # (edges * channels,) each
         average = F.avg_pool2d(x, 3, self.stride, 1, count_include_pad=True)
         pools = torch.cat([max_pool(x, padding, 3, self.stride), average], 1).contiguous()  # so few channels are slow as channels-last
         parts = [normed(self.pools, pools, padding)]
-        shares = [weight["max_pool_3x3"], weight["avg_pool_3x3"]]
-        residual = weight.get("residual_conv_3x3")
+        shares = [scale["max_pool_3x3"], scale["avg_pool_3x3"]]
+        residual = scale.get("residual_conv_3x3")
         if self.stride == 1:
             parts.append(x)
-            shares.append(weight["skip_connect"] if residual is None else weight["skip_connect"] + residual)
+            shares.append(scale["skip_connect"] if residual is None else scale["skip_connect"] + residual)
         elif residual is not None:
             parts.append(average)
             shares.append(residual)
-        same = torch.eye(self.channels, dtype=weights.dtype, device=x.device)
-        kernel = (torch.stack(shares, 1)[:, None, :, None] * same[:, None]).reshape(self.edges * self.channels, -1, 1, 1)
+        kernel = (torch.stack(shares, 1)[..., None] * self.same.repeat(self.edges, 1)[:, None]).flatten(1)[..., None, None]
         shared = torch.cat(parts, 1).contiguous(memory_format=torch.channels_last)
         total = F.conv2d(shared, kernel)  # what the edges share, each with its own weights
         rectified = F.relu(x)
@@ -158,5 +158,5 @@ class Bundle(nn.Module):
             y = rectified
             for stage in stages[:-1]:
                 y = zeroed(F.relu(stage(y, padding)), padding)
-            total += stages[-1](y, padding, weight[name].repeat_interleave(self.channels))
+            total += stages[-1](y, padding, scale[name])
         return total

@@ -18,7 +18,7 @@ from tinyflow.train.network import STEM_MULTIPLIER
 from tinyflow.train.padding import Padding
 
 EDGES = tuple((node, source) for node in range(NODES) for source in range(node + 2))
-ENTERING = [[edge for edge, (end, _) in enumerate(EDGES) if end == node] for node in range(NODES)]
+ENTERING = [node + 2 for node in range(NODES)]  # edges into each node; they are neighbours
 LEAVING = [[edge for edge, (_, start) in enumerate(EDGES) if start == source] for source in range(NODES + 1)]
 
 
@@ -33,7 +33,7 @@ class Mixing(NamedTuple):
 
 def beta_softmax(beta: Tensor) -> Tensor:
     """beta (14,) softmaxed over the edges that enter each node."""
-    return torch.cat([F.softmax(part, 0) for part in beta.split([len(edges) for edges in ENTERING])])
+    return torch.cat([F.softmax(part, 0) for part in beta.split(ENTERING)])
 
 
 def reduction_cells(cells: int) -> tuple[int, ...]:
@@ -74,6 +74,12 @@ class WeightedSum(torch.autograd.Function):
         return dots, *(grad * weight for weight in weights)
 
 
+def weighted_sum(weights: Tensor, tensors: list[Tensor]) -> Tensor:
+    if torch.compiler.is_compiling():  # a compiler fuses this by itself, and torch 2.11 traces WeightedSum's gradient wrongly
+        return sum(weight * tensor for weight, tensor in zip(weights.unbind(), tensors))
+    return WeightedSum.apply(weights, *tensors)
+
+
 class Cell(nn.Module):
     """Two inputs, four nodes, an edge from every earlier node; the output concatenates the nodes (4C channels)."""
 
@@ -85,9 +91,8 @@ class Cell(nn.Module):
         strides = [2 if reduces and source < 2 else 1 for source in range(len(LEAVING))]
         self.bundles = nn.ModuleList(Bundle(primitives, len(edges), self.part, stride) for edges, stride in zip(LEAVING, strides))
 
-    def forward(self, before: Tensor, last: Tensor, alpha: Tensor, beta: Tensor, padding: Padding | None) -> Tensor:
-        """``before`` and ``last`` are rectified; the output is not."""
-        weights = alpha * beta[:, None]
+    def forward(self, before: Tensor, last: Tensor, weights: tuple[Tensor, ...], beta: tuple[Tensor, ...], padding: Padding | None) -> Tensor:
+        """``before`` and ``last`` are rectified, the output is not. alpha * beta by source, beta by node."""
         states = [zeroed(self.before(before, padding), padding), zeroed(self.last(last, padding), padding)]
         mixed, passing = None, []  # sums for the nodes to come, (N, nodes * C/K, H, W); per source (N, C - C/K, H, W)
         for source in range(NODES + 1):
@@ -95,12 +100,12 @@ class Cell(nn.Module):
             if self.reduces and source < 2:
                 rest = max_pool(rest, padding, 2, 2)
             passing.append(ChannelsLast.apply(rest))
-            leaving = self.bundles[source](ChannelsLast.apply(part), weights[LEAVING[source]], padding)
+            leaving = self.bundles[source](ChannelsLast.apply(part), weights[source], padding)
             mixed = ChannelsLast.apply(leaving if mixed is None else mixed + leaving)
             if source > 0:  # all edges into the next node have spoken
                 node = source - 1
                 done, mixed = mixed.split((self.part, mixed.shape[1] - self.part), 1)
-                bypass = WeightedSum.apply(beta[ENTERING[node]], *passing)
+                bypass = weighted_sum(beta[node], passing)
                 states.append(zeroed(self.shuffled(done, bypass), padding))
         return torch.cat(states[2:], 1)
 
@@ -136,6 +141,7 @@ class Supernet(nn.Module):
             self.cells.append(Cell(self.primitives, before, last, channels, partial, reduces, after_reduction))
             before, last, after_reduction = last, NODES * channels, reduces
         self.classifier = nn.Linear(last, classes)
+        self.register_buffer("by_source", torch.tensor(sum(LEAVING, [])), persistent=False)
         for kind in ("normal", "reduction"):
             self.register_parameter(f"alpha_{kind}", nn.Parameter(1e-3 * torch.randn(len(EDGES), len(self.primitives))))
             self.register_parameter(f"beta_{kind}", nn.Parameter(1e-3 * torch.randn(len(EDGES))))
@@ -156,12 +162,15 @@ class Supernet(nn.Module):
     def forward(self, x: Tensor, padding: Padding | None = None, mixing: Mixing | None = None) -> Tensor:
         """With ``padding``, the logits of the valid part alone. ``mixing`` replaces the supernet's own alpha and beta."""
         mixing = self.mixing() if mixing is None else mixing
+        shares = {}  # whether the cell reduces -> alpha * beta by the edges' source, beta by their node
+        for reduces, (alpha, beta) in ((False, mixing[:2]), (True, mixing[2:])):
+            weights = (alpha * beta[:, None]).index_select(0, self.by_source)
+            shares[reduces] = weights.split([len(edges) for edges in LEAVING]), beta.split(ENTERING)
         x = self.stem(zeroed(x, padding).contiguous(memory_format=torch.channels_last))
         x = zeroed(normed(self.stem_norm, x, padding), padding)
         before = last = F.relu(x)
         for index, cell in enumerate(self.cells):
-            alpha, beta = mixing[2:] if index in self.reductions else mixing[:2]
-            x = cell(before, last, alpha, beta, padding)
+            x = cell(before, last, *shares[index in self.reductions], padding)
             before, last = last, F.relu(x)
         pooled = x.mean((2, 3)) if padding is None else padding.mean(x)
         return self.classifier(pooled)
