@@ -37,7 +37,7 @@ def kind(graph: Graph, op: Op) -> str:
         return op.kind.lower()
     rows, columns = graph.tensor(op.inputs[1]).shape[1:3]
     if op.kind == "CONV_2D":
-        return "pointwise" if rows == columns == 1 else "convolution"
+        return "pointwise" if rows == columns == 1 else f"convolution_{rows}x{columns}"
     return f"depthwise_{rows}x{columns}" + ("_dilated" if op.options["dilation_h"] > 1 else "")
 
 
@@ -70,14 +70,14 @@ def macs(graph: Graph) -> int:
     return total
 
 
-def operator_instructions(graph: Graph) -> list[float]:
-    """Estimated instructions of each operator in order; views cost nothing."""
-    return [0.0 if op.kind in VIEWS else float(work(graph, op) @ coefficients(kind(graph, op))) for op in graph.ops]
+def operator_instructions(graph: Graph, op: Op) -> float:
+    """Estimated instructions of one operator; a view costs nothing."""
+    return 0.0 if op.kind in VIEWS else float(work(graph, op) @ coefficients(kind(graph, op)))
 
 
 def network_instructions(graph: Graph) -> float:
     """Estimated instructions of one inference."""
-    return sum(operator_instructions(graph))
+    return sum(operator_instructions(graph, op) for op in graph.ops)
 
 
 @cache

@@ -1,0 +1,147 @@
+"""The parts that expected costs are sums of: which operators a choice of edges brings, and what they cost in every cell.
+
+An event is "some of these (cell kind, edge, operation) is chosen", or that two such happen together. Every operator of the
+converted network depends on one: a convolution on its own edge and operation; a PAD, a pool or a slice on all edges of the
+source that share it (the converter merges equal operators); the RELU of a state on somebody who reads it rectified and
+somebody who reads it as it is (else it is part of the operator before it, and free).
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from tinyflow.compile.graph import Graph
+from tinyflow.compile.shape_graph import STEM_MULTIPLIER, operation
+from tinyflow.compile.tf_function import Nodes
+from tinyflow.genotype import NODES, Genotype
+from tinyflow.search import instructions
+from tinyflow.search.supernet import EDGES
+
+SOURCES = NODES + 1  # states that edges leave: two inputs, all nodes but the last
+LEAVING = tuple(tuple(edge for edge, (_, start) in enumerate(EDGES) if start == source) for source in range(SOURCES))
+Wanted = frozenset[tuple[int, int, int]]  # (0 normal or 1 reduction, edge, operation)
+Event = tuple[Wanted, Wanted]  # both happen; twice the same: that one
+
+
+@dataclass
+class Costs:
+    """What an event brings, summed over the cells."""
+
+    instructions: dict[Event, float] = field(default_factory=lambda: defaultdict(float))
+    parameters: dict[Event, float] = field(default_factory=lambda: defaultdict(float))
+
+
+@dataclass(frozen=True)
+class Place:
+    """One cell: sizes (rows, columns) at its inputs and nodes, channels of its operations."""
+
+    kind: int  # 0 normal, 1 reduction
+    channels: int
+    inputs: tuple[int, int]
+    nodes: tuple[int, int]
+    after_reduction: bool
+    final: bool
+
+
+def places(genotype: Genotype) -> list[Place]:
+    """The cells of ``genotype``, first to last."""
+    layer = genotype.alignment_layer if genotype.alignment == "preprocess" else None
+    size = tuple(layer["size"]) if layer else genotype.mfcc.shape
+    size = tuple(-(-n // genotype.stem_stride) for n in size)
+    found, channels, after = [], genotype.channels, False
+    for index in range(genotype.cells):
+        reduces = index in genotype.reductions
+        channels *= 2 if reduces else 1
+        smaller = tuple(-(-n // 2) for n in size) if reduces else size
+        found.append(Place(int(reduces), channels, size, smaller, after, index + 1 == genotype.cells))
+        size, after = smaller, reduces
+    return found
+
+
+def cell_costs(genotype: Genotype, names: tuple[str, ...]) -> Costs:
+    """Costs of every operation on every edge of the network of ``genotype``, whatever its own cells."""
+    costs = Costs()
+    for place in places(genotype):
+        for source in range(SOURCES):
+            _source_costs(place, source, names, costs)
+    return costs
+
+
+def _source_costs(place: Place, source: int, names: tuple[str, ...], costs: Costs) -> None:
+    stride = 2 if place.kind and source < 2 else 1
+    shape = (*(place.inputs if source < 2 else place.nodes), place.channels)
+    edges, kind = LEAVING[source], place.kind
+    shared: dict[tuple, set[int]] = defaultdict(set)  # operator without weights before it -> operations that want it
+    prices: dict[tuple, float] = {}
+    rectified, plain = set(), set()
+    for index, name in enumerate(names):
+        network = Nodes()
+        raw, positive = network.add("raw", "", (), shape), network.add("positive", "", (), shape)
+        result = operation(network, name, "0_0", "cell", raw, lambda: positive, stride)
+        tensors, made, _ = network.operators(range(len(network.nodes)))
+        graph = Graph("operation", tensors, (), (), ())
+        keys: dict[int, tuple] = {raw: ("raw",), positive: ("positive",)}
+        readers = {source_ for node in network.nodes for source_ in node.inputs} | {result}
+        plain |= {index} if raw in readers else set()
+        rectified |= {index} if positive in readers else set()
+        alone = 0.0
+        for number, op in made.items():
+            node = network.nodes[number]
+            price = 0.0 if op.kind == "RELU" else instructions.operator_instructions(graph, op)  # in a sep_conv: fused
+            if not node.weights and all(parent in keys for parent in node.inputs):
+                keys[number] = (node.kind, *node.options.items(), *(c.tobytes() for c in node.constants), *(keys[parent] for parent in node.inputs))
+                shared[keys[number]].add(index)
+                prices[keys[number]] = price
+            else:
+                alone += price
+        parameters = sum(node.parameters for node in network.nodes)
+        for edge in edges:
+            wanted = frozenset({(kind, edge, index)})
+            costs.instructions[wanted, wanted] += alone
+            costs.parameters[wanted, wanted] += parameters
+
+    def some(operations: set[int]) -> Wanted:
+        return frozenset((kind, edge, index) for edge in edges for index in operations)
+
+    for key, operations in shared.items():
+        costs.instructions[some(operations), some(operations)] += prices[key]
+    network = Nodes()
+    network.relu(network.add("state", "", (), shape), "")
+    tensors, made, _ = network.operators(range(2))
+    relu = instructions.operator_instructions(Graph("relu", tensors, (), (), ()), made[1])
+    first, second = some(rectified), some(plain)
+    if source == 0 and place.after_reduction or source > 1 and place.final:  # made by, or read by, a CONCATENATION
+        second = first
+    elif source > 1:  # the CONCATENATION reads it rectified
+        first = second
+    if first and second:
+        costs.instructions[first, second] += relu
+
+
+class Events:
+    """Probabilities of all events that some costs name, as tensors."""
+
+    def __init__(self, costs: list[Costs], operations: int):
+        self.events = sorted({event for cost in costs for part in (cost.instructions, cost.parameters) for event in part}, key=lambda event: [sorted(wanted) for wanted in event])
+        wanted = sorted({part for event in self.events for part in event}, key=sorted)
+        at = {part: index for index, part in enumerate(wanted)}
+        self.members = torch.zeros(len(wanted), 2 * len(EDGES), operations, dtype=torch.float64)
+        for part, row in at.items():
+            for kind, edge, operation_ in part:
+                self.members[row, kind * len(EDGES) + edge, operation_] = 1
+        self.pairs = torch.tensor([[at[first], at[second]] for first, second in self.events])
+        self.same = self.pairs[:, 0] == self.pairs[:, 1]
+
+    def row(self, costs: dict[Event, float]) -> list[float]:
+        return [costs.get(event, 0.0) for event in self.events]
+
+    def to(self, device: torch.device) -> None:
+        self.members, self.pairs, self.same = (part.to(device) for part in (self.members, self.pairs, self.same))
+
+    def probabilities(self, chosen: Tensor) -> Tensor:
+        """(events,) from ``chosen`` (2 * 14, operations): edges are taken to decide independently."""
+        nobody = (1 - torch.einsum("weo,eo->we", self.members, chosen)).clamp_min(0).prod(1)
+        first, second = (1 - nobody)[self.pairs].unbind(1)
+        return torch.where(self.same, first, first * second)

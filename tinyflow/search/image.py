@@ -1,0 +1,52 @@
+"""Flash and RAM of a firmware image, estimated: the model's constants and the plan, plus what measured images have besides."""
+
+from tinyflow.board import Board
+from tinyflow.compile.frontend import DCT_BLOCK, table_bytes
+from tinyflow.compile.graph import VIEWS, Graph
+from tinyflow.features.config import MfccConfig
+from tinyflow.search import instructions
+
+BIASED = ("CONV_2D", "DEPTHWISE_CONV_2D")
+PER_CHANNEL = 4 + 4 + 1  # bias int32, multiplier int32, shift int8
+LOOKUP = 256  # bytes of a RELU's table
+
+
+def model_bytes(graph: Graph) -> int:
+    """Constants of the generated C, equal ones not shared yet: an estimate from above."""
+    total = 0
+    for op in graph.ops:
+        if op.kind in BIASED:
+            total += graph.tensor(op.inputs[1]).elements + PER_CHANNEL * graph.tensor(op.outputs[0]).shape[3]
+        elif op.kind == "FULLY_CONNECTED":
+            total += graph.tensor(op.inputs[1]).elements + 4 * graph.tensor(op.outputs[0]).shape[1] + 5  # one multiplier and shift
+        elif op.kind == "RELU":
+            total += LOOKUP
+    return total
+
+
+def flash_bytes(graph: Graph, config: MfccConfig) -> int:
+    """Of a whole image without self-test clips."""
+    code = instructions.table()["image"]
+    layers = sum(op.kind not in VIEWS for op in graph.ops)
+    return round(model_bytes(graph) + code["flash_fixed"] + code["flash_per_layer"] * layers + code["flash_frontend"]) + table_bytes(config)
+
+
+def frontend_buffers(config: MfccConfig) -> int:
+    """Static buffers of firmware/frontend/frontend.c and the window of app/stream.c."""
+    blocks = -(-config.n_mfcc // DCT_BLOCK) * DCT_BLOCK
+    return 2 * 8 * (config.n_fft // 2) + 4 * (config.n_mels + blocks) + 2 * config.window
+
+
+def static_bytes(config: MfccConfig) -> int:
+    """RAM besides arena and stack."""
+    return instructions.table()["image"]["ram_fixed"] + frontend_buffers(config)
+
+
+def budgets(board: Board, configs: tuple[MfccConfig, ...]) -> tuple[float, float, float]:
+    """What ``board`` leaves to (instructions per second of audio, parameters, activation bytes), whichever front end wins; 0: not checked."""
+    if not board.memory:
+        return float(board.instruction_budget), 0.0, 0.0
+    code = instructions.table()["image"]
+    parameters = (board.region("FLASH").length - code["flash_fixed"] - code["flash_frontend"] - max(map(table_bytes, configs))) / code["flash_per_parameter"]
+    memory = board.region("RAM").length - board.stack_bytes - max(map(static_bytes, configs))
+    return float(board.instruction_budget), max(parameters, 1.0), max(float(memory), 1.0)

@@ -1,0 +1,83 @@
+"""Peak activation memory of the network that a mixture leads to, as a differentiable estimate.
+
+Bytes alive are summed at moments of a schedule like the converter's: in every cell after each state whose edges are then
+computed, and at the concatenation. Alive are results that wait for the rest of their node, finished nodes, states that a
+skip connection still needs, and what the next cell has computed ahead from its first input. The estimate is the largest sum.
+The planner's arena differs: real order, padding copies, fragmentation (docs/cost.md says by how much).
+"""
+
+import torch
+from torch import Tensor
+
+from tinyflow.compile.shape_graph import STEM_MULTIPLIER
+from tinyflow.genotype import NODES, Genotype
+from tinyflow.search.cost_terms import LEAVING, SOURCES, places
+from tinyflow.search.supernet import EDGES
+
+# Columns of what the choice of edges decides, for each kind of cell: results waiting and nodes finished after each state, states
+# held for a skip after each state, and of the first input alone, results and whether it is held.
+WAITING, FINISHED, HELD, AHEAD, KEPT = 0, SOURCES, 2 * SOURCES, 2 * SOURCES + SOURCES**2, 2 * SOURCES + SOURCES**2 + 1
+COLUMNS = KEPT + 1
+
+
+class Peak:
+    """Of the derived networks ``networks``, one per front end; ``names`` are the operations."""
+
+    def __init__(self, networks: list[Genotype], names: tuple[str, ...]):
+        self.skip = names.index("skip_connect")
+        moments = [_moments(network) for network in networks]
+        self.fixed = torch.tensor([[fixed for fixed, _ in rows] for rows in moments], dtype=torch.float64)  # (configurations, moments)
+        self.costs = torch.stack([torch.stack([costs for _, costs in rows]) for rows in moments])  # (configurations, moments, 2 * COLUMNS)
+        self.enters = torch.tensor([[float(node == end) for node, _ in EDGES] for end in range(NODES)], dtype=torch.float64)
+        self.leaves = torch.tensor([[float(source == start) for _, source in EDGES] for start in range(SOURCES)], dtype=torch.float64)
+        self.done = torch.tensor([[float(source <= state) for _, source in EDGES] for state in range(SOURCES)], dtype=torch.float64)
+        self.node = torch.tensor([node for node, _ in EDGES])
+
+    def to(self, device: torch.device) -> None:
+        for name, value in vars(self).items():
+            if isinstance(value, Tensor):
+                setattr(self, name, value.to(device))
+
+    def bytes(self, chosen: Tensor) -> Tensor:
+        """(configurations,) from the probabilities ``chosen`` (2 * 14, operations)."""
+        columns = [self._columns(part, reduces) for part, reduces in zip(chosen.split(len(EDGES)), (False, True))]
+        return (self.fixed + self.costs @ torch.cat(columns)).amax(1)
+
+    def _columns(self, chosen: Tensor, reduces: bool) -> Tensor:
+        included, skips = chosen.sum(1), chosen[:, self.skip]
+        if reduces:  # from an input a skip connection is a factorized reduce, a result of its own
+            skips = skips * (1 - self.leaves[:2].sum(0))
+        results = included - skips
+        unfinished = ((1 - self.done)[:, None, :] * self.enters * included).sum(2).clamp_max(1)  # (states, nodes): waits for a later state
+        waiting = ((self.done[:, None, :] * self.enters * results).sum(2) * unfinished).sum(1)
+        held = (self.done * skips * unfinished[:, self.node]) @ self.leaves.T  # (after this state, held state)
+        return torch.cat([waiting, (1 - unfinished).sum(1), held.clamp_max(1).flatten(), (self.leaves[0] * results).sum()[None], (self.leaves[0] * skips).sum().clamp_max(1)[None]])
+
+
+def _moments(network: Genotype) -> list[tuple[float, Tensor]]:
+    """Bytes at each moment: fixed ones, and those per column (2 * COLUMNS,)."""
+    cells = places(network)
+    stem = STEM_MULTIPLIER * network.channels * cells[0].inputs[0] * cells[0].inputs[1]
+    features = network.mfcc.shape[0] * network.mfcc.shape[1]
+    moments = [(float(features + stem), torch.zeros(2 * COLUMNS, dtype=torch.float64))]
+    last = stem
+    for index, place in enumerate(cells):
+        inputs, nodes = (place.channels * size[0] * size[1] for size in (place.inputs, place.nodes))
+        ahead = torch.zeros(2 * COLUMNS, dtype=torch.float64)
+        if not place.final:
+            following = cells[index + 1]
+            base = following.kind * COLUMNS
+            ahead[base + AHEAD] = following.channels * following.nodes[0] * following.nodes[1]
+            ahead[base + KEPT] = following.channels * following.inputs[0] * following.inputs[1]
+        base = place.kind * COLUMNS
+        for state in range(SOURCES):
+            costs = ahead.clone()
+            costs[base + WAITING + state] += nodes
+            costs[base + FINISHED + state] += nodes
+            for held in range(state + 1):
+                costs[base + HELD + state * SOURCES + held] += inputs if held < 2 else nodes
+            fixed = nodes + (inputs if state < 2 else 0) + (last if state == 0 else 0)  # one result in the making, the state, the other input
+            moments.append((float(fixed), costs))
+        moments.append((float(2 * NODES * nodes), ahead))
+        last = NODES * nodes
+    return moments
