@@ -11,11 +11,13 @@ from tinyflow.artefacts import read_json
 from tinyflow.board import load_board
 from tinyflow.errors import TinyflowError
 from tinyflow.genotype import OPERATION_SETS, genotype_from_dict
+from tinyflow.progress import silent
 from tinyflow.recipe import Search
 from tinyflow.search import random_search as module
 from tinyflow.search.artefact import NOT_DATA_AWARE, load_search
 from tinyflow.search.data import SearchData
 from tinyflow.search.random_search import random_search
+from tinyflow.search.searching import run_search
 from tinyflow.train.count import count
 from tinyflow.train.network import build_network
 
@@ -153,5 +155,12 @@ def test_the_budget_of_a_board_is_kept(dataset, tmp_path):
     result = random_search(dataset, replace(SEARCH, random_candidates=1, random_epochs=1), tmp_path, board=board)
     assert result.history["fit"]["fits"] and fit.exact_fit(result.genotype, board).fits
     small = replace(board, memory=tuple(replace(region, length=4096) for region in board.memory))
-    with pytest.raises(TinyflowError, match="none of 1000 random genotypes is allowed on mps2-an386"):
+    with pytest.raises(TinyflowError, match="none of 200 random genotypes is allowed on mps2-an386"):
         random_search(dataset, replace(SEARCH, random_candidates=1, seed=1), tmp_path, board=small)
+
+
+@pytest.mark.slow
+def test_two_processes_share_the_candidates(dataset, result, tmp_path):
+    config = replace(SEARCH, random_candidates=3)
+    shared = run_search(dataset.folder, config, tmp_path, None, 2, silent)
+    assert candidates(shared) == candidates(result) and shared.genotype == result.genotype

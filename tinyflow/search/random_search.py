@@ -35,7 +35,7 @@ from tinyflow.train.resume import interrupts
 from tinyflow.train.training import pick_device
 
 FORMAT = 1  # of a candidate's file
-DRAWS = 1000  # of one candidate, before the board's budget is called too small
+DRAWS = 200  # of one candidate, before the board's budget is called too small
 
 
 def random_search(dataset, config: Search, out: Path | str, progress: Progress = silent, board: Board | None = None) -> SearchResult:
