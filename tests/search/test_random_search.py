@@ -16,6 +16,7 @@ from tinyflow.recipe import Search
 from tinyflow.search import random_search as module
 from tinyflow.search.artefact import NOT_DATA_AWARE, load_search
 from tinyflow.search.data import SearchData
+from tinyflow.search.fit import exact_fit
 from tinyflow.search.random_search import random_search
 from tinyflow.search.searching import run_search
 from tinyflow.train.count import count
@@ -150,10 +151,9 @@ def test_a_loss_that_is_not_finite_ranks_last(dataset, tmp_path):
 
 
 def test_the_budget_of_a_board_is_kept(dataset, tmp_path):
-    fit = pytest.importorskip("tinyflow.search.fit")
     board = load_board("mps2-an386")
     result = random_search(dataset, replace(SEARCH, random_candidates=1, random_epochs=1), tmp_path, board=board)
-    assert result.history["fit"]["fits"] and fit.exact_fit(result.genotype, board).fits
+    assert result.history["fit"]["fits"] and exact_fit(result.genotype, board).fits
     small = replace(board, memory=tuple(replace(region, length=4096) for region in board.memory))
     with pytest.raises(TinyflowError, match="none of 200 random genotypes is allowed on mps2-an386"):
         random_search(dataset, replace(SEARCH, random_candidates=1, seed=1), tmp_path, board=small)

@@ -36,7 +36,7 @@ def pareto_picture(rows: Sequence[Mapping[str, Any]], path: Path, title: str) ->
     million, percent = [row["instructions"] / 1e6 for row in shown], [100 * row["accuracy"] for row in shown]
     points = axes.scatter(million, percent, c=[row["ram_bytes"] / 1024 for row in shown], cmap="viridis", s=40)
     if shown:
-        figure.colorbar(points, label="RAM, KiB, planned")
+        figure.colorbar(points, label="RAM, KiB, estimated (arena planned)")
     for index in pareto_front(shown):
         axes.scatter(million[index], percent[index], s=140, facecolors="none", edgecolors="tab:red")
         axes.annotate(shown[index]["frontend"], (million[index], percent[index]), textcoords="offset points", xytext=(7, 4), fontsize=7)

@@ -128,7 +128,7 @@ def _draw(index: int, dataset, config: Search, board: Board | None) -> tuple[Gen
 
         fit = exact_fit(genotype, board)
         if fit.fits:
-            return genotype, asdict(fit), rejected
+            return genotype, fit.to_dict(), rejected
         rejected.append(list(fit.reasons))
     reasons = rejected[-1] if rejected else [f"more than {config.skip_cap} skip connections"]
     raise TinyflowError(f"none of {DRAWS} random genotypes is allowed{f' on {board.name}' if board else ''}: {'; '.join(reasons)}", "lower search.channels and search.cells, or name a larger board")

@@ -98,24 +98,21 @@ def held_out_accuracy(model, dataset, config: Search) -> float:
 
 
 def measure(run: Run, board_name: str, train: bool) -> dict[str, Any]:
-    """What ``run``'s search found, and cost on the board; its stages are made before."""
+    """What ``run``'s search found, and cost on the board; its stages are made before. Instructions: network and front end, estimated,
+    per second of audio; RAM estimated around a planned arena."""
     from tinyflow.search.artefact import load_search
     from tinyflow.search.derive import skip_connections
     from tinyflow.search.fit import exact_fit
     from tinyflow.train.artefact import load_trained
-    from tinyflow.train.count import count
-    from tinyflow.train.network import build_network
 
     result, model = load_search(run.folder.search), load_trained(run.folder.train) if train else None
     genotype, history = model.genotype if model else result.genotype, result.history
-    parameters, macs = count(build_network(genotype), (1, *genotype.mfcc.shape))
-    board = load_board(board_name)
-    fit = exact_fit(genotype, board)
+    fit = exact_fit(genotype, load_board(board_name))
     row = {
         "frontend": genotype.mfcc.name, "data_choice": result.data_choice, "warnings": list(result.warnings),
         "proxy_accuracy": history.get("proxy_accuracy", history.get("accuracy")), "skips": skip_connections(genotype.normal),
-        "parameters": parameters, "macs": macs, "instructions": fit.instructions, "ram_bytes": fit.ram_bytes, "flash_bytes": fit.flash_bytes,
-        "fits": fit.fits, "board": board.name, "search_seconds": history["seconds"],
+        "parameters": fit.parameters, "macs": fit.macs, "instructions": fit.instructions + fit.frontend_instructions,
+        "ram_bytes": fit.ram_bytes, "flash_bytes": fit.flash_bytes, "fits": fit.fits, "board": fit.board, "search_seconds": history["seconds"],
     }  # fmt: skip
     accuracy = held_out_accuracy(model, run.dataset(), run.recipe.search) if model else row["proxy_accuracy"]
     return {"accuracy": accuracy, **row}
