@@ -22,8 +22,9 @@ def test_help_imports_nothing_heavy():
 
 def test_search_and_train_need_no_compiler_package():
     code = (
-        "import sys\nfor name in ('tensorflow', 'onnx', 'onnx2tf', 'pydantic', 'yaml', 'tflite_micro'): sys.modules[name] = None\n"
-        "import tinyflow.train.network, tinyflow.train.training, tinyflow.features.mfcc, tinyflow.recipe, tinyflow.data.dataset, tinyflow.search.random_genotype"
+        "import sys\nfor name in ('tensorflow', 'onnx', 'onnx2tf', 'pydantic', 'yaml', 'tflite_micro', 'ray'): sys.modules[name] = None\n"
+        "import tinyflow.train.network, tinyflow.train.training, tinyflow.features.mfcc, tinyflow.recipe, tinyflow.data.dataset\n"
+        "import tinyflow.search.searching, tinyflow.search.random_search, tinyflow.search.perturbation, tinyflow.search.cost, tinyflow.search.fit, tinyflow.search.learnt"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
@@ -54,6 +55,14 @@ def test_dry_run_writes_nothing(tmp_path):
         (["train", "--data", ""], "--data is empty", "leave the option out", 1),
         (["train", "--recipe", ""], "--recipe is empty", "leave the option out", 1),
         (["init", "/proc/mine.yaml"], "No such file or directory", "permissions", 1),
+        (["search", "--recipe", "demo"], "has no search section", "demo-search", 1),
+        (["search", "--recipe", "demo-search", "--processes", "0"], "--processes 0", "1 or more", 1),
+        (["search", "--recipe", "demo-search", "--set", "search.frontends=[640/320]"], "front end '640/320'", "640/320/40", 1),
+        (["search", "--recipe", "demo-search", "--set", "search.warmup_epochs=12"], "search.warmup_epochs is 12", "11", 1),
+        (["search", "--recipe", "demo-search", "--board", "nucleo"], "no board 'nucleo'", "nucleo-l4r5zi", 1),
+        (["sweep", "--recipe", "demo-search"], "no --axis", "search.seed=0,1", 1),
+        (["sweep", "--recipe", "demo-search", "--axis", "search.seed"], "no KEY=V1,V2", "search.seed=0,1", 1),
+        (["sweep", "--recipe", "demo", "--axis", "search.seed=0"], "has no search section", "demo-search", 1),
         (["clean", "absent"], "no run 'absent'", "", 1),
         (["run", "--tflite", "x.tflite", "--input", "absent.npy"], "absent.npy", "", 1),
         (["run", "--tflite", "x.tflite", "--output", "y.npy"], "without --input", "--input X.npy", 1),

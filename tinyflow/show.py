@@ -214,8 +214,7 @@ class Console:
             nodes = [" + ".join(f"{edge.operation} of {edge.source}" for edge in node) for node in getattr(genotype, name)]
             rows += [[f"{name} cell, node {index + 2}", text] for index, text in enumerate(nodes)]
         fit = history.get("fit")
-        if fit:
-            rows += [[name, text] for name, text in _fit_rows(fit)]
+        rows += _fit_rows(fit) if fit else []
         rows += [["files", str(result.folder)]]
         self.table(f"search on {history.get('description', '')}", ["", ""], rows)
         for warning in result.warnings:
@@ -315,6 +314,25 @@ class Console:
         self.say(f"{verb} {len(result['folders'])} folders, {size(result['bytes'])}")
         for folder in result["folders"]:
             self.say(f"  {folder}")
+
+
+def _fit_rows(fit: dict[str, Any]) -> list[list[str]]:
+    """What the network found would cost on a board: counted, planned or estimated, each said so."""
+    labels, budget = fit["labels"], fit["budget"]
+
+    def against(key: str, text: str) -> str:
+        limit = budget.get(key)
+        return f"{text} ({labels[key]})" + (f" of {limit / 1e6:,.1f} M" if limit and key == "instructions" else f" of {size(limit)}" if limit else "")
+
+    instructions = fit["instructions"] + fit["frontend_instructions"]
+    return [
+        [f"on {fit['board']}", "fits" if fit["fits"] else "does NOT fit: " + "; ".join(fit["reasons"])],
+        ["instructions per second of audio", against("instructions", f"{instructions / 1e6:,.1f} M, {fit['frontend_instructions'] / 1e6:,.1f} M of them the front end's")],
+        ["parameters, MACs", f"{fit['parameters']:,} and {fit['macs'] / 1e6:,.2f} M (counted)"],
+        ["RAM", against("ram_bytes", f"{size(fit['ram_bytes'])}, arena {size(fit['arena_bytes'])} (planned)")],
+        ["flash", against("flash_bytes", size(fit["flash_bytes"]))],
+        ["where it goes", "; ".join(fit["savings"])],
+    ]
 
 
 def _parity_rows(parity: dict[str, Any] | None, oracle: str) -> list[list[str]]:
