@@ -8,16 +8,19 @@ import pytest
 import torch
 from tone_dataset import tone_dataset
 
+from tinyflow.board import load_board
 from tinyflow.errors import TinyflowError
 from tinyflow.features.config import MfccConfig
 from tinyflow.genotype import read_genotype
 from tinyflow.recipe import Search
 from tinyflow.search import load_search, search
 from tinyflow.search.artefact import NOT_DATA_AWARE
+from tinyflow.search.cost import Resources
 from tinyflow.search.data import SearchData
 from tinyflow.search.mixture import DataAwareSupernet, DataMixture
 from tinyflow.search.outcome import data_choice, describe, skips_dominate
 from tinyflow.search.proxy import supernet_proxy
+from tinyflow.search.searching import _warn_of_skips
 from tinyflow.search.steps import Meter, Steps, beta_decay
 from tinyflow.search.supernet import Supernet
 from tinyflow.train.network import build_network
@@ -156,6 +159,21 @@ def test_skips_that_dominate_are_seen():
     assert skips_dominate(describe(network, CONFIG), operations) is None
 
 
+def test_the_warning_of_skips_comes_once():
+    network, _ = parts(CONFIG)
+    operations, said = network.supernet.primitives, []
+    with torch.no_grad():
+        network.supernet.alpha_normal.zero_()[:, operations.index("skip_connect")] = -0.5
+        few = describe(network, CONFIG)
+        network.supernet.alpha_normal[:, operations.index("skip_connect")] = 0.5
+        many = describe(network, CONFIG)
+    for epochs in ([], [many], [few], [few, many], [few, many, many], [few, many, few]):
+        notes = []
+        _warn_of_skips(epochs, operations, lambda *arguments: notes.append(arguments[3]))
+        said.append(len(notes))
+    assert said == [0, 1, 0, 1, 0, 0]
+
+
 def test_what_each_step_moves(dataset):
     config = replace(CONFIG, weight_decay=0.0)
     data = SearchData(dataset, tuple(map(MfccConfig.from_name, FRONTENDS)), config, "cpu")
@@ -236,10 +254,20 @@ def test_the_meter_remembers_the_first_bad_step():
 def test_a_checkpoint_of_another_recipe_is_not_resumed(dataset, tmp_path):
     with pytest.raises(TinyflowError, match="interrupted"):
         search(dataset, CONFIG, tmp_path / "parts", interrupt_at(1))
-    notes, config = [], replace(CONFIG, epochs=2, seed=1)
+    notes, config = [], replace(CONFIG, epochs=1, warmup_epochs=0, seed=1)
     resumed = search(dataset, config, tmp_path / "parts", lambda *arguments: notes.append(arguments[3]))
     assert any("anew" in note for note in notes)
     assert resumed.genotype == search(dataset, config, tmp_path / "fresh").genotype
+
+
+def test_a_network_that_does_not_fit_is_said_so(dataset, tmp_path):
+    board = replace(load_board("nucleo-l4r5zi"), instruction_budget=1000)
+    notes = []
+    result = search(dataset, replace(CONFIG, frontends=FRONTENDS[:1], epochs=1, warmup_epochs=0), tmp_path, lambda *arguments: notes.append(arguments[3]), board)
+    fit = load_search(tmp_path).history["fit"]
+    assert not fit["fits"] and fit["board"] == board.name and any("does not fit" in warning for warning in result.warnings)
+    expected = result.history["epochs"][-1]["expected"]
+    assert expected["instructions"] > 1e6 and f"expected {expected['instructions'] / 1e6:.1f} of 0 M instructions/s" in "".join(notes)
 
 
 def test_data_choices_say_what_they_are():
@@ -262,3 +290,20 @@ def test_window_and_hop_are_learnt_and_resumed(dataset, tmp_path):
         search(dataset, config, tmp_path / "parts", interrupt_at(4))
     resumed = search(dataset, config, tmp_path / "parts")
     assert resumed.genotype == whole.genotype and resumed.history["epochs"][-1]["frontend"] == last
+
+
+def test_the_resource_term_makes_the_network_cheaper(dataset):
+    """Far above its budget, on the same batches: expected instructions end below those of the search without the term."""
+    frontends = tuple(map(MfccConfig.from_name, FRONTENDS))
+    data = SearchData(dataset, frontends, CONFIG, "cpu")
+    board, found = replace(load_board("nucleo-l4r5zi"), instruction_budget=1_000_000), []
+    for weight in (0.0, 10.0):
+        config = replace(CONFIG, resource_weight=weight, resource_anneal_epochs=1)
+        resources = Resources(config, frontends, 4, board)
+        network, _ = parts(config)
+        steps = Steps(network, config, resources)
+        before = float(resources.expected(network.supernet.mixing(), network.mixture.softmax()).instructions)
+        for step in range(6):
+            steps.train_architecture(data.validation(step), 2)
+        found.append(float(resources.expected(network.supernet.mixing(), network.mixture.softmax()).instructions) / before)
+    assert found[1] < found[0] - 0.02

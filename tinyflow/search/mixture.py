@@ -43,7 +43,7 @@ class DataMixture(nn.Module):
         speaking = list(range(len(self.configs))) if self.winner is None else [self.winner]
         if weights is not None:
             speaking = [index for index, weight in enumerate(weights.tolist()) if weight]
-        weights = self.softmax() if weights is None else weights
+        weights = (self.softmax() if weights is None else weights).unbind()
         x = sum(weights[index] * self.aligned(index, features[index]) for index in speaking)
         padding = self.paddings[speaking[0]] if self.paddings and len(speaking) == 1 else None
         return x, padding

@@ -14,11 +14,13 @@ import torch
 from tinyflow.artefacts import fingerprint
 from tinyflow.board import Board
 from tinyflow.features.config import MfccConfig
+from tinyflow.genotype import Genotype
 from tinyflow.progress import Progress, silent
 from tinyflow.recipe import Search
 from tinyflow.search.artefact import GENOTYPE, HISTORY, SearchResult, save_search
+from tinyflow.search.cost import Resources
 from tinyflow.search.data import SearchData
-from tinyflow.search.derive import derive
+from tinyflow.search.derive import derive, skip_connections
 from tinyflow.search.learnt import LearntFrontend, WaveformData
 from tinyflow.search.mixture import DataAwareSupernet, DataMixture
 from tinyflow.search.outcome import choose, data_choice, describe, make_genotype, skips_dominate
@@ -71,7 +73,7 @@ def search(dataset, config: Search, out: Path | str, progress: Progress = silent
     bfloat16 = config.precision == "bfloat16" or (config.precision == "auto" and device.type == "cuda")
     network = DataAwareSupernet(mixture, supernet, bfloat16).to(device, memory_format=torch.channels_last)
     world.broadcast(network)
-    resources = _resources(config, configs, data.classes, board)
+    resources = Resources(config, configs[:1] if continuous else configs, data.classes, board)  # window and hop, as they were at the start
     steps = Steps(network, config, resources, world)
 
     epochs: list[dict[str, Any]] = []
@@ -118,7 +120,8 @@ def search(dataset, config: Search, out: Path | str, progress: Progress = silent
                     record = _record(epoch, network, data, steps, meter)
                     now = spent + time.monotonic() - started
                     epochs.append({**record, "seconds": round(now - sum(item["seconds"] for item in epochs), 3)})
-                report("search", epoch * data.steps + step + 1, config.epochs * data.steps, _note(epoch, meter, mixture, epochs, board))
+                    _warn_of_skips(epochs[config.warmup_epochs :], supernet.primitives, report)
+                report("search", epoch * data.steps + step + 1, config.epochs * data.steps, _note(epoch, meter, mixture, epochs, resources))
                 if last:
                     meter = Meter(device)
                 position = (epoch + 1, 0) if last else (epoch, step + 1)
@@ -132,8 +135,11 @@ def search(dataset, config: Search, out: Path | str, progress: Progress = silent
 
     if world.main:
         checkpoint(config.epochs, 0)
-    progress = {"epochs": epochs, "data_stop": data_stop, "seconds": round(spent + time.monotonic() - started, 3)}
-    return _finish(out, network, data, dataset, config, board, progress, report)
+    went = {"epochs": epochs, "data_stop": data_stop, "seconds": round(spent + time.monotonic() - started, 3)}
+    try:
+        return _finish(out, network, data, dataset, config, board, went, report)
+    except KeyboardInterrupt:  # perturbation takes minutes; the state above is kept
+        raise interrupted_in("the search", out, config.epochs - 1, config.epochs) from None
 
 
 def _finish(out: Path, network: DataAwareSupernet, data: SearchData, dataset, config: Search, board: Board | None, went: dict[str, Any], report: Progress) -> SearchResult:
@@ -150,8 +156,10 @@ def _finish(out: Path, network: DataAwareSupernet, data: SearchData, dataset, co
         "edges": [[source, node + 2] for node, source in EDGES], "warmup_epochs": config.warmup_epochs, "proxy_accuracy": accuracy,
         "board": board.name if board else None, "fit": _fit(genotype, board), **went,
     }  # fmt: skip
-    warnings = [warning] if (warning := skips_dominate(epochs[-1], primitives)) else []
+    found = {**epochs[-1], "skip_connections": {"normal": skip_connections(normal), "reduction": skip_connections(reduction)}}
+    warnings = [warning] if (warning := skips_dominate(found, primitives)) else []
     warnings += [f"gamma stayed flat: {choice}"] if choice.startswith("not met") else []
+    warnings += [f"the network found does not fit: {reason}" for reason in (history["fit"] or {}).get("reasons", ())]
     for warning in warnings:
         report("search", 0, 0, f"warning: {warning}")
     if data.world.main:
@@ -165,10 +173,8 @@ def _record(epoch: int, network: DataAwareSupernet, data: SearchData, steps: Ste
     config, mixing, gamma = steps.config, network.supernet.mixing(), network.mixture.softmax()
     normal, reduction = derive(mixing, config.operations, config.skip_cap)
     loss, architecture_loss, clips = meter.means()
-    expected = None
-    if steps.resources:
-        with torch.no_grad():
-            expected = {name: float(value) for name, value in steps.resources.expected(mixing, gamma)._asdict().items()}
+    with torch.no_grad():
+        expected = {name: float(value) for name, value in steps.resources.expected(mixing, gamma)._asdict().items()}
     learnt = {"frontend": network.mixture.describe()} if isinstance(network.mixture, LearntFrontend) else {}
     return {
         "epoch": epoch + 1, "loss": loss, "architecture_loss": architecture_loss, "clips": clips, **describe(network, config),
@@ -177,8 +183,15 @@ def _record(epoch: int, network: DataAwareSupernet, data: SearchData, steps: Ste
     }  # fmt: skip
 
 
-def _note(epoch: int, meter: Meter, mixture: DataMixture | LearntFrontend, epochs: list[dict[str, Any]], board: Board | None) -> str:
-    """Loss, the leading front ends, and what the network would cost on the board."""
+def _warn_of_skips(epochs: list[dict[str, Any]], operations: tuple[str, ...], report: Progress) -> None:
+    """Says once that skip connections have come to dominate; ``epochs`` behind the warm-up."""
+    *before, warning = (None, None, *(skips_dominate(item, operations) for item in epochs[-2:]))
+    if warning and not before[-1]:
+        report("search", 0, 0, f"warning: {warning}")
+
+
+def _note(epoch: int, meter: Meter, mixture: DataMixture | LearntFrontend, epochs: list[dict[str, Any]], resources: Resources) -> str:
+    """Loss, the leading front ends, and what the network is expected to cost, against the board's budgets."""
     loss, _, clips = meter.means()
     parts = [f"epoch {epoch + 1}"] + ([f"loss {loss:.3f}"] if clips else [])
     if len(mixture.configs) > 1:
@@ -190,6 +203,12 @@ def _note(epoch: int, meter: Meter, mixture: DataMixture | LearntFrontend, epoch
         parts.append(f"window {now['window']:.0f}, hop {now['hop']:.0f} samples")
     if epochs:
         parts.append(f"proxy {100 * epochs[-1]['proxy_accuracy']:.1f} %")
+        of = [f" of {budget / unit:.0f}" if budget else "" for budget, unit in zip(resources.budgets or (0, 0, 0), (1e6, 1e3, 1024))]
+        expected = epochs[-1]["expected"]
+        parts.append(
+            f"expected {expected['instructions'] / 1e6:.1f}{of[0]} M instructions/s, RAM {expected['memory'] / 1024:.0f}{of[2]} KiB of activations, "
+            f"flash {expected['parameters'] / 1e3:.0f}{of[1]} K parameters"
+        )
     return ", ".join(parts)
 
 
@@ -198,9 +217,10 @@ def _what(config: Search) -> dict[str, Any]:
     return {key: value for key, value in asdict(config).items() if key not in ("device", "checkpoint_minutes", "compile")}
 
 
-def _resources(config: Search, configs: tuple[MfccConfig, ...], classes: int, board: Board | None):
-    return None
+def _fit(genotype: Genotype, board: Board | None) -> dict[str, Any] | None:
+    """The derived network on the board, by the compiler's own planner."""
+    if board is None:
+        return None
+    from tinyflow.search.fit import exact_fit
 
-
-def _fit(genotype, board: Board | None) -> dict[str, Any] | None:
-    return None
+    return exact_fit(genotype, board).to_dict()

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from tinyflow.errors import TinyflowError
 from tinyflow.recipe import Search
+from tinyflow.search.cost import Resources
 from tinyflow.search.data import Batch
 from tinyflow.search.mixture import DataAwareSupernet
 from tinyflow.search.supernet import Supernet
@@ -22,7 +23,7 @@ class Steps:
     processes. Nothing here looks at a value on the host.
     """
 
-    def __init__(self, network: DataAwareSupernet, config: Search, resources=None, world: World = World()):
+    def __init__(self, network: DataAwareSupernet, config: Search, resources: Resources | None = None, world: World = World()):
         self.network, self.config, self.resources, self.world = network, config, resources, world
         self.run = torch.compile(network) if config.compile else network
         self.weights = network.weights()
