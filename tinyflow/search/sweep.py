@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tinyflow.artefacts import RunFolder, fingerprint, read_json, write_json, write_text
+from tinyflow.artefacts import MANIFEST, RunFolder, fingerprint, read_json, write_json, write_text
 from tinyflow.board import load_board
 from tinyflow.errors import Interrupted, TinyflowError
 from tinyflow.pipeline import Run
@@ -164,8 +164,8 @@ def _folder(point: Point, out: Path) -> Path:
 def _share_data(point: Point, out: Path, progress: Progress) -> None:
     """Makes the data stage once for all points of equal data, and links it into the point's run folder."""
     name = f"data-{fingerprint(asdict(point.recipe.data))[:8]}"
-    shared = Run(RunFolder(out / name), recipe=replace(point.recipe, name=name), progress=progress)
-    shared.make("data")
+    report = silent if (out / name / "data" / MANIFEST).is_file() else progress  # "up to date" once per point says little
+    Run(RunFolder(out / name), recipe=replace(point.recipe, name=name), progress=report).make("data")
     link = _folder(point, out) / "data"
     link.parent.mkdir(parents=True, exist_ok=True)
     if not link.is_symlink():
