@@ -129,9 +129,10 @@ def _alignment(network: Nodes, layer: dict[str, Any], x: int) -> int:
 
 
 def _ds_cnn(network: Nodes, x: int, channels: int = 64, blocks: int = 4) -> int:
-    """The baseline of train/ds_cnn.py."""
-    x = network.pad(x, (4, 5), (1, 2))
-    x = network.relu(network.convolution(x, "1", channels, (10, 4), (2, 2), padded=False), "3")
+    """The baseline of train/ds_cnn.py. Where its padding is just SAME's, the converter takes it into the convolution."""
+    same = all(size % 2 for size in network.shape(x)[:2])
+    x = x if same else network.pad(x, (4, 5), (1, 2))
+    x = network.relu(network.convolution(x, "1", channels, (10, 4), (2, 2), same=same), "3")
     for block in range(blocks):
         x = network.relu(network.convolution(x, f"{5 + 6 * block}", channels, (3, 3), depthwise=True), f"{7 + 6 * block}")
         x = network.relu(network.convolution(x, f"{8 + 6 * block}", channels), f"{10 + 6 * block}")

@@ -67,13 +67,15 @@ class Nodes:
     # ---- operators
     def convolution(
         self, x: int, scope: str, outputs: int, kernel: Pair = (1, 1), stride: Pair = (1, 1), dilation: int = 1,
-        depthwise: bool = False, biased: bool = True, affine: bool = True, padded: bool = True,
+        depthwise: bool = False, biased: bool = True, affine: bool = True, same: bool | None = None,
     ) -> int:  # fmt: skip
-        """``biased``: a batch norm folds into it; ``affine``: with a scale and a shift. ``padded``: as torch pads for odd kernels."""
+        """``biased``: a batch norm folds into it; ``affine``: with a scale and a shift. ``same``: TensorFlow's SAME or VALID; None: as torch pads odd kernels."""
         own = self.unique("DepthwiseConv2dNative" if depthwise else "Conv2D")
         name = self.onnx(scope, "Conv")
-        needed, same = self._windows(x, kernel, stride, dilation, padded)
-        source = x if same else self.pad(x, *needed)
+        source = x
+        if same is None:
+            needed, same = self._windows(x, kernel, stride, dilation)
+            source = x if same else self.pad(x, *needed)
         options = _options(stride, same) | {"dilation_h": dilation, "dilation_w": dilation}
         if depthwise:
             options["channel_multiplier"] = 1
@@ -97,7 +99,7 @@ class Nodes:
         average = kind == "AVERAGE_POOL_2D"
         name = self.onnx(scope, "AveragePool" if average else "MaxPool")
         kernel, strides, extent = (3, 3), (stride, stride), {"filter_h": 3, "filter_w": 3}
-        needed, same = self._windows(x, kernel, strides, 1, True)
+        needed, same = self._windows(x, kernel, strides, 1)
         if average:
             source = self.pad(x, *needed)
             size = _sizes(self.shape(source), kernel, strides, 1, "VALID")
@@ -142,12 +144,12 @@ class Nodes:
         odd = self.convolution(odd, f"{scope}_odd_odd_0", outputs - outputs // 2)
         return self.concatenation((even, odd), scope)
 
-    def _windows(self, x: int, kernel: Pair, stride: Pair, dilation: int, padded: bool) -> tuple[tuple[Pair, Pair], bool]:
+    def _windows(self, x: int, kernel: Pair, stride: Pair, dilation: int) -> tuple[tuple[Pair, Pair], bool]:
         """(rows, columns) of padding that some window reads, and whether TensorFlow's SAME is just that."""
         needed, same = [], True
         for size, k, s in zip(self.shape(x), kernel, stride):
             extent = (k - 1) * dilation + 1
-            before = extent // 2 if padded else 0
+            before = extent // 2
             windows = (size + 2 * before - extent) // s + 1
             after = max(0, (windows - 1) * s + extent - size - before)
             needed.append((before, after))

@@ -14,10 +14,9 @@ from tinyflow.genotype import NODES, Genotype
 from tinyflow.search.cost_terms import LEAVING, SOURCES, places
 from tinyflow.search.supernet import EDGES
 
-# Columns of what the choice of edges decides, for each kind of cell: results waiting and nodes finished after each state, states
-# held for a skip after each state, and of the first input alone, results and whether it is held.
-WAITING, FINISHED, HELD, AHEAD, KEPT = 0, SOURCES, 2 * SOURCES, 2 * SOURCES + SOURCES**2, 2 * SOURCES + SOURCES**2 + 1
-COLUMNS = KEPT + 1
+# Columns of what the choice of edges decides, for each kind of cell, after each state: results that wait, nodes finished, and
+# every state held for a skip.
+WAITING, FINISHED, HELD, COLUMNS = 0, SOURCES, 2 * SOURCES, 2 * SOURCES + SOURCES**2
 
 
 class Peak:
@@ -51,33 +50,33 @@ class Peak:
         unfinished = ((1 - self.done)[:, None, :] * self.enters * included).sum(2).clamp_max(1)  # (states, nodes): waits for a later state
         waiting = ((self.done[:, None, :] * self.enters * results).sum(2) * unfinished).sum(1)
         held = (self.done * skips * unfinished[:, self.node]) @ self.leaves.T  # (after this state, held state)
-        return torch.cat([waiting, (1 - unfinished).sum(1), held.clamp_max(1).flatten(), (self.leaves[0] * results).sum()[None], (self.leaves[0] * skips).sum().clamp_max(1)[None]])
+        return torch.cat([waiting, (1 - unfinished).sum(1), held.clamp_max(1).flatten()])
 
 
 def _moments(network: Genotype) -> list[tuple[float, Tensor]]:
     """Bytes at each moment: fixed ones, and those per column (2 * COLUMNS,)."""
     cells = places(network)
     stem = STEM_MULTIPLIER * network.channels * cells[0].inputs[0] * cells[0].inputs[1]
-    features = network.mfcc.shape[0] * network.mfcc.shape[1]
-    moments = [(float(features + stem), torch.zeros(2 * COLUMNS, dtype=torch.float64))]
-    last = stem
+    nothing = torch.zeros(2 * COLUMNS, dtype=torch.float64)
+    moments = [(float(network.mfcc.shape[0] * network.mfcc.shape[1] + stem), nothing)]
+    before, last = 0, stem  # bytes of the two maps that a cell reads; the first cell's are one
     for index, place in enumerate(cells):
         inputs, nodes = (place.channels * size[0] * size[1] for size in (place.inputs, place.nodes))
-        ahead = torch.zeros(2 * COLUMNS, dtype=torch.float64)
-        if not place.final:
-            following = cells[index + 1]
-            base = following.kind * COLUMNS
-            ahead[base + AHEAD] = following.channels * following.nodes[0] * following.nodes[1]
-            ahead[base + KEPT] = following.channels * following.inputs[0] * following.inputs[1]
         base = place.kind * COLUMNS
+        if place.after_reduction:  # its first input is copied with a zero behind odd sizes, beside a state of the reduction cell
+            previous = cells[index - 1]
+            copies = 2 if any(n % 2 for n in previous.inputs) else 1
+            moments.append((float(copies * before + previous.channels * previous.inputs[0] * previous.inputs[1]), nothing))
         for state in range(SOURCES):
-            costs = ahead.clone()
+            costs = nothing.clone()
             costs[base + WAITING + state] += nodes
             costs[base + FINISHED + state] += nodes
             for held in range(state + 1):
                 costs[base + HELD + state * SOURCES + held] += inputs if held < 2 else nodes
-            fixed = nodes + (inputs if state < 2 else 0) + (last if state == 0 else 0)  # one result in the making, the state, the other input
+            fixed = nodes  # a result in the making
+            if state < 2:  # the state, at stride 2 its copy with padding (or the pool at stride 1), and the maps it came from
+                fixed += inputs * (2 if place.kind else 1) + last + before
             moments.append((float(fixed), costs))
-        moments.append((float(2 * NODES * nodes), ahead))
-        last = NODES * nodes
+        moments.append((float(2 * NODES * nodes + last), nothing))
+        before, last = last, NODES * nodes
     return moments
