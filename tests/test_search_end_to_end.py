@@ -16,6 +16,7 @@ pytestmark = [
 KEYS = {
     "name": "found", "search.frontends": "[640/160/40, 400/200/40, 640/320/80]", "search.channels": "8", "search.cells": "2", "search.stem_stride": "2",
     "search.epochs": "3", "search.warmup_epochs": "1", "search.batch_size": "8", "search.gamma_learning_rate": "1.0", "search.board": "mps2-an386",
+    "network.channels": "null", "network.cells": "null",
 }  # fmt: skip
 RECIPE = ("--recipe", "smoke", *(part for key, value in KEYS.items() for part in ("--set", f"{key}={value}")))
 
