@@ -4,8 +4,7 @@
     python benchmarks/ablations.py --recipe demo-search --only base,collapse,random
 
 Each line changes the recipe in the keys named by SWITCHES and nothing else. Accuracy: the trained network's on the part of
-validation that no search reads; the test split is never opened. Seeds are those of the search and of training; a seed also cuts
-validation, so compare lines of one seed. Random search spends the base search's seconds. Finished lines are kept in --out.
+validation that no search reads; the test split is never opened. Seeds are those of the search and of training. Random search spends the base search's seconds. Finished lines are kept in --out.
 """
 
 import argparse

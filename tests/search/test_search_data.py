@@ -236,3 +236,9 @@ def test_a_gpu_gives_the_same_batches(dataset, data, storage):
     for one, two in ((data.training(1, 0), gpu.training(1, 0)), (data.validation(3), gpu.validation(3)), *zip(data.proxy(), gpu.proxy())):
         assert two.labels.is_cuda and torch.equal(one.labels, two.labels.cpu())
         assert all(torch.allclose(a, b.cpu(), atol=0.02) for a, b in zip(one.features, two.features, strict=True))
+
+
+def test_searches_of_every_seed_are_compared_on_the_same_clips(dataset, data):
+    other = SearchData(dataset, CONFIGS[1:2], replace(SEARCH, seed=SEARCH.seed + 1), "cpu")
+    assert (other.held_out_rows == data.held_out_rows).all() and (other.search_rows == data.search_rows).all()
+    assert not torch.equal(other.validation(0).labels, data.validation(0).labels)

@@ -26,6 +26,7 @@ from tinyflow.recipe import Search
 from tinyflow.search.world import World
 
 CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")  # bytes, or "max"
+CUT = 0  # seed of what is held out: searches of every seed are compared on the same clips
 CHUNK = 256  # clips per call of the feature bank: 16 MB of audio
 Storage = Literal["float32", "float16", "waveforms"]
 
@@ -72,8 +73,8 @@ class SearchData:
             raise TinyflowError("there are fewer than 2 training clips", "check the data stage: tinyflow data")
         self.steps = max(1, len(first) // config.batch_size)  # the clips that do not fill a batch wait for another epoch
         validation = dataset.split("validation")
-        rows = balanced(validation.labels, dataset.labels, self.seed)
-        parts = split_validation(validation.labels[rows], [validation.speakers[row] for row in rows], config.held_out, self.seed)
+        rows = balanced(validation.labels, dataset.labels, CUT)
+        parts = split_validation(validation.labels[rows], [validation.speakers[row] for row in rows], config.held_out, CUT)
         self.search_rows, self.held_out_rows = (rows[part] for part in parts)
         self._validation_labels = self._tensor(validation.labels)
         self._epoch: tuple[int, Tensor, Tensor] | None = None
