@@ -142,6 +142,10 @@ class Events:
 
     def probabilities(self, chosen: Tensor) -> Tensor:
         """(events,) from ``chosen`` (2 * 14, operations): edges are taken to decide independently."""
-        nobody = (1 - torch.einsum("weo,eo->we", self.members, chosen)).clamp_min(0).prod(1)
-        first, second = (1 - nobody)[self.pairs].unbind(1)
+        nobody = (1 - torch.einsum("weo,eo->we", self.members, chosen)).clamp_min(0)
+        while nobody.shape[1] > 1:  # a product by halves: the gradient of torch.prod looks for zeros and waits for the device
+            if nobody.shape[1] % 2:
+                nobody = torch.cat([nobody, torch.ones_like(nobody[:, :1])], 1)
+            nobody = torch.mul(*nobody.chunk(2, 1))
+        first, second = (1 - nobody[:, 0])[self.pairs].unbind(1)
         return torch.where(self.same, first, first * second)
