@@ -140,7 +140,7 @@ class Bundle(nn.Module):
         """x (N, channels, H, W), zero outside its valid part; weights (edges, primitives) -> (N, edges * channels, H', W')."""
         scale = dict(zip(self.primitives, weights.t().repeat_interleave(self.channels, 1)))  # (edges * channels,) each
         average = F.avg_pool2d(x, 3, self.stride, 1, count_include_pad=True)
-        pools = torch.cat([max_pool(x, padding, 3, self.stride), average], 1).contiguous()  # so few channels are slow as channels-last
+        pools = torch.cat([max_pool(x, padding, 3, self.stride), average], 1)
         parts = [normed(self.pools, pools, padding)]
         shares = [scale["max_pool_3x3"], scale["avg_pool_3x3"]]
         residual = scale.get("residual_conv_3x3")
