@@ -112,6 +112,7 @@ def frontend_picture(history: dict[str, Any], path: Path) -> None:
 
 
 def _shade_warmup(axes, history: dict[str, Any]) -> None:
+    axes.xaxis.get_major_locator().set_params(integer=True)  # epochs
     if history["warmup_epochs"]:
         last = min(history["warmup_epochs"], len(history["epochs"]))
         axes.axvspan(0.5, last + 0.5, color="0.93", zorder=0, label="warm-up")
@@ -124,13 +125,14 @@ def alpha_picture(history: dict[str, Any], path: Path) -> None:
     last, operations, edges = history["epochs"][-1], history["operations"], history["edges"]
     figure = _figure(11, 5.6)
     panels = figure.subplots(1, 2)
+    darkest = max(0.4, float(np.max(last["alpha_normal"])), float(np.max(last["alpha_reduction"])))  # what is undecided stays pale
     for axes, kind in zip(panels, ("normal", "reduction")):
         values, beta = np.array(last[f"alpha_{kind}"]), last[f"beta_{kind}"]
-        image = axes.imshow(values, cmap="Blues", vmin=0, vmax=max(float(np.max(last["alpha_normal"])), float(np.max(last["alpha_reduction"]))), aspect="auto")
+        image = axes.imshow(values, cmap="Blues", vmin=0, vmax=darkest, aspect="auto")
         axes.set_xticks(range(len(operations)), operations, rotation=60, ha="right")
         axes.set_yticks(range(len(edges)), [f"{source}->{node}   {share:.2f}" for (source, node), share in zip(edges, beta)])
         axes.set(title=f"{kind} cell", ylabel="edge, and its softmax of beta")
-        shade = image.norm.vmax * 0.6
+        shade = 0.6 * darkest
         for row, column in np.ndindex(values.shape):
             axes.text(column, row, f"{values[row, column]:.2f}"[1:], ha="center", va="center", fontsize=7, color="white" if values[row, column] > shade else "black")
     figure.colorbar(image, ax=panels, label="softmax of alpha", shrink=0.8)
