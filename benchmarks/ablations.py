@@ -4,7 +4,8 @@
     python benchmarks/ablations.py --recipe demo-search --only base,collapse,random
 
 Each line changes the recipe in the keys named by SWITCHES and nothing else. Accuracy: the trained network's on the part of
-validation that no search reads; the test split is never opened. Seeds are those of the search and of training. Random search spends the base search's seconds. Finished lines are kept in --out.
+validation that no search reads; the test split is never opened. Seeds are those of the search and of
+training. Random search spends the base search's seconds. Finished lines are kept in --out.
 """
 
 import argparse
@@ -52,7 +53,8 @@ def main() -> None:
     path = Path(args.recipe) if Path(args.recipe).is_file() else CONFIGS / f"{args.recipe}.yaml"
     try:
         recipe = load_recipe(path, tuple(args.sets))
-        rows = ablations(recipe, [line.strip() for line in args.only.split(",")], [int(seed) for seed in args.seeds.split(",")], args.out or Path("runs/ablations") / recipe.name)
+        lines, seeds = [line.strip() for line in args.only.split(",")], [int(seed) for seed in args.seeds.split(",")]
+        rows = ablations(recipe, lines, seeds, args.out or Path("runs/ablations") / recipe.name)
     except TinyflowError as error:
         sys.exit(str(error))
     if args.json:
@@ -115,7 +117,8 @@ def _progress(task: str, done: int, total: int, note: str = "") -> None:
 def _shown(row: dict[str, Any]) -> str:
     if "error" in row:
         return _line([row["line"], row["seed"], f"failed: {row['error']}", *[""] * (len(COLUMNS) - 3)])
-    numbers = (f"{row['macs'] / 1e6:.2f}", f"{row['instructions'] / 1e6:.1f}", f"{row['ram_bytes'] / 1024:.0f}", f"{100 * row['accuracy']:.2f}", f"{row['search_seconds']:.0f}")
+    costs = (f"{row['macs'] / 1e6:.2f}", f"{row['instructions'] / 1e6:.1f}", f"{row['ram_bytes'] / 1024:.0f}")
+    numbers = (*costs, f"{100 * row['accuracy']:.2f}", f"{row['search_seconds']:.0f}")
     choice = row["data_choice"].partition(":")[0]
     return _line([row["line"], row["seed"], row["frontend"], choice, row["skips"], f"{row['parameters']:,}", *numbers])
 

@@ -21,6 +21,8 @@ from tinyflow.recipe import Search
 from tinyflow.search.searching import run_search
 from tinyflow.search.world import World, current_world, launch
 
+PATHS = f"import sys; sys.path[:0] = {[str(Path(__file__).parent), str(Path(__file__).parents[1])]!r}\n"  # for scripts of their own
+
 
 @pytest.fixture(autouse=True)
 def one_thread(monkeypatch):
@@ -138,7 +140,7 @@ def interruptible(folder: str) -> None:
 
 
 def parent(folder: Path) -> subprocess.Popen:
-    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\nfrom test_world import interruptible\nif __name__ == '__main__': interruptible({str(folder)!r})"
+    code = f"{PATHS}from test_world import interruptible\nif __name__ == '__main__': interruptible({str(folder)!r})"
     script = folder / "script.py"
     script.write_text(code)
     process = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
@@ -172,8 +174,7 @@ def test_children_end_with_their_parent(tmp_path):
 def test_torchrun_is_honoured(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
-        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
-        "from test_world import launch, step\n"
+        f"{PATHS}from test_world import launch, step\n"
         "result = launch(step, 1, 8)\n"
         f"open({str(tmp_path)!r} + '/' + str(result['world'][0]), 'w').write(str(result['loss']))\n"
     )

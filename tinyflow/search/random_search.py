@@ -27,6 +27,7 @@ from tinyflow.progress import Progress, silent
 from tinyflow.recipe import Search
 from tinyflow.search.artefact import GENOTYPE, HISTORY, NOT_DATA_AWARE, SearchResult, load_search, save_search
 from tinyflow.search.data import SearchData
+from tinyflow.search.derive import skip_connections
 from tinyflow.search.random_genotype import random_cell
 from tinyflow.search.world import World, current_world
 from tinyflow.train.count import count
@@ -75,7 +76,8 @@ def random_search(dataset, config: Search, out: Path | str, progress: Progress =
 def _save(dataset, config: Search, board: Board | None, out: Path, candidates: list[dict[str, Any]]) -> None:
     best = max(candidates, key=lambda item: (item["accuracy"], -item["macs"]))
     if best["loss"] is None:
-        raise TinyflowError(f"none of {len(candidates)} random candidates learnt: every loss was not finite", "lower search.learning_rate or set search.gradient_clip")
+        message = f"none of {len(candidates)} random candidates learnt: every loss was not finite"
+        raise TinyflowError(message, "lower search.learning_rate or set search.gradient_clip")
     facts = {"method": "random", "seed": config.seed, "epochs": config.random_epochs, "candidates": len(candidates)}
     provenance = {**facts, "held_out_accuracy": best["accuracy"], "description": dataset.description}
     genotype = genotype_from_dict({**best["genotype"], "provenance": provenance})
@@ -102,8 +104,8 @@ def _candidate(index: int, dataset, config: Search, board: Board | None, out: Pa
     loss = _train(network.to(device, memory_format=torch.channels_last), data, config, f"candidate {index + 1}", out, progress)
     accuracy = _accuracy(network, data, _bfloat16(config, device)) if math.isfinite(loss) else 0.0
     return {
-        "index": index, "frontend": genotype.mfcc.name, "accuracy": accuracy, "loss": loss if math.isfinite(loss) else None, "parameters": parameters, "macs": macs,
-        "seconds": round(time.monotonic() - started, 3), "rejected": rejected, "fit": fit, "genotype": genotype.to_dict(),
+        "index": index, "frontend": genotype.mfcc.name, "accuracy": accuracy, "loss": loss if math.isfinite(loss) else None,
+        "parameters": parameters, "macs": macs, "seconds": round(time.monotonic() - started, 3), "rejected": rejected, "fit": fit, "genotype": genotype.to_dict(),
     }  # fmt: skip
 
 
@@ -114,7 +116,7 @@ def _draw(index: int, dataset, config: Search, board: Board | None) -> tuple[Gen
     for _ in range(DRAWS):
         chosen = rng.randrange(len(configs))
         normal, reduction = random_cell(rng, config.operations), random_cell(rng, config.operations)
-        if config.skip_cap is not None and sum(edge.operation == "skip_connect" for node in normal for edge in node) > config.skip_cap:
+        if config.skip_cap is not None and skip_connections(normal) > config.skip_cap:
             continue
         kept = config.alignment == "preprocess" and config.keep_alignment and len(configs) > 1
         genotype = Genotype(
@@ -131,7 +133,9 @@ def _draw(index: int, dataset, config: Search, board: Board | None) -> tuple[Gen
             return genotype, fit.to_dict(), rejected
         rejected.append(list(fit.reasons))
     reasons = rejected[-1] if rejected else [f"more than {config.skip_cap} skip connections"]
-    raise TinyflowError(f"none of {DRAWS} random genotypes is allowed{f' on {board.name}' if board else ''}: {'; '.join(reasons)}", "lower search.channels and search.cells, or name a larger board")
+    where = f" on {board.name}" if board else ""
+    message = f"none of {DRAWS} random genotypes is allowed{where}: {'; '.join(reasons)}"
+    raise TinyflowError(message, "lower search.channels and search.cells, or name a larger board")
 
 
 def _train(network, data: SearchData, config: Search, name: str, out: Path, progress: Progress) -> float:
@@ -157,7 +161,8 @@ def _train(network, data: SearchData, config: Search, name: str, out: Path, prog
                 losses += loss.detach()
                 progress(name, done + 1, steps, f"epoch {epoch + 1}")
                 if interrupted.is_set():
-                    raise Interrupted(f"random search was interrupted in {name}; finished candidates are kept in {out}", "the same command goes on with this candidate")
+                    message = f"random search was interrupted in {name}; finished candidates are kept in {out}"
+                    raise Interrupted(message, "the same command goes on with this candidate")
             mean = float(losses) / data.steps
             if not math.isfinite(mean):
                 return mean

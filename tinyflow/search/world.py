@@ -216,7 +216,8 @@ def _raise_failure(folder: Path, children: list) -> None:
     failures = sorted((pickle.loads(path.read_bytes()) for path in folder.glob("error-*")), key=lambda failure: failure[:2])
     for rank, child in enumerate(children):
         if child.exitcode not in (0, 1, -signal.SIGTERM):
-            gone = TinyflowError(f"process {rank} of {len(children)} ended with exit code {child.exitcode} and no message", "killed, or out of memory: use fewer processes")
+            message = f"process {rank} of {len(children)} ended with exit code {child.exitcode} and no message"
+            gone = TinyflowError(message, "killed, or out of memory: use fewer processes")
             failures = sorted([*failures, (1, 0.0, gone)], key=lambda failure: failure[:2])
     if failures:
         raise failures[0][2]
