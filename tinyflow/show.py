@@ -329,7 +329,7 @@ def _fit_rows(fit: dict[str, Any]) -> list[list[str]]:
         [f"on {fit['board']}", "fits" if fit["fits"] else "does NOT fit: " + "; ".join(fit["reasons"])],
         ["instructions per second of audio", against("instructions", f"{instructions / 1e6:,.1f} M, {fit['frontend_instructions'] / 1e6:,.1f} M of them the front end's")],
         ["parameters, MACs", f"{fit['parameters']:,} and {fit['macs'] / 1e6:,.2f} M (counted)"],
-        ["RAM", against("ram_bytes", f"{size(fit['ram_bytes'])}, arena {size(fit['arena_bytes'])} (planned)")],
+        ["RAM", against("ram_bytes", size(fit["ram_bytes"])) + f"; its arena {size(fit['arena_bytes'])} ({labels['arena_bytes']})"],
         ["flash", against("flash_bytes", size(fit["flash_bytes"]))],
         ["where it goes", "; ".join(fit["savings"])],
     ]

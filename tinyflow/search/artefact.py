@@ -17,7 +17,7 @@ class SearchResult:
     folder: Path
     genotype: Genotype
     history: dict[str, Any]  # "epochs": one dict each; "fit": against the board, when one is named
-    warnings: tuple[str, ...]  # known failures that were seen: skips dominate, gamma stayed flat
+    warnings: tuple[str, ...]  # known failures that were seen: skips dominate, gamma did not choose
     data_choice: str  # "chosen...", "not met: ..." (the stop rule; arg max of gamma stands in), "not data aware"
 
 

@@ -158,7 +158,7 @@ def _finish(out: Path, network: DataAwareSupernet, data: SearchData, dataset, co
     }  # fmt: skip
     found = {**epochs[-1], "skip_connections": {"normal": skip_connections(normal), "reduction": skip_connections(reduction)}}
     warnings = [warning] if (warning := skips_dominate(found, primitives)) else []
-    warnings += [f"gamma stayed flat: {choice}"] if choice.startswith("not met") else []
+    warnings += [f"gamma did not choose: {choice}"] if choice.startswith("not met") else []
     warnings += [f"the network found does not fit: {reason}" for reason in (history["fit"] or {}).get("reasons", ())]
     for warning in warnings:
         report("search", 0, 0, f"warning: {warning}")
