@@ -18,12 +18,14 @@ from tinyflow.genotype import Cell, Genotype
 STEM_MULTIPLIER = 3  # channels after the stem, in units of C (train/network.py)
 
 
-def shape_graph(genotype: Genotype) -> Graph:
+def shape_graph(genotype: Genotype, size: tuple[int, int] | None = None) -> Graph:
     """The int8 Graph of ``genotype`` as read_tflite and the passes give it after conversion; zero padding pruned.
+
+    ``size``: features of so many (frames, coefficients) instead of the front end's own, as they were before pruning.
 
     TinyflowError when the genotype names no labels, or an operation unknown here.
     """
-    return _network(genotype).graph(genotype.task)
+    return _network(genotype, size).graph(genotype.task)
 
 
 def count_parameters(genotype: Genotype) -> int:
@@ -31,11 +33,11 @@ def count_parameters(genotype: Genotype) -> int:
     return sum(node.parameters for node in _network(genotype).nodes)
 
 
-def _network(genotype: Genotype) -> Nodes:
+def _network(genotype: Genotype, size: tuple[int, int] | None = None) -> Nodes:
     if not genotype.labels:
         raise TinyflowError("the genotype names no labels", "set them from the task: genotype.with_task(task, labels)")
     network = Nodes()
-    source = network.add("features", "", (), (*genotype.mfcc.shape, 1), starts=("features",))
+    source = network.add("features", "", (), (*(size or genotype.mfcc.shape), 1), starts=("features",))
     last = _ds_cnn(network, source) if genotype.architecture == "ds_cnn" else _cells(network, genotype, source)
     network.finish(last, len(genotype.labels))
     return network
