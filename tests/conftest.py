@@ -35,6 +35,17 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             pytest.skip(f"needs {needed}")
 
 
+@pytest.fixture(scope="module")
+def one_torch_thread():
+    """For tests of many tiny operations: two threads would mostly wait for each other."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def recordings() -> Path:
     """The real recordings; use with @pytest.mark.shared_data."""

@@ -307,7 +307,7 @@ SEARCH_STAGES: tuple[Stage, ...] = (
         ("data", "train"),
         lambda run, board: asdict(run.recipe.compile),
         _make_compile,
-        ("torch", "onnx", "onnx2tf", "tensorflow", "tflite-micro", "tflite-runtime"),
+        ("torch", "onnx", "tensorflow", "tflite-micro", "tflite-runtime"),
         ("compile",),
     ),
     _BUILD,

@@ -12,12 +12,7 @@ from tinyflow.search.supernet import EDGES, Cell, Mixing, Supernet, reduction_ce
 from tinyflow.train.padding import Padding, pad_to
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 
 def supernet(seed: int = 0, **arguments) -> Supernet:

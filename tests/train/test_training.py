@@ -20,12 +20,7 @@ from tinyflow.train.training import CHECKPOINT, learning_rate
 CONFIG = Train(epochs=3, batch_size=16, learning_rate=0.05, ema_decay=0.9, drop_path=0.2, label_smoothing=0.1, warmup_epochs=1, device="cpu")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 
 @pytest.fixture(scope="module")
