@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tinyflow.artefacts import read_json, write_json
 from tinyflow.errors import TinyflowError
 
@@ -49,6 +51,16 @@ class Layer:
     macs: int
     offset: int  # of the output in the arena, bytes
     bytes: int
+    planar: bool = False  # the output's bytes lie channel after channel
+
+    def value(self, data: bytes | np.ndarray) -> np.ndarray:
+        """The output's bytes in the arena as an array of ``output_shape``, NHWC."""
+        elements = int(np.prod(self.output_shape))
+        flat = np.frombuffer(data, np.int8 if self.bytes == elements else np.float32)
+        if not self.planar:
+            return flat.reshape(self.output_shape)
+        batch, height, width, channels = self.output_shape
+        return flat.reshape(batch, channels, height, width).transpose(0, 2, 3, 1)
 
 
 @dataclass(frozen=True)

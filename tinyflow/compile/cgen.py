@@ -109,6 +109,8 @@ def _layer(graph: Graph, plan: MemoryPlan, step: Step, index: int, constants: Co
         fields = ",\n".join(f"  .{key} = {_initialiser(value, f'{index}_{key}', constants)}" for key, value in call.fields.items())
         structs.append(f"static const {call.params} {name} = {{\n{fields},\n}};")
         places = [_place(graph, plan, tensor, index, constants) for tensor in call.tensors]
+        if call.scratch:
+            places.append(f"arena + {plan.scratch[step.op.outputs[0]]}")
         calls.append(f"  {call.kernel}(&{name}, {', '.join(places)});")
     body = "\n".join([*structs, "", f"MODEL_NOINLINE void model_layer_{index}(void) {{", *calls, "}"])
     return f"/* {step.op.kind} {shapes} */\n{body}"
@@ -139,6 +141,7 @@ def _layers(graph: Graph, plan: MemoryPlan, steps: Iterable[Step]) -> tuple[Laye
                 macs=step.macs,
                 offset=plan.offsets[tensor],
                 bytes=output.bytes,
+                planar=output.planar,
             )
         )
     return tuple(layers)

@@ -25,6 +25,7 @@ class Tensor:
     dtype: str  # "int8", "int32", "float32", ...
     quantization: Quantization | None = None
     data: np.ndarray | None = None  # constants only
+    planar: bool = False  # bytes lie channel after channel (NCHW); ``shape`` stays NHWC (passes/layouts.py)
 
     @property
     def elements(self) -> int:
@@ -51,7 +52,7 @@ class Op:
 
 @dataclass(frozen=True)
 class Graph:
-    """Operators in execution order, over NHWC tensors."""
+    """Operators in execution order; shapes are NHWC, bytes too unless a tensor is planar."""
 
     name: str
     tensors: tuple[Tensor, ...]

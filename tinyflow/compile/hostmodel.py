@@ -65,8 +65,7 @@ class HostModel:
         for layer in self.model.layers[:count]:
             self._library.model_invoke_layer(layer.index)
             data = ctypes.string_at(self._library.model_arena() + layer.offset, layer.bytes)
-            dtype = np.int8 if layer.bytes == int(np.prod(layer.output_shape)) else np.float32
-            outputs.append(np.frombuffer(data, dtype).reshape(layer.output_shape))
+            outputs.append(layer.value(data))
         return outputs
 
 

@@ -3,18 +3,20 @@
 from collections.abc import Callable
 
 from tinyflow.compile.graph import VIEWS, Graph, Op
-from tinyflow.compile.lowering import convolution, elementwise, layout, pooling
+from tinyflow.compile.lowering import convolution, depthwise, elementwise, layout, pooling
 from tinyflow.compile.lowering.step import Step, need, refuse
+from tinyflow.compile.needs import Needs
 
 LOWERINGS: dict[str, Callable[[Graph, Op], Step]] = {
     "ADD": elementwise.add,
     "AVERAGE_POOL_2D": pooling.pool_2d,
     "CONCATENATION": layout.concatenation,
     "CONV_2D": convolution.conv_2d,
-    "DEPTHWISE_CONV_2D": convolution.depthwise_conv_2d,
+    "DEPTHWISE_CONV_2D": depthwise.depthwise_conv_2d,
     "DEQUANTIZE": elementwise.dequantize,
     "FULLY_CONNECTED": convolution.fully_connected,
     "HARD_SWISH": elementwise.hard_swish,
+    "LAYOUT": layout.layout,
     "LOGISTIC": elementwise.logistic,
     "MAX_POOL_2D": pooling.pool_2d,
     "MEAN": pooling.mean,
@@ -30,6 +32,28 @@ LOWERINGS: dict[str, Callable[[Graph, Op], Step]] = {
     "SUB": elementwise.add,
     "TRANSPOSE": layout.transpose,
 }
+
+NEEDS: dict[str, Callable[[Graph, Op], Needs]] = {
+    "ADD": elementwise.needs,
+    "AVERAGE_POOL_2D": pooling.pool_2d_needs,
+    "CONV_2D": convolution.conv_2d_needs,
+    "DEPTHWISE_CONV_2D": depthwise.depthwise_conv_2d_needs,
+    "FULLY_CONNECTED": convolution.fully_connected_needs,
+    "HARD_SWISH": elementwise.needs,
+    "LOGISTIC": elementwise.needs,
+    "MAX_POOL_2D": pooling.pool_2d_needs,
+    "MEAN": pooling.mean_needs,
+    "MUL": elementwise.needs,
+    "QUANTIZE": elementwise.needs,
+    "RELU": elementwise.needs,
+    "RELU6": elementwise.needs,
+    "SUB": elementwise.needs,
+}
+
+
+def needs(graph: Graph, op: Op) -> Needs:
+    """What the kernel of ``op`` wants; shapes suffice, the layout flags of its tensors are taken as they are."""
+    return NEEDS[op.kind](graph, op) if op.kind in NEEDS else Needs()
 
 
 def lower_graph(graph: Graph) -> tuple[Step, ...]:

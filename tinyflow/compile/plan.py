@@ -11,20 +11,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tinyflow.compile.graph import Graph, Op
-from tinyflow.compile.operators import VIEWS
+from tinyflow.compile.graph import VIEWS, Graph, Op
+from tinyflow.compile.operators import needs
 
 # Word loads (SMLAD kernels) want 4, the vector units of Cortex-M55 and M85 want 16; 16 costs a few bytes per buffer.
 ALIGNMENT = 16
 SHUFFLES = 300  # improvement attempts when no greedy order reaches the bound; fixed seed
 
-# Kernels that read element i of an operand before they write element i of the result, and never look back.
-ELEMENTWISE = frozenset({"ADD", "SUB", "MUL", "RELU", "RELU6", "LOGISTIC", "HARD_SWISH", "QUANTIZE"})
-
 
 @dataclass(frozen=True)
 class Buffer:
-    """Tensors at one place, live from the step that writes it to the last that reads it, both included."""
+    """Tensors at one place, live from the step that writes it to the last that reads it, both included; none: scratch."""
 
     tensors: tuple[int, ...]
     bytes: int
@@ -44,6 +41,7 @@ class MemoryPlan:
     places: tuple[int, ...]  # offset of each buffer
     steps: int
     names: tuple[str, ...]  # of each buffer, for the picture
+    scratch: dict[int, int]  # first output of an operator -> byte in the arena of its scratch
 
     @property
     def lifetimes(self) -> dict[int, tuple[int, int]]:
@@ -81,8 +79,9 @@ def plan_memory(graph: Graph) -> MemoryPlan:
     places = _place(buffers, bound)
     arena = max((place + _aligned(buffer.bytes) for place, buffer in zip(places, buffers)), default=0)
     offsets = {tensor: place for place, buffer in zip(places, buffers) for tensor in buffer.tensors}
-    names = tuple(graph.tensor(buffer.tensors[0]).name for buffer in buffers)
-    return MemoryPlan(offsets, arena, bound, buffers, tuple(places), len(graph.ops), names)
+    scratch = {graph.ops[buffer.first].outputs[0]: place for place, buffer in zip(places, buffers) if not buffer.tensors}
+    names = tuple(graph.tensor(buffer.tensors[0]).name if buffer.tensors else "scratch" for buffer in buffers)
+    return MemoryPlan(offsets, arena, bound, buffers, tuple(places), len(graph.ops), names, scratch)
 
 
 def _aligned(size: int) -> int:
@@ -107,22 +106,21 @@ def _buffers(graph: Graph) -> tuple[Buffer, ...]:
             home[output] = home[share] if share is not None and position == 0 else []
             home[output].append(output)
     groups = {id(group): group for group in home.values()}
+    scratch = [(step, needs(graph, op).scratch) for step, op in enumerate(graph.ops)]
     return tuple(
         Buffer(tuple(group), max(graph.tensor(t).bytes for t in group), min(first[t] for t in group), max(last[t] for t in group))
         for group in groups.values()
-    )
+    ) + tuple(Buffer((), size, step, step) for step, size in scratch if size)
 
 
 def _shared_input(graph: Graph, op: Op, step: int, home: dict[int, list[int]], last: dict[int, int]) -> int | None:
     """The input whose bytes the output takes over, if any."""
-    output = graph.tensor(op.outputs[0])
     if op.kind in VIEWS:
         return op.inputs[0] if op.inputs[0] in home else None
-    if op.kind in ELEMENTWISE:
-        for index in op.inputs:
-            dies_here = index in home and max(last[t] for t in home[index]) == step and not set(home[index]) & set(graph.outputs)
-            if dies_here and graph.tensor(index).bytes == output.bytes and graph.tensor(index).dtype == output.dtype:
-                return index
+    for position in needs(graph, op).in_place:
+        index = op.inputs[position]
+        if index in home and max(last[t] for t in home[index]) == step and not set(home[index]) & set(graph.outputs):
+            return index
     return None
 
 

@@ -91,8 +91,7 @@ def _first_difference(device: Device, compiled: CompiledModel, rows: np.ndarray,
 
 def _layer_output(device: Device, layer: Layer, row: np.ndarray) -> np.ndarray:
     data = device.layer(layer.index, row, layer.offset, layer.bytes)
-    elements = int(np.prod(layer.output_shape))
-    return data.view(np.float32 if layer.bytes == 4 * elements else np.int8).reshape(layer.output_shape)
+    return layer.value(data)
 
 
 def _parity(device: Device, compiled: CompiledModel, audio: np.ndarray, progress: Progress) -> dict[str, dict[str, Any]]:

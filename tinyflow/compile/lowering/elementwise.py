@@ -8,6 +8,16 @@ from tinyflow.compile import fixedpoint
 from tinyflow.compile.fixedpoint import clamp, quantize_multiplier, requantize, round_half_away
 from tinyflow.compile.graph import Graph, Op
 from tinyflow.compile.lowering.step import Step, activation_range, int8, left_padded, need, strides
+from tinyflow.compile.needs import NHWC, SAME, Needs
+
+
+def needs(graph: Graph, op: Op) -> Needs:
+    """Element i of the operands is read before element i of the result is written; all of one shape: any layout."""
+    output = graph.tensor(op.outputs[0])
+    tensors = [graph.tensor(index) for index in op.inputs]
+    alike = all(tensor.shape == output.shape and not tensor.constant for tensor in tensors)
+    over = tuple(position for position, tensor in enumerate(tensors) if tensor.bytes == output.bytes and tensor.dtype == output.dtype)
+    return Needs(SAME if alike else NHWC, in_place=over)
 
 
 def _broadcast(graph: Graph, op: Op) -> dict[str, tuple[int, ...]]:

@@ -133,6 +133,15 @@ def transpose(graph: Graph, op: Op) -> Step:
     return _gather(op, "transpose_s8", [(source.shape[axis], unit[axis]) for axis in order], 0)
 
 
+def layout(graph: Graph, op: Op) -> Step:
+    """Pixel after pixel to channel after channel, or back (passes/layouts.py)."""
+    source, output = graph.tensor(op.inputs[0]), graph.tensor(op.outputs[0])
+    _, height, width, channels = source.shape
+    pixels = height * width
+    moves = [(channels, 1), (pixels, channels)] if output.planar else [(pixels, 1), (channels, pixels)]
+    return _gather(op, "transpose_s8", moves, 0)
+
+
 def _gather(op: Op, kernel: str, moves: list[tuple[int, int]], start: int) -> Step:
     fields = {
         "shape": left_padded([size for size, _ in moves], MAX_RANK, 1),

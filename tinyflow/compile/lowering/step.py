@@ -14,13 +14,14 @@ MAX_RANK = 5  # KERNEL_MAX_RANK of firmware/kernels/kernels.h
 
 @dataclass(frozen=True)
 class Call:
-    """``kernel(&params, tensors...)``. A field is an int, a float, None (NULL), a tuple (an array of ints), a numpy
+    """``kernel(&params, tensors..., scratch)``. A field is an int, a float, None (NULL), a tuple (an array of ints), a numpy
     array (a constant in flash, passed by address) or a dict (a nested struct)."""
 
     kernel: str
     params: str  # C type of its struct
     fields: dict[str, Any]
     tensors: tuple[int, ...]  # inputs, then the output
+    scratch: bool = False  # whether the kernel takes the step's scratch (Needs.scratch) as its last argument
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,8 @@ class Step:
     macs: int = 0  # nominal, padding counted
 
     @staticmethod
-    def of(op: Op, kernel: str, params: str, fields: dict[str, Any], tensors: tuple[int, ...], macs: int = 0) -> "Step":
-        return Step(op, (Call(kernel, params, fields, tensors),), macs)
+    def of(op: Op, kernel: str, params: str, fields: dict[str, Any], tensors: tuple[int, ...], macs: int = 0, scratch: bool = False) -> "Step":
+        return Step(op, (Call(kernel, params, fields, tensors, scratch),), macs)
 
 
 def refuse(graph: Graph, op: Op, why: str, hint: str) -> NoReturn:

@@ -5,9 +5,10 @@ Tensor indices stay those of the file (a pass may append tensors), so that any l
 
 from tinyflow.compile.graph import Graph
 from tinyflow.compile.passes.dead import remove_dead
+from tinyflow.compile.passes.layouts import choose_layouts
 from tinyflow.compile.passes.views import simplify_views
 
-PASSES = (remove_dead, simplify_views)
+PASSES = (remove_dead, simplify_views, choose_layouts)
 
 
 def run_passes(graph: Graph) -> Graph:
