@@ -1,0 +1,3 @@
+from tinyflow.cli import main
+
+main()

@@ -1,0 +1,114 @@
+"""What commands share: their options, the recipe and the run they work on."""
+
+import functools
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tinyflow.errors import TinyflowError
+from tinyflow.show import Console
+
+CONFIGS = Path(__file__).resolve().parent.parent.parent / "configs"
+
+
+class Failed(TinyflowError):
+    """A check that did not pass: with --json the document has its ``result`` beside error and hint."""
+
+    def __init__(self, message: str, hint: str, result: dict[str, Any]):
+        super().__init__(message, hint)
+        self.result = result
+
+
+def command(name: str, recipe: bool = False, tflite: bool = False, board: str | None = None):
+    """A command with the options all share; its function gets a Console first and returns the JSON-able result."""
+
+    def wrap(function):
+        @functools.wraps(function)
+        def run(*args, as_json: bool, quiet: bool, **kwargs):
+            console = Console(as_json=as_json, quiet=quiet)
+            with console:
+                result = function(console, *args, **kwargs)
+            console.finish(result)
+
+        options = [
+            click.option("--json", "as_json", is_flag=True, help="one JSON document on stdout"),
+            click.option("--quiet", "-q", is_flag=True, help="no progress, no messages"),
+        ]
+        if recipe:
+            options += [
+                click.option("--recipe", "-r", help="recipe: a YAML file or a name in configs/  [default: demo]"),
+                click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="override a key of the recipe: --set train.epochs=20"),
+                click.option("--data", "data_path", help="folder of recordings: overrides data.source and data.path"),
+                click.option("--seed", type=int, help="overrides the seeds of data, search and train"),
+                click.option("--device", default="", help="auto, cpu, cuda: where torch searches and trains"),
+                click.option("--runs", default="runs", type=click.Path(path_type=Path), help="folder of the run folders", show_default=True),
+            ]
+        if tflite:
+            options.append(click.option("--tflite", type=click.Path(path_type=Path), help="a foreign int8 model instead of the recipe's"))
+        if board is not None:
+            chosen: dict[str, Any] = {"default": board, "show_default": True} if board else {"required": True}
+            options.append(click.option("--board", "-b", "board_name", help="see `tinyflow boards`", **chosen))
+        for option in options:
+            run = option(run)
+        return click.command(name)(run)
+
+    return wrap
+
+
+def load(recipe: str | None, overrides: tuple[str, ...], data_path: str | None, seed: int | None, device: str):
+    """The recipe with the command line's overrides applied."""
+    from tinyflow.recipe import load_recipe
+
+    for option, value in (("--recipe", recipe), ("--data", data_path)):
+        if value == "":  # a shell variable that is not set, most likely: the default would be something else entirely
+            raise TinyflowError(f"{option} is empty", "leave the option out for its default")
+    recipe = recipe or "demo"
+    path = Path(recipe)
+    if not path.suffix and not path.is_file():
+        path = CONFIGS / f"{recipe}.yaml"
+        if not path.is_file():
+            from difflib import get_close_matches
+
+            names = sorted(item.stem for item in CONFIGS.glob("*.yaml"))
+            near = get_close_matches(recipe, names, 1)
+            raise TinyflowError(f"no recipe {recipe!r}", f"did you mean {near[0]!r}?" if near else f"recipes: {', '.join(names)}, or a YAML file")
+    sets = list(overrides)
+    if data_path is not None:
+        from tinyflow.data import source_of
+
+        sets += [f"data.source={source_of(Path(data_path))}", f"data.path={json.dumps(str(Path(data_path).resolve()))}"]
+    sections = ("train", "search") if load_recipe(path, tuple(sets)).search else ("train",)
+    if seed is not None:
+        sets += [f"{section}.seed={seed}" for section in ("data", *sections)]
+    if device:
+        sets += [f"{section}.device={device}" for section in sections]
+    return load_recipe(path, tuple(sets))
+
+
+def enter(console: Console, runs: Path, tflite: Path | None = None, **options):
+    """The Run that a command works on."""
+    from tinyflow.pipeline import foreign_run, recipe_run
+
+    if tflite:
+        return foreign_run(tflite, runs, console.progress)
+    return recipe_run(load(**options), runs, console.progress)
+
+
+def stages(console: Console, run, target: str, board, dry_run: bool) -> dict[str, Any]:
+    """Runs (or only plans) the stages up to ``target``."""
+    steps = run.plan(target, board) if dry_run else run.make(target, board)
+    console.steps(steps, dry_run)
+    return {"run": str(run.folder.root), "dry_run": dry_run, "steps": [step.to_dict() for step in steps]}
+
+
+def at_port(board, port: str | None):
+    """``board`` with its console on the serial device that --port names."""
+    from dataclasses import replace
+
+    return replace(board, console=replace(board.console, device=port)) if port else board
+
+
+serial = click.option("--port", help="serial device of a real board's console  [default: the debug probe's]")
+dry = click.option("--dry-run", is_flag=True, help="only say what would run, and why")

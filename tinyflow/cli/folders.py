@@ -1,0 +1,33 @@
+"""Commands about the run folders: runs, clean."""
+
+from pathlib import Path
+
+import click
+
+from tinyflow.cli.command import command
+from tinyflow.show import Console
+
+
+@command("runs")
+@click.option("--runs", default="runs", type=click.Path(path_type=Path), show_default=True)
+def runs_command(console: Console, runs: Path):
+    """The run folders, their stages and figures."""
+    from tinyflow.runs import list_runs
+
+    found = list_runs(runs)
+    console.runs(found, runs)
+    return {"runs": found}
+
+
+@command("clean")
+@click.argument("names", nargs=-1)
+@click.option("--runs", default="runs", type=click.Path(path_type=Path), show_default=True)
+@click.option("--stage", help="only this stage's folder")
+@click.option("--yes", is_flag=True, help="delete; without it only what would go is listed")
+def clean(console: Console, names: tuple[str, ...], runs: Path, stage: str | None, yes: bool):
+    """Delete run folders (all, or the named ones), or one stage of them."""
+    from tinyflow.runs import clean as clean_runs
+
+    result = clean_runs(runs, names, stage, yes)
+    console.cleaned(result)
+    return result

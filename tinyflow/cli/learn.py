@@ -1,0 +1,99 @@
+"""Commands from recordings to a trained network: data, search, sweep, train, evaluate."""
+
+import os
+from pathlib import Path
+
+import click
+
+from tinyflow.cli.command import command, dry, enter, load, stages
+from tinyflow.errors import TinyflowError
+from tinyflow.show import Console
+
+
+@command("data", recipe=True)
+@dry
+def data(console: Console, runs: Path, dry_run: bool, **options):
+    """Prepare the clips: Speech Commands, your own words, or synthetic speech."""
+    run = enter(console, runs, **options)
+    result = stages(console, run, "data", None, dry_run)
+    if not dry_run:
+        result["dataset"] = run.dataset().summary()
+        console.dataset(result["dataset"])
+    return result
+
+
+@command("search", recipe=True)
+@dry
+@click.option("--board", "-b", "board_name", help="overrides search.board: whose budget counts; costs are shown against it")
+@click.option("--processes", default=1, show_default=True, help="processes that share the search; under torchrun its own count")
+def search(console: Console, runs: Path, dry_run: bool, board_name: str | None, processes: int, overrides: tuple[str, ...], **options):
+    """Search for cells and front end together. Ctrl-C checkpoints; the same command resumes."""
+    from tinyflow.pipeline import follow_search
+    from tinyflow.search import load_search
+
+    if board_name:
+        overrides += (f"search.board={board_name}",)
+    run = enter(console, runs, overrides=overrides, **options)
+    if run.recipe.search is None:
+        raise TinyflowError(f"the recipe {run.recipe.name!r} has no search section", "--recipe demo-search, or add `search: {}` to it; docs/search.md")
+    if processes < 1:
+        raise TinyflowError(f"--processes {processes}", "1 or more")
+    run.processes = processes
+    if int(os.environ.get("RANK", "0")) and not dry_run:  # torchrun's: the first process does all that only one should
+        follow_search(run)
+        return {"run": str(run.folder.root), "rank": int(os.environ["RANK"])}
+    result = stages(console, run, "search", None, dry_run)
+    if not dry_run:
+        result["search"] = console.search(load_search(run.folder.search))
+    return result
+
+
+@command("sweep", recipe=True)
+@click.option("--axis", "axes", multiple=True, metavar="KEY=V1,V2,...", help="values of a key of the recipe, or of board.KEY: --axis search.seed=0,1 --axis search.board=mps2-an386,nucleo-l4r5zi")
+@click.option("--samples", type=int, help="so many random combinations instead of all")
+@click.option("--parallel", default=1, show_default=True, help="searches at a time, by Ray")
+@click.option("--train/--no-train", "trained", default=True, show_default=True, help="train every network found; else accuracy is the supernet proxy's")
+def sweep(console: Console, runs: Path, axes: tuple[str, ...], samples: int | None, parallel: int, trained: bool, seed: int | None, **options):
+    """Many searches, and the Pareto front of accuracy, instructions and RAM."""
+    from dataclasses import asdict
+
+    from tinyflow.recipe import parse_yaml
+    from tinyflow.search.sweep import sweep as sweep_stage
+
+    values = {}
+    for axis in axes:
+        key, separator, text = axis.partition("=")
+        if not separator or not key or not text:
+            raise TinyflowError(f"--axis {axis}: no KEY=V1,V2", "for example --axis search.seed=0,1")
+        values[key] = parse_yaml(f"[{text}]")
+    if not values:
+        raise TinyflowError("no --axis: there is nothing to sweep over", "for example --axis search.seed=0,1 --axis search.channels=8,16")
+    recipe = load(seed=None, **options)
+    if recipe.search is None:
+        raise TinyflowError(f"the recipe {recipe.name!r} has no search section", "--recipe demo-search, or add `search: {}` to it; docs/search.md")
+    result = sweep_stage(recipe, values, runs / f"{recipe.name}-sweep", console.progress, parallel, samples, trained, seed or 0)
+    console.sweep(result)
+    return asdict(result)
+
+
+@command("train", recipe=True)
+@dry
+def train(console: Console, runs: Path, dry_run: bool, **options):
+    """Train the genotype's network. Ctrl-C checkpoints; the same command resumes."""
+    return stages(console, enter(console, runs, **options), "train", None, dry_run)
+
+
+@command("evaluate", recipe=True)
+def evaluate(console: Console, runs: Path, **options):
+    """Accuracy, balanced accuracy, per-class recall and confusion matrix of the final weights on the test split."""
+    from tinyflow.artefacts import write_json
+    from tinyflow.train import evaluate as evaluate_stage
+    from tinyflow.train import load_trained
+
+    run = enter(console, runs, **options)
+    run.make("train")
+    result = evaluate_stage(load_trained(run.folder.train), run.dataset(), "testing", run.recipe.train.device).to_dict()
+    run.folder.report.mkdir(parents=True, exist_ok=True)
+    write_json(run.folder.report / "evaluation.json", result)
+    console.evaluation(result)
+    return result

@@ -1,0 +1,59 @@
+"""Commands for a first look: a demo, a recipe of one's own, what is installed, the boards."""
+
+import shlex
+from pathlib import Path
+
+import click
+
+from tinyflow.cli.command import Failed, command, enter
+from tinyflow.show import Console
+
+
+@command("demo")
+@click.option("--recipe", "-r", default="demo", show_default=True, help="recipe: a YAML file or a name in configs/")
+@click.option("--runs", default="runs", type=click.Path(path_type=Path), show_default=True, help="folder of the run folders")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="override a key of the recipe: --set train.epochs=5")
+def demo(console: Console, recipe: str, runs: Path, overrides: tuple[str, ...]):
+    """Everything once: speech, training, firmware for two boards, self-test and parity on an emulator."""
+    from tinyflow.demo import run_demo
+
+    result = run_demo(enter(console, runs, recipe=recipe, overrides=overrides, data_path=None, seed=None, device=""))
+    console.demo(result)
+    if not result["passed"]:
+        raise Failed("the demo's checks did not all pass (see the table)", "tinyflow validate --board mps2-an386 says more", result)
+    return result
+
+
+@command("init")
+@click.argument("path", default="recipe.yaml", type=click.Path(path_type=Path))
+@click.option("--data", "data_path", type=click.Path(path_type=Path), help="folder of recordings that the recipe is for  [default: synthetic speech]")
+@click.option("--force", is_flag=True, help="overwrite")
+def init(console: Console, path: Path, data_path: Path | None, force: bool):
+    """Write a commented recipe with every key, its unit and its default."""
+    from tinyflow.template import write_template
+
+    written = write_template(path, force, data_path)
+    console.say(f"wrote {written[0]} and its genotype {written[1]}; next: tinyflow build --recipe {shlex.quote(str(path))} --board mps2-an386")
+    return {"recipe": str(written[0]), "genotype": str(written[1])}
+
+
+@command("doctor")
+def doctor(console: Console):
+    """What is there, what is missing, and the one command that mends it."""
+    from tinyflow.doctor import check
+
+    checks = check()
+    console.doctor(checks)
+    return {"ok": all(item.ok or item.optional for item in checks), "checks": [item.__dict__ for item in checks]}
+
+
+@command("boards")
+def boards(console: Console):
+    """The boards tinyflow builds for."""
+    from dataclasses import asdict
+
+    from tinyflow.board import board_names, load_board
+
+    found = [load_board(name) for name in board_names()]
+    console.boards(found)
+    return {"boards": [asdict(board) for board in found]}
