@@ -6,9 +6,7 @@
 #include "port.h"
 
 static void write_text(const char *text) {
-  size_t size = 0;
-  while (text[size]) size++;
-  port_write(text, size);
+  for (; *text; text++) port_write(text, 1); /* a count first would link strlen */
 }
 
 static void write_quoted(const char *text) {

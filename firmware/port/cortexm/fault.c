@@ -10,9 +10,7 @@ void cortexm_fault_report(const uint32_t *frame, uint32_t exception_return);
 uint32_t cortexm_fault_stack[192] __attribute__((aligned(8), used));
 
 static void write_text(const char *text) {
-  size_t size = 0;
-  while (text[size]) size++;
-  port_write(text, size);
+  for (; *text; text++) port_write(text, 1);
 }
 
 static void write_hex(const char *name, uint32_t value) {
