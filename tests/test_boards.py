@@ -35,7 +35,7 @@ def test_shipped_boards_are_consistent(name):
         assert not board.memory
     else:
         assert board.region("FLASH").length > 0 and board.region("RAM").length > board.stack_bytes and board.stack_bytes % 8 == 0
-        assert board.fpu == any("fpu=fpv4" in flag for flag in board.cpu_flags)
+        assert board.fpu == ("-mfloat-abi=hard" in board.cpu_flags)
     if board.openocd:
         assert Path(board.folder, board.openocd.config).is_file()
         assert all(re.fullmatch(r"[0-9a-f]{4}:[0-9a-f]{4}", usb_id) for usb_id in board.openocd.usb_ids)

@@ -27,7 +27,7 @@ class Counter:
     """What the firmware counts with, and what a tick means."""
 
     __pydantic_config__ = FORBID
-    name: str  # how the port calls it: cmsdk-timer, dwt, host-clock
+    name: str  # how the port calls it: cmsdk-timer, sse-counter, dwt, host-clock
     unit: Literal["instructions", "cycles", "nanoseconds"]
     width_bits: int  # wraps at 2**width_bits ticks
     frequency_hz: int

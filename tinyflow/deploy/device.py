@@ -1,6 +1,7 @@
 """Device: a running firmware one can ask. The same on an emulator, on this machine and on a board."""
 
 from collections.abc import Sequence
+from math import ceil
 from typing import Any, Literal
 
 import numpy as np
@@ -43,8 +44,8 @@ class Device:
 
     @property
     def resolution(self) -> int:
-        """One tick in the board's unit."""
-        return max(1, round(self.board.counter.rate))
+        """One tick in the board's unit, rounded up."""
+        return max(1, ceil(self.board.counter.rate))
 
     def hello(self) -> dict[str, Any]:
         """What the firmware says of itself: build, board, protocol, model, counter, counter_bits, counter_hz,

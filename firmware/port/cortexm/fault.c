@@ -67,7 +67,7 @@ static const char *reason_of(uint32_t exception, uint32_t cfsr, uint32_t hfsr) {
       {1u << 17, "invalid execution state"},
       {1u << 18, "invalid return from exception"},
       {1u << 19, "no coprocessor (FPU off or absent)"},
-      {1u << 20, "stack limit"},
+      {1u << 20, "stack overflow"},
       {1u << 24, "unaligned access"},
       {1u << 25, "division by zero"},
   };

@@ -1,0 +1,66 @@
+"""Every emulated core beside the Cortex-M4F of the other tests: counter, faults, self-test, network bit for bit, front end."""
+
+from math import ceil
+
+import numpy as np
+import pytest
+from firmware_models import misbehaving
+from model_zoo import ds_cnn, every_operator
+
+from tinyflow.board import load_board
+from tinyflow.compile.foreign import compile_tflite
+from tinyflow.deploy.build import build
+from tinyflow.deploy.device import connect
+from tinyflow.deploy.profile import profile
+from tinyflow.deploy.run import selftest
+from tinyflow.deploy.validate import validate
+from tinyflow.errors import TinyflowError
+
+pytestmark = pytest.mark.qemu
+BOARDS = ("mps2-an385", "mps2-an500", "mps2-an505", "mps3-an547")
+SPEAKING = pytest.mark.parametrize("speaking_built", [board for board in BOARDS if load_board(board).fpu], indirect=True)
+
+
+@pytest.fixture(scope="module", params=BOARDS)
+def board(request):
+    return load_board(request.param)
+
+
+@pytest.fixture(scope="module")
+def networks(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("networks")
+    for name, content in (("every_operator", every_operator()), ("ds_cnn", ds_cnn())):
+        (folder / f"{name}.tflite").write_bytes(content)
+    return {name: compile_tflite(folder / f"{name}.tflite", folder / name) for name in ("every_operator", "ds_cnn")}
+
+
+@pytest.mark.parametrize("name", ("every_operator", "ds_cnn"))
+def test_networks_are_bit_exact(board, networks, name, tmp_path):
+    compiled = networks[name]
+    firmware = build(compiled, board, tmp_path / "out")
+    result = validate(firmware, board, compiled, n=2)
+    assert result["passed"] and result["equal"] == 2
+    with connect(firmware, board, timeout=60) as device:
+        for count in (1, 7, 1000, 12345, 10_000_000):  # a loop of two instructions an iteration, known within two ticks
+            assert 2 * count - device.resolution <= device.loop(count) <= 2 * count + 2 + 2 * device.resolution
+    if name == "ds_cnn":
+        counted = profile(firmware, board, compiled)
+        assert counted.unit == "instructions" and counted.resolution == ceil(board.counter.rate)
+        assert counted.layers_agree and counted.invoke_units > 0.5 * compiled.macs
+        assert 0 < counted.stack_bytes < board.stack_bytes
+
+
+@SPEAKING
+def test_front_end_and_self_test(speaking_built, clips):
+    firmware, board, compiled = speaking_built.firmware, speaking_built.board, speaking_built.compiled
+    result = selftest(firmware, board)
+    assert result["passed"] and result["features_equal"] == result["answers_equal"] == 3
+    checked = validate(firmware, board, compiled, n=1, audio=clips[:1])
+    assert checked["passed"] and checked["parity"]["features"]["identical_on_device_and_host"] == 1
+
+
+def test_faults_are_reported(board, tmp_path):
+    firmware = build(misbehaving(tmp_path / "model"), board, tmp_path / "out")
+    for kind, said in ((1, "undefined instruction"), (2, "bus fault"), (3, "stack overflow"), (4, "division by zero")):
+        with connect(firmware, board, timeout=20) as device, pytest.raises(TinyflowError, match=f"{said}.*cfsr 0x"):
+            device.infer(np.full(8, kind, np.int8))
