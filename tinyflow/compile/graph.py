@@ -49,6 +49,11 @@ class Op:
     outputs: tuple[int, ...]
     options: dict[str, Any] = field(default_factory=dict)  # e.g. stride_h, dilation_w, padding, activation
 
+    @property
+    def placed(self) -> bool:
+        """Whether this is a CONCATENATION whose inputs are written where its output wants them (passes): no code."""
+        return bool(self.options.get("placed"))
+
 
 @dataclass(frozen=True)
 class Graph:

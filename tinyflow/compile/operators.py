@@ -1,4 +1,4 @@
-"""Which operators we compile, and the lowering of each. RESHAPE and its kin are views: the plan gives them a place, no code."""
+"""Which operators we compile, and the lowering of each. Views (RESHAPE and its kin) and placed CONCATENATIONs are the plan's alone: no code."""
 
 from collections.abc import Callable
 
@@ -63,6 +63,8 @@ def lower_graph(graph: Graph) -> tuple[Step, ...]:
         if op.kind in VIEWS:
             source, output = graph.tensor(op.inputs[0]), graph.tensor(op.outputs[0])
             need(source.bytes == output.bytes and source.dtype == output.dtype, graph, op, f"{list(source.shape)} -> {list(output.shape)}")
+        elif op.placed:
+            continue
         elif op.kind in LOWERINGS:
             steps.append(LOWERINGS[op.kind](graph, op))
         else:
