@@ -13,9 +13,10 @@ void average_pool_2d_s8(const pool_2d_s8_params *p, const int8_t *input, int8_t 
         const int32_t origin_x = out_x * p->stride_w - p->pad_left;
         const int32_t x0 = origin_x < 0 ? 0 : origin_x;
         const int32_t x1 = clamp_s32(origin_x + p->filter_width, 0, p->input_width);
-        const int32_t count = (y1 - y0) * (x1 - x0);
+        const int32_t inside = (y1 - y0) * (x1 - x0);
+        const int32_t count = p->counts_padding ? p->filter_height * p->filter_width : inside;
         for (int32_t c = 0; c < p->channels; c++) {
-          int32_t sum = 0;
+          int32_t sum = (count - inside) * p->padding_value;
           for (int32_t y = y0; y < y1; y++) {
             for (int32_t x = x0; x < x1; x++) sum += input[y * row + x * p->channels + c];
           }

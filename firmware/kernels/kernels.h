@@ -8,6 +8,8 @@
 
 #include <stdint.h>
 
+#include "requant.h"
+
 #define KERNEL_MAX_RANK 5
 
 /* Per output channel, or (quant_step 0) one for all of them. */
@@ -48,6 +50,28 @@ typedef struct {
 
 void depthwise_conv_2d_s8(const depthwise_conv_2d_s8_params *p, const int8_t *input, int8_t *output);
 
+/* Depthwise, one filter per channel, channel after channel; in place where a plane does not grow. weights: (channels,
+ * filter_height, filter_width), then three bytes that are read and not used. table: (256,) of a RELU to apply to each
+ * input, or NULL. A dilated convolution is one without dilation on each of dilation_w phases of columns (phases_w of them
+ * are computed), whose pixels lie phase_bytes apart in the padded copy of a row. A step is what an output is from the
+ * next in that copy, in bytes. */
+typedef struct {
+  const int8_t *weights;
+  const int8_t *table;
+  requant_s8 requant;
+  int32_t channels;
+  int32_t input_height, input_width, output_height, output_width;
+  int32_t input_row, input_column, output_row, output_column; /* strides in a plane */
+  int32_t filter_height, filter_width, dilation_h, dilation_w, pad_top, pad_left;
+  int32_t phases_h, phases_w, row_step, column_step;
+  int32_t phase_bytes, padded_bytes, padding; /* padding: the input's zero point */
+} depthwise_planar_s8_params;
+
+/* Any filter; 3x3 and 5x5 with steps of one pixel. */
+void depthwise_planar_s8(const depthwise_planar_s8_params *p, const int8_t *input, int8_t *output, void *scratch);
+void depthwise_planar_3x3_s8(const depthwise_planar_s8_params *p, const int8_t *input, int8_t *output, void *scratch);
+void depthwise_planar_5x5_s8(const depthwise_planar_s8_params *p, const int8_t *input, int8_t *output, void *scratch);
+
 /* weights: (outputs, depth). */
 typedef struct {
   const int8_t *weights;
@@ -76,6 +100,15 @@ typedef struct {
 void add_s8(const add_s8_params *p, const int8_t *input1, const int8_t *input2, int8_t *output);
 void sub_s8(const add_s8_params *p, const int8_t *input1, const int8_t *input2, int8_t *output);
 
+/* ADD and SUB of equal shapes at scales where one rounding gives TFLM's answer for all 65,536 pairs (linear.h):
+ * output = clamp((weight1 * input1 + weight2 * input2 + bias) >> LINEAR_SHIFT), the weights' low 8 bits fractions. */
+typedef struct {
+  int32_t elements, weight1, weight2, bias;
+  int32_t activation_min, activation_max;
+} weighted_sum_s8_params;
+
+void weighted_sum_s8(const weighted_sum_s8_params *p, const int8_t *input1, const int8_t *input2, int8_t *output);
+
 typedef struct {
   broadcast_4d at;
   int32_t offset1, offset2, output_offset;
@@ -97,9 +130,10 @@ typedef struct {
   int32_t input_height, input_width, output_height, output_width;
   int32_t filter_height, filter_width, stride_h, stride_w, pad_top, pad_left;
   int32_t activation_min, activation_max;
+  int32_t counts_padding, padding_value; /* average: whether pixels outside count, and as what */
 } pool_2d_s8_params;
 
-/* Padding is not counted: the divisor is the number of pixels under the window. */
+/* The divisor is the number of pixels under the window, or with counts_padding of the whole window. */
 void average_pool_2d_s8(const pool_2d_s8_params *p, const int8_t *input, int8_t *output);
 void max_pool_2d_s8(const pool_2d_s8_params *p, const int8_t *input, int8_t *output);
 
@@ -138,9 +172,23 @@ typedef struct {
 
 void resize_nearest_neighbor_s8(const resize_nearest_neighbor_s8_params *p, const int8_t *input, int8_t *output);
 
-/* output = table[input + 128]: RELU, RELU6, LOGISTIC, HARD_SWISH. */
+/* A function of one value, RELU, RELU6, LOGISTIC, HARD_SWISH, QUANTIZE, is the first of these three that equals it for all
+ * 256 inputs: a clamp; clamp((weight * input + bias) >> LINEAR_SHIFT), the weight's low 8 bits fractions (linear.h); a table. */
 typedef struct {
-  const int8_t *table; /* (256,) */
+  int32_t elements, activation_min, activation_max;
+} clamp_s8_params;
+
+void clamp_s8(const clamp_s8_params *p, const int8_t *input, int8_t *output);
+
+typedef struct {
+  int32_t elements, weight, bias;
+  int32_t activation_min, activation_max;
+} rescale_s8_params;
+
+void rescale_s8(const rescale_s8_params *p, const int8_t *input, int8_t *output);
+
+typedef struct {
+  const int8_t *table; /* (256,): the results of 0 to 127, then of -128 to -1 */
   int32_t elements;
 } lookup_s8_params;
 
@@ -154,13 +202,6 @@ typedef struct {
 } softmax_s8_params;
 
 void softmax_s8(const softmax_s8_params *p, const int8_t *input, int8_t *output);
-
-/* QUANTIZE int8 -> int8. */
-typedef struct {
-  int32_t elements, input_offset, output_offset, output_multiplier, output_shift;
-} requantize_s8_params;
-
-void requantize_s8(const requantize_s8_params *p, const int8_t *input, int8_t *output);
 
 /* QUANTIZE float -> int8 and DEQUANTIZE int8 -> float; floats lie unaligned as bytes. */
 typedef struct {

@@ -38,6 +38,8 @@ def pool_2d(graph: Graph, op: Op) -> Step:
         "filter_width": options["filter_w"],
         **{name: options[name] for name in ("stride_h", "stride_w", "pad_top", "pad_left")},
         **activation_range(graph, op),
+        "counts_padding": int(options.get("counts_padding", False)),  # passes/padding.py
+        "padding_value": input_zero,
     }
     return Step.of(op, f"{op.kind.lower()}_s8", "pool_2d_s8_params", fields, (op.inputs[0], op.outputs[0]))
 

@@ -1,14 +1,32 @@
 """Passes: pure functions Graph -> Graph, each in its own module, none changing an output bit.
 
 Tensor indices stay those of the file (a pass may append tensors), so that any layer can be compared with TFLM's.
+All of them work on networks without weights and quantisation too (compile/shape_graph.py).
 """
 
 from tinyflow.compile.graph import Graph
+from tinyflow.compile.passes.activations import fuse_activations
+from tinyflow.compile.passes.constants import fold_constants
 from tinyflow.compile.passes.dead import remove_dead
+from tinyflow.compile.passes.grouped import untangle_groups
 from tinyflow.compile.passes.layouts import choose_layouts
+from tinyflow.compile.passes.noops import remove_noops
+from tinyflow.compile.passes.padding import fuse_padding
+from tinyflow.compile.passes.slices import fuse_slices
 from tinyflow.compile.passes.views import simplify_views
 
-PASSES = (remove_dead, simplify_views, choose_layouts)
+PASSES = (
+    remove_dead,
+    simplify_views,
+    fold_constants,
+    remove_noops,
+    fuse_slices,
+    fuse_padding,
+    untangle_groups,
+    fuse_activations,
+    remove_dead,
+    choose_layouts,
+)
 
 
 def run_passes(graph: Graph) -> Graph:

@@ -1,0 +1,61 @@
+"""PAD goes into the convolutions and pools behind it, as pad_top and pad_left: explicit padding, asymmetric too.
+
+Outside its input a convolution reads the zero point, which is what PAD writes. A maximum pool skips what is outside: the same
+where PAD writes the least int8. An average pool divides by the pixels inside, so one that counts its padding says so:
+``counts_padding``, all filter_h * filter_w pixels, those outside as the input's zero point.
+"""
+
+from dataclasses import replace
+
+from tinyflow.compile.graph import Graph, Op
+from tinyflow.compile.passes.draft import Draft, zero_point
+
+CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
+
+
+def fuse_padding(graph: Graph) -> Graph:
+    draft = Draft(graph)
+    for pad in graph.ops:
+        if pad.kind not in ("PAD", "PADV2") or not _around_the_map(draft, pad):
+            continue
+        for reader in draft.readers(pad.outputs[0]):
+            options = _padded(draft, pad, reader)
+            if options is not None:
+                draft.put(reader, [replace(reader, inputs=(pad.inputs[0], *reader.inputs[1:]), options=options)])
+    return draft.graph()
+
+
+def _around_the_map(draft: Draft, pad: Op) -> bool:
+    """Whether it pads rows and columns of an NHWC map, by constants."""
+    source, paddings = draft.tensors[pad.inputs[0]], draft.tensors[pad.inputs[1]]
+    if len(source.shape) != 4 or not paddings.constant or paddings.elements != 8 or not draft.alike(pad.inputs[0], pad.outputs[0]):
+        return False
+    if len(pad.inputs) > 2 and not (draft.tensors[pad.inputs[2]].constant and draft.alike(pad.inputs[2], pad.outputs[0])):
+        return False
+    sizes = paddings.data.reshape(4, 2)
+    return sizes.min() >= 0 and not sizes[[0, 3]].any()
+
+
+def _padded(draft: Draft, pad: Op, reader: Op) -> dict | None:
+    """The options of ``reader`` on the map before the padding; None where the two cannot become one."""
+    zero = zero_point(draft.tensors[pad.inputs[0]])
+    value = int(draft.tensors[pad.inputs[2]].data.reshape(-1)[0]) if len(pad.inputs) > 2 else zero
+    options = reader.options | {"padding": "EXPLICIT"}
+    if reader.kind == "AVERAGE_POOL_2D":
+        exact = value == zero and _inside(draft, reader)
+        options["counts_padding"] = True
+    else:
+        exact = value == -128 if reader.kind == "MAX_POOL_2D" else reader.kind in CONVOLUTIONS and value == zero
+    if not exact or reader.inputs.count(pad.outputs[0]) != 1:
+        return None
+    above, left = (int(size) for size in draft.tensors[pad.inputs[1]].data.reshape(4, 2)[1:3, 0])
+    return options | {"pad_top": options["pad_top"] + above, "pad_left": options["pad_left"] + left}
+
+
+def _inside(draft: Draft, pool: Op) -> bool:
+    """Whether every window lies inside the map that ``pool`` reads."""
+    source, output, options = draft.tensors[pool.inputs[0]].shape, draft.tensors[pool.outputs[0]].shape, pool.options
+    return all(
+        options[f"pad_{side}"] == 0 and (output[axis] - 1) * options[f"stride_{letter}"] + options[f"filter_{letter}"] <= source[axis]
+        for axis, side, letter in ((1, "top", "h"), (2, "left", "w"))
+    )
