@@ -5,7 +5,7 @@
  *   y[q + stride (r p + j)] = w^(p j) sum_k x[q + stride (p + m k)] exp(-2 pi i j k / r),   p < m, q < stride, j < r.
  * In terms of the one table, w^(p j) = twiddles[stride p j]. Twiddles of p = 0 are 1 and skipped, which leaves the
  * last stage (m = 1) without any. fmaf is written out where fusing is wanted, so every compiler rounds alike. */
-#include <math.h>
+#include "fp.h"
 
 #include "frontend_tables.h"
 

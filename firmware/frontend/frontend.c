@@ -1,14 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "fp.h"
+
 #include "frontend.h"
-
-#include <float.h>
-#include <math.h>
-
 #include "frontend_tables.h"
-
-#if FLT_EVAL_METHOD != 0
-#error "float arithmetic must round to float (on 32-bit x86: -msse2 -mfpmath=sse), or host and device differ"
-#endif
 
 const char *const frontend_step_names[FRONTEND_STEPS] = {"window", "fft", "mel", "log", "dct", "quantize"};
 
