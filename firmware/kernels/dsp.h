@@ -55,6 +55,36 @@ static inline int32_t ssat8(int32_t x) {
   return result;
 }
 
+/* Byte n of the result is the least byte of x; the others are `word`'s. */
+#define TINYFLOW_DSP_INSERT(name, position)                          \
+  static inline uint32_t name(uint32_t word, int32_t x) {            \
+    __asm__("bfi %0, %1, #" position ", #8" : "+r"(word) : "r"(x));  \
+    return word;                                                     \
+  }
+
+/* The greater and the smaller of each of four signed bytes. */
+static inline uint32_t max_s8x4(uint32_t a, uint32_t b) {
+  uint32_t result;
+  __asm__("ssub8 %0, %1, %2\n\tsel %0, %1, %2" : "=&r"(result) : "r"(a), "r"(b));
+  return result;
+}
+
+static inline uint32_t min_s8x4(uint32_t a, uint32_t b) {
+  uint32_t result;
+  __asm__("ssub8 %0, %1, %2\n\tsel %0, %2, %1" : "=&r"(result) : "r"(a), "r"(b));
+  return result;
+}
+
+TINYFLOW_DSP_INSERT(insert_byte1, "8")
+TINYFLOW_DSP_INSERT(insert_byte2, "16")
+TINYFLOW_DSP_INSERT(insert_byte3, "24")
+/* The low halves of two words. */
+static inline uint32_t pkhbt(int32_t low, int32_t high) {
+  uint32_t result;
+  __asm__("pkhbt %0, %1, %2, lsl #16" : "=r"(result) : "r"(low), "r"(high));
+  return result;
+}
+
 TINYFLOW_DSP_2(sadd16, "sadd16")
 TINYFLOW_DSP_2(smmulr, "smmulr")
 TINYFLOW_DSP_3(smmlar, "smmlar")
@@ -63,6 +93,8 @@ TINYFLOW_DSP_3(smlabb, "smlabb")
 TINYFLOW_DSP_3(smlabt, "smlabt")
 TINYFLOW_DSP_3(smlatb, "smlatb")
 TINYFLOW_DSP_3(smlatt, "smlatt")
+TINYFLOW_DSP_3(smlawb, "smlawb")
+TINYFLOW_DSP_3(smlawt, "smlawt")
 
 #else
 
@@ -71,6 +103,8 @@ static inline int32_t low_half(uint32_t x) { return (int16_t)(uint16_t)x; }
 static inline int32_t high_half(uint32_t x) { return (int16_t)(uint16_t)(x >> 16); }
 
 static inline uint32_t halves(int32_t low, int32_t high) { return (uint16_t)low | (uint32_t)(uint16_t)high << 16; }
+
+static inline uint32_t pkhbt(int32_t low, int32_t high) { return halves(low, high); }
 
 /* Bytes 0 and 2, sign-extended to the halves of a word. */
 static inline uint32_t sxtb16(uint32_t x) { return halves((int8_t)(uint8_t)x, (int8_t)(uint8_t)(x >> 16)); }
@@ -100,6 +134,34 @@ static inline int32_t smlabb(uint32_t a, uint32_t b, int32_t c) { return c + low
 static inline int32_t smlabt(uint32_t a, uint32_t b, int32_t c) { return c + low_half(a) * high_half(b); }
 static inline int32_t smlatb(uint32_t a, uint32_t b, int32_t c) { return c + high_half(a) * low_half(b); }
 static inline int32_t smlatt(uint32_t a, uint32_t b, int32_t c) { return c + high_half(a) * high_half(b); }
+
+/* A word times a half, without the low 16 bits of the product. */
+static inline int32_t smlawb(uint32_t a, uint32_t b, int32_t c) {
+  return c + (int32_t)(((int64_t)(int32_t)a * low_half(b)) >> 16);
+}
+
+static inline int32_t smlawt(uint32_t a, uint32_t b, int32_t c) {
+  return c + (int32_t)(((int64_t)(int32_t)a * high_half(b)) >> 16);
+}
+
+static inline uint32_t insert_byte(uint32_t word, int32_t x, int at) {
+  return (word & ~((uint32_t)0xff << at)) | (uint32_t)(uint8_t)x << at;
+}
+
+static inline uint32_t insert_byte1(uint32_t word, int32_t x) { return insert_byte(word, x, 8); }
+static inline uint32_t insert_byte2(uint32_t word, int32_t x) { return insert_byte(word, x, 16); }
+static inline uint32_t insert_byte3(uint32_t word, int32_t x) { return insert_byte(word, x, 24); }
+
+static inline uint32_t max_s8x4(uint32_t a, uint32_t b) {
+  uint32_t result = 0;
+  for (int at = 0; at < 32; at += 8) {
+    const int8_t x = (int8_t)(uint8_t)(a >> at), y = (int8_t)(uint8_t)(b >> at);
+    result = insert_byte(result, x > y ? x : y, at);
+  }
+  return result;
+}
+
+static inline uint32_t min_s8x4(uint32_t a, uint32_t b) { return a ^ b ^ max_s8x4(a, b); }
 
 #endif
 

@@ -35,6 +35,46 @@ typedef struct {
 
 void conv_2d_s8(const conv_2d_s8_params *p, const int8_t *input, int8_t *output);
 
+/* Packed weights of a matrix product (tinyflow/compile/lowering/matmul.py), one stream of words in the order of use; depth: of a
+ * dot product, padded; rounding: twice the output's zero point plus one; bounded: int8 saturation is not all of the activation. */
+typedef struct {
+  const int32_t *stream;
+  int32_t words, depth, channels, rounding;
+  int32_t bounded, activation_min, activation_max;
+} matmul_s8;
+
+/* 1x1 filters without padding; either layout on either side, told by the strides. scratch: 9 * depth bytes. In place where the output
+ * of a pixel never lies over a later one's input: planes of the same size, or pixels that do not grow; where they grow, but
+ * none is skipped, from the last to the first (backwards). */
+typedef struct {
+  matmul_s8 matmul;
+  int32_t input_bytes, input_width, input_channels, input_pixel, input_channel; /* the last two: strides */
+  int32_t output_width, output_pixels, output_pixel, output_channel;
+  int32_t stride_h, stride_w, backwards;
+} pointwise_conv_2d_s8_params;
+
+void pointwise_conv_2d_s8(const pointwise_conv_2d_s8_params *p, const int8_t *input, int8_t *output, int8_t *scratch);
+
+/* Any filter, one group, one batch; input NHWC, output either. run: bytes of a filter's row, padded to 4; depth: all of them.
+ * scratch: 6 * depth + 4 * run bytes. */
+typedef struct {
+  matmul_s8 matmul;
+  int32_t input_height, input_width, input_channels, input_zero;
+  int32_t output_width, output_pixels, output_pixel, output_channel;
+  int32_t filter_height, filter_width, run;
+  int32_t stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
+} conv_2d_packed_s8_params;
+
+void conv_2d_packed_s8(const conv_2d_packed_s8_params *p, const int8_t *input, int8_t *output, int8_t *scratch);
+
+/* One row of `inputs`. scratch: 2 * depth bytes; in place. */
+typedef struct {
+  matmul_s8 matmul;
+  int32_t inputs;
+} fully_connected_packed_s8_params;
+
+void fully_connected_packed_s8(const fully_connected_packed_s8_params *p, const int8_t *input, int8_t *output, int8_t *scratch);
+
 /* weights: (filter_height, filter_width, output_channels); output_channels = input_channels * multiplier. */
 typedef struct {
   const int8_t *weights;
@@ -104,7 +144,7 @@ void sub_s8(const add_s8_params *p, const int8_t *input1, const int8_t *input2, 
  * output = clamp((weight1 * input1 + weight2 * input2 + bias) >> LINEAR_SHIFT), the weights' low 8 bits fractions. */
 typedef struct {
   int32_t elements, weight1, weight2, bias;
-  int32_t activation_min, activation_max;
+  int32_t bounded, activation_min, activation_max; /* bounded: int8 saturation is not all */
 } weighted_sum_s8_params;
 
 void weighted_sum_s8(const weighted_sum_s8_params *p, const int8_t *input1, const int8_t *input2, int8_t *output);
@@ -182,7 +222,7 @@ void clamp_s8(const clamp_s8_params *p, const int8_t *input, int8_t *output);
 
 typedef struct {
   int32_t elements, weight, bias;
-  int32_t activation_min, activation_max;
+  int32_t bounded, activation_min, activation_max; /* bounded: int8 saturation is not all */
 } rescale_s8_params;
 
 void rescale_s8(const rescale_s8_params *p, const int8_t *input, int8_t *output);

@@ -34,4 +34,11 @@ static inline int8_t requant_s8_value(const requant_s8 *p, const int32_t *channe
   return (int8_t)value;
 }
 
+/* The same without a rounding of the channel's own: `zero` is twice the output's zero point plus one, `shift` one less. The sign of
+ * the accumulator is that of its value, or the value is 0, which loses nothing by it. Ties and saturation as above. */
+static inline int8_t requant_s8_shared(int32_t accumulator2, int32_t multiplier, int32_t zero, uint32_t shift) {
+  const int32_t rounding = (int32_t)((uint32_t)zero << shift) + (accumulator2 >> 31);
+  return (int8_t)ssat8(smmlar((uint32_t)accumulator2, (uint32_t)multiplier, rounding) >> shift >> 1);
+}
+
 #endif

@@ -1,17 +1,67 @@
-"""CONV_2D (grouped too) and FULLY_CONNECTED."""
+"""CONV_2D (grouped too) and FULLY_CONNECTED: the packed kernels where their requantisation is proven, else the reference kernels."""
 
-from tinyflow.compile.graph import Graph, Op
+from typing import Any
+
+from tinyflow.compile.graph import Graph, Op, Tensor
+from tinyflow.compile.lowering.matmul import matmul, padded
+from tinyflow.compile.lowering.requant import requant
 from tinyflow.compile.lowering.step import Step, int8, need
 from tinyflow.compile.lowering.weights import biases, constant_weights, geometry, offsets, per_channel
-from tinyflow.compile.needs import Needs
+from tinyflow.compile.needs import FREE, NHWC_IN, Needs
+
+PIXELS = 3  # of a block (MATMUL_PIXELS)
 
 
 def conv_2d_needs(graph: Graph, op: Op) -> Needs:
-    return Needs()
+    source, output, weights = graph.tensor(op.inputs[0]), graph.tensor(op.outputs[0]), graph.tensor(op.inputs[1])
+    if not _packs(graph, op) or weights.shape[3] != source.shape[3] or source.shape[0] != 1:
+        return Needs()
+    channels, filter_h, filter_w, depth = weights.shape
+    if _pointwise(op, source, output, weights):
+        if _pixels(output) == 1:
+            return Needs(FREE, 2 * padded(depth), (0,))
+        return Needs(FREE, 3 * PIXELS * padded(depth), (0,) if _in_place(source, output) else ())
+    run = padded(filter_w * depth)
+    return Needs(NHWC_IN, 2 * PIXELS * filter_h * run + (PIXELS + 1) * run)
 
 
 def fully_connected_needs(graph: Graph, op: Op) -> Needs:
-    return Needs()
+    if not _packs(graph, op):
+        return Needs()
+    outputs, depth = graph.tensor(op.inputs[1]).shape
+    if graph.tensor(op.inputs[0]).elements == depth:
+        return Needs(scratch=2 * padded(depth), in_place=(0,))
+    return Needs(scratch=3 * PIXELS * padded(depth), in_place=(0,))
+
+
+def _packs(graph: Graph, op: Op) -> bool:
+    """Whether the short requantisation holds; without quantisation (a graph of shapes) it is taken to."""
+    weights = graph.tensor(op.inputs[1])
+    if weights.quantization is None or weights.data is None:
+        return True
+    return requant(graph, op, constant_weights(graph, op).data, 0) is not None
+
+
+def _pixels(tensor: Tensor) -> int:
+    return tensor.shape[1] * tensor.shape[2]
+
+
+def _pointwise(op: Op, source: Tensor, output: Tensor, weights: Tensor) -> bool:
+    """A 1x1 filter that never meets padding."""
+    inside = (output.shape[1] - 1) * op.options["stride_h"] < source.shape[1] and (output.shape[2] - 1) * op.options["stride_w"] < source.shape[2]
+    return weights.shape[1:3] == (1, 1) and op.options["pad_top"] == op.options["pad_left"] == 0 and inside
+
+
+def _planes(source: Tensor, output: Tensor) -> tuple[bool, bool]:
+    """(input planar, output planar); a single channel is both, so it is taken to be what the other is."""
+    return (output.planar if source.shape[3] == 1 else source.planar), (source.planar if output.shape[3] == 1 else output.planar)
+
+
+def _in_place(source: Tensor, output: Tensor) -> bool:
+    """The conditions of pointwise_conv_2d_s8 (kernels.h)."""
+    same = source.shape[1:3] == output.shape[1:3]
+    planes = _planes(source, output)
+    return planes == (True, True) and same or planes == (False, False) and (same or output.shape[3] <= source.shape[3])
 
 
 def conv_2d(graph: Graph, op: Op) -> Step:
@@ -24,6 +74,12 @@ def conv_2d(graph: Graph, op: Op) -> Step:
         op,
         f"weights {list(weights.shape)} do not fit an input of {source[3]} channels and an output {list(output)}",
     )
+    macs = output[1] * output[2] * weights.elements
+    tensors = (op.inputs[0], op.outputs[0])
+    if depth == source[3] and source[0] == 1:
+        product = matmul(graph, op, weights.data.reshape(channels, filter_h, filter_w * depth), 2)
+        if product is not None:
+            return _packed(graph, op, product, macs)
     fields = {
         "weights": weights.data,
         "bias": biases(graph, op, channels),
@@ -41,8 +97,47 @@ def conv_2d(graph: Graph, op: Op) -> Step:
         **geometry(op),
         **offsets(graph, op),
     }
-    macs = output[1] * output[2] * weights.elements
-    return Step.of(op, "conv_2d_s8", "conv_2d_s8_params", fields, (op.inputs[0], op.outputs[0]), macs)
+    return Step.of(op, "conv_2d_s8", "conv_2d_s8_params", fields, tensors, macs)
+
+
+def _packed(graph: Graph, op: Op, product: dict[str, Any], macs: int) -> Step:
+    source, output, weights = graph.tensor(op.inputs[0]), graph.tensor(op.outputs[0]), graph.tensor(op.inputs[1])
+    _, height, width, channels = source.shape
+    where = geometry(op)
+    if _pointwise(op, source, output, weights) and _pixels(output) == 1:
+        return _dense(op, matmul(graph, op, weights.data.reshape(output.shape[3], 1, channels), 4), channels, macs)
+    planes = _planes(source, output)
+    fields = {
+        "matmul": product,
+        "input_width": width,
+        "input_channels": channels,
+        "output_width": output.shape[2],
+        "output_pixels": _pixels(output),
+        **_strides("output", output, planes[1]),
+        "stride_h": where["stride_h"],
+        "stride_w": where["stride_w"],
+    }
+    if _pointwise(op, source, output, weights):
+        kernel = "pointwise_conv_2d_s8"
+        fields |= {"input_bytes": source.bytes, **_strides("input", source, planes[0])}
+        fields["backwards"] = int(planes == (False, False) and output.shape[3] > channels)
+    else:
+        kernel = "conv_2d_packed_s8"
+        _, filter_h, filter_w, _ = weights.shape
+        zero = int8(graph, op, op.inputs[0])[1]
+        fields |= {"input_height": height, "input_zero": zero, "filter_height": filter_h, "filter_width": filter_w, "run": padded(filter_w * channels)}
+        fields |= where
+    return Step.of(op, kernel, kernel + "_params", fields, (op.inputs[0], op.outputs[0]), macs, scratch=True)
+
+
+def _strides(side: str, tensor: Tensor, planar: bool) -> dict[str, int]:
+    pixel, channel = (1, _pixels(tensor)) if planar else (tensor.shape[3], 1)
+    return {f"{side}_pixel": pixel, f"{side}_channel": channel}
+
+
+def _dense(op: Op, product: dict[str, Any], depth: int, macs: int) -> Step:
+    kernel = "fully_connected_packed_s8"
+    return Step.of(op, kernel, kernel + "_params", {"matmul": product, "inputs": depth}, (op.inputs[0], op.outputs[0]), macs, scratch=True)
 
 
 def fully_connected(graph: Graph, op: Op) -> Step:
@@ -63,6 +158,10 @@ def fully_connected(graph: Graph, op: Op) -> Step:
     quant = per_channel(graph, op, weights, 0)
     if not quant["quant_step"]:  # TFLM checks the bias only here
         _check_bias_scale(graph, op, float(input_scale) * float(weights.quantization.scale[0]), float(output_scale))
+    macs = batches * depth * outputs
+    product = matmul(graph, op, weights.data.reshape(outputs, 1, depth), 4 if batches == 1 else 2)
+    if product is not None:
+        return _dense(op, product, depth, macs) if batches == 1 else _rows(op, product, batches, depth, outputs, macs)
     fields = {
         "weights": weights.data,
         "bias": bias,
@@ -73,7 +172,28 @@ def fully_connected(graph: Graph, op: Op) -> Step:
         **offsets(graph, op),
     }
     kernel = "fully_connected_s8"
-    return Step.of(op, kernel, kernel + "_params", fields, (op.inputs[0], op.outputs[0]), batches * depth * outputs)
+    return Step.of(op, kernel, kernel + "_params", fields, (op.inputs[0], op.outputs[0]), macs)
+
+
+def _rows(op: Op, product: dict[str, Any], batches: int, depth: int, outputs: int, macs: int) -> Step:
+    """Several rows are the pixels of a pointwise convolution."""
+    fields = {
+        "matmul": product,
+        "input_bytes": batches * depth,
+        "input_width": batches,
+        "input_channels": depth,
+        "input_pixel": depth,
+        "input_channel": 1,
+        "output_width": batches,
+        "output_pixels": batches,
+        "output_pixel": outputs,
+        "output_channel": 1,
+        "stride_h": 1,
+        "stride_w": 1,
+        "backwards": int(outputs > depth),
+    }
+    kernel = "pointwise_conv_2d_s8"
+    return Step.of(op, kernel, kernel + "_params", fields, (op.inputs[0], op.outputs[0]), macs, scratch=True)
 
 
 def _check_bias_scale(graph: Graph, op: Op, product: float, output_scale: float) -> None:
