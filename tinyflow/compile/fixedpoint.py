@@ -74,6 +74,14 @@ def requantize(value: int, multiplier: int, shift: int) -> int:
     return rounding_divide(saturating_doubling_high_mul(wrap32(value << left), multiplier), right)
 
 
+def requantize_all(values: np.ndarray, multiplier: int, shift: int) -> np.ndarray:
+    """``requantize`` of every element of an integer array."""
+    left, right = max(shift, 0), max(-shift, 0)
+    shifted = (values.astype(np.int64) * (1 << left) + (1 << 31)) % (1 << 32) - (1 << 31)
+    high = (shifted * multiplier + (1 << 30)) >> 31
+    return (high - (high < 0) + (1 << right >> 1)) >> right if right else high
+
+
 def saturating_shift(value: int, left: int, bits: int = 32) -> int:
     return clamp(value << left, -(1 << (bits - 1)), (1 << (bits - 1)) - 1)
 

@@ -5,10 +5,13 @@ import math
 import numpy as np
 
 from tinyflow.compile import fixedpoint
-from tinyflow.compile.fixedpoint import clamp, quantize_multiplier, requantize, round_half_away
+from tinyflow.compile.fixedpoint import quantize_multiplier, requantize_all, round_half_away
 from tinyflow.compile.graph import Graph, Op
+from tinyflow.compile.lowering.linear import VALUES, linear
 from tinyflow.compile.lowering.step import Step, activation_range, int8, left_padded, need, strides
 from tinyflow.compile.needs import NHWC, SAME, Needs
+
+Affine = tuple[np.float32, int]  # scale and zero point of an int8 tensor
 
 
 def needs(graph: Graph, op: Op) -> Needs:
@@ -56,8 +59,18 @@ def add(graph: Graph, op: Op) -> Step:
         op,
         f"the output scale {scale:g} is too small for inputs of scale {scale1:g} and {scale2:g}",
     )
+    at, limits = _broadcast(graph, op), activation_range(graph, op)
+    if at["stride1"] == at["stride2"] == (0, 0, 0, 1) and not graph.reference:
+        sign = 1 if op.kind == "ADD" else -1
+        left, right = (requantize_all((VALUES - offset) << 20, *quant) for offset, quant in zip((zero1, zero2), quantized))
+        total = requantize_all(left[:, None] + sign * right, *quantized[2]) + zero
+        found = linear(np.clip(total, *limits.values()), (float(scale1) / float(scale), sign * float(scale2) / float(scale)))
+        if found is not None:
+            (weight1, weight2), bias = found
+            fields = {"elements": at["shape"][3], "weight1": weight1, "weight2": weight2, "bias": bias, **_bounds(limits)}
+            return Step.of(op, "weighted_sum_s8", "weighted_sum_s8_params", fields, (*op.inputs, op.outputs[0]))
     fields = {
-        "at": _broadcast(graph, op),
+        "at": at,
         "offset1": -zero1,
         "offset2": -zero2,
         "output_offset": zero,
@@ -67,7 +80,7 @@ def add(graph: Graph, op: Op) -> Step:
         "shift1": quantized[0][1],
         "shift2": quantized[1][1],
         "output_shift": quantized[2][1],
-        **activation_range(graph, op),
+        **limits,
     }
     kernel = "add_s8" if op.kind == "ADD" else "sub_s8"
     return Step.of(op, kernel, "add_s8_params", fields, (*op.inputs, op.outputs[0]))
@@ -94,58 +107,67 @@ def _same_size(graph: Graph, op: Op) -> int:
     return output.elements
 
 
-def _lookup(graph: Graph, op: Op, table: np.ndarray) -> Step:
-    fields = {"table": table, "elements": _same_size(graph, op)}
-    return Step.of(op, "lookup_s8", "lookup_s8_params", fields, (op.inputs[0], op.outputs[0]))
+def _bounds(limits: dict[str, int]) -> dict[str, int]:
+    """Whether a kernel that saturates to int8 must clamp besides, and to what."""
+    return {"bounded": int(limits["activation_min"] > -128 or limits["activation_max"] < 127), **limits}
 
 
-def relu(graph: Graph, op: Op) -> Step:
-    (input_scale, input_zero), (scale, zero) = int8(graph, op, op.inputs[0]), int8(graph, op, op.outputs[0])
-    multiplier, shift = quantize_multiplier(float(input_scale) / float(scale))
-    low = max(-128, zero)
-    return _lookup(
-        graph, op, fixedpoint.table(lambda q: clamp(requantize(q - input_zero, multiplier, shift) + zero, low, 127))
-    )
+def results(graph: Graph, op: Op) -> np.ndarray:
+    """int8 (256,): what a function of one value, RELU, RELU6, LOGISTIC, HARD_SWISH or QUANTIZE, makes of -128 to 127."""
+    return RESULTS[op.kind](int8(graph, op, op.inputs[0]), int8(graph, op, op.outputs[0]), graph, op)
 
 
-def relu6(graph: Graph, op: Op) -> Step:
+def unary(graph: Graph, op: Op) -> Step:
+    """A function of one value: as a clamp, as a linear function, or by its table, whichever is cheapest and equal for all 256."""
+    values, size, tensors = results(graph, op), _same_size(graph, op), (op.inputs[0], op.outputs[0])
+    limits = {"activation_min": int(values.min()), "activation_max": int(values.max())}
+    if not graph.reference:
+        if np.array_equal(values, np.clip(VALUES, *limits.values())):
+            return Step.of(op, "clamp_s8", "clamp_s8_params", {"elements": size, **limits}, tensors)
+        factor = float(int8(graph, op, op.inputs[0])[0]) / float(int8(graph, op, op.outputs[0])[0])
+        found = linear(values.astype(np.int64), [factor])
+        if found is not None:
+            (weight,), bias = found
+            return Step.of(op, "rescale_s8", "rescale_s8_params", {"elements": size, "weight": weight, "bias": bias, **_bounds(limits)}, tensors)
+    fields = {"table": np.roll(values, 128), "elements": size}  # from 0 to 127, then from -128: the byte is the index
+    return Step.of(op, "lookup_s8", "lookup_s8_params", fields, tensors)
+
+
+def _rescale(source: Affine, output: Affine, graph: Graph, op: Op) -> np.ndarray:
+    """QUANTIZE, and RELU, which ends at the zero point besides."""
+    (input_scale, input_zero), (scale, zero) = source, output
+    rescaled = requantize_all(VALUES - input_zero, *quantize_multiplier(float(input_scale) / float(scale))) + zero
+    return np.clip(rescaled, zero if op.kind == "RELU" else -128, 127).astype(np.int8)
+
+
+def _relu6(source: Affine, output: Affine, graph: Graph, op: Op) -> np.ndarray:
     """TFLM clamps on the input's scale and does not rescale, whatever the output's scale says."""
-    scale, zero = int8(graph, op, op.inputs[0])
-    int8(graph, op, op.outputs[0])
+    scale, zero = source
     six = zero + round_half_away(float(np.float32(6) / scale))
     need(six >= -128, graph, op, f"6.0 is not an int8 at scale {scale:g}")
-    return _lookup(graph, op, fixedpoint.table(lambda q: clamp(q, zero, min(six, 127))))
+    return np.clip(VALUES, zero, min(six, 127)).astype(np.int8)
 
 
-def logistic(graph: Graph, op: Op) -> Step:
-    scale, zero = int8(graph, op, op.inputs[0])
-    need(int8(graph, op, op.outputs[0])[1] == -128, graph, op, "the output's zero point is not -128")
-    return _lookup(graph, op, fixedpoint.logistic_table(scale, zero))
+def _logistic(source: Affine, output: Affine, graph: Graph, op: Op) -> np.ndarray:
+    need(output[1] == -128, graph, op, "the output's zero point is not -128")
+    return fixedpoint.logistic_table(*source)
 
 
-def hard_swish(graph: Graph, op: Op) -> Step:
-    source, output = int8(graph, op, op.inputs[0]), int8(graph, op, op.outputs[0])
+def _hard_swish(source: Affine, output: Affine, graph: Graph, op: Op) -> np.ndarray:
     exponent = fixedpoint.hard_swish_multipliers(source[0], output[0])[1]
     need(exponent <= 0, graph, op, f"the output scale {output[0]:g} is too small for an input of scale {source[0]:g}")
-    return _lookup(graph, op, fixedpoint.hard_swish_table(*source, *output))
+    return fixedpoint.hard_swish_table(*source, *output)
+
+
+RESULTS = {"HARD_SWISH": _hard_swish, "LOGISTIC": _logistic, "QUANTIZE": _rescale, "RELU": _rescale, "RELU6": _relu6}
 
 
 def quantize(graph: Graph, op: Op) -> Step:
-    elements = _same_size(graph, op)
+    if graph.tensor(op.inputs[0]).dtype != "float32":
+        return unary(graph, op)
     scale, zero = int8(graph, op, op.outputs[0])
-    if graph.tensor(op.inputs[0]).dtype == "float32":
-        fields = {"elements": elements, "scale": float(scale), "zero_point": zero}
-        return Step.of(op, "quantize_f32_s8", "affine_params", fields, (op.inputs[0], op.outputs[0]))
-    input_scale, input_zero = int8(graph, op, op.inputs[0])
-    multiplier, shift = quantize_multiplier(float(input_scale) / float(scale))
-    fields = {
-        "elements": elements,
-        "input_offset": -input_zero,
-        "output_offset": zero,
-        "output_multiplier": multiplier,
-        "output_shift": shift,
-    }
-    return Step.of(op, "requantize_s8", "requantize_s8_params", fields, (op.inputs[0], op.outputs[0]))
+    fields = {"elements": _same_size(graph, op), "scale": float(scale), "zero_point": zero}
+    return Step.of(op, "quantize_f32_s8", "affine_params", fields, (op.inputs[0], op.outputs[0]))
 
 
 def dequantize(graph: Graph, op: Op) -> Step:

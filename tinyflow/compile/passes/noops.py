@@ -11,7 +11,6 @@ from tinyflow.compile.lowering import elementwise
 from tinyflow.compile.passes.draft import Draft
 from tinyflow.errors import TinyflowError
 
-TABLES = {"RELU": elementwise.relu, "RELU6": elementwise.relu6}
 IDENTITY = np.arange(-128, 128)
 
 
@@ -55,7 +54,7 @@ def _keeps_bytes(draft: Draft, op: Op) -> bool:
         case "QUANTIZE":
             return alike and source.quantization is not None
         case "RELU" | "RELU6":
-            return alike and source.quantization is not None and np.array_equal(_table(draft, op), IDENTITY)
+            return alike and source.quantization is not None and np.array_equal(_results(draft, op), IDENTITY)
     return False
 
 
@@ -64,8 +63,8 @@ def _integers(draft: Draft, op: Op, position: int) -> list[int]:
     return [int(value) for value in tensor.data.reshape(-1)] if tensor is not None and tensor.constant else []
 
 
-def _table(draft: Draft, op: Op) -> np.ndarray | None:
+def _results(draft: Draft, op: Op) -> np.ndarray | None:
     try:
-        return TABLES[op.kind](draft.graph(), op).calls[0].fields["table"]
+        return elementwise.results(draft.graph(), op)
     except TinyflowError:
         return None  # the lowering refuses it and says why
