@@ -49,7 +49,7 @@ def cli() -> None:
 for _command in (
     start.demo, start.init, start.doctor, start.boards,
     learn.data, learn.search, learn.sweep, learn.train, learn.evaluate,
-    deploy.compile_command, deploy.build, deploy.run_command, deploy.validate, deploy.profile, deploy.flash,
+    deploy.compile_command, deploy.build, deploy.run_command, deploy.validate, deploy.profile, deploy.flash, deploy.export,
     folders.runs_command, folders.clean,
 ):  # fmt: skip
     cli.add_command(_command)

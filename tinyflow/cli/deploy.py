@@ -1,5 +1,6 @@
-"""Commands from a network to a board: compile, build, run, validate, profile, flash."""
+"""Commands from a network to a board: compile, build, run, validate, profile, flash, export."""
 
+import shlex
 from pathlib import Path
 
 import click
@@ -130,4 +131,19 @@ def flash(console: Console, runs: Path, board_name: str, probe: str | None, **op
     board, _, firmware, _ = make_firmware(enter(console, runs, **options), board_name)
     result = flash_stage(firmware, board, probe, console.progress)
     console.flashed(result)
+    return result
+
+
+@command("export", recipe=True, tflite=True)
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="folder to write; an earlier export in it is replaced")
+@click.option("--force", is_flag=True, help="replace the folder, whatever is in it")
+def export(console: Console, runs: Path, out: Path, force: bool, **options):
+    """A self-contained folder of C for any project: cc *.c, CMake, CubeIDE, Zephyr, PlatformIO."""
+    from tinyflow.compile import load_compiled
+    from tinyflow.deploy.export import export as export_stage
+
+    run = enter(console, runs, **options)
+    run.make("compile")
+    result = export_stage(load_compiled(run.folder.compile), out, force)
+    console.say(f"wrote {len(result['files'])} files to {result['folder']}; try it: cd {shlex.quote(result['folder'])} && cc -O2 *.c && ./a.out")
     return result

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Samples to the network's input: a whole clip, or a stream that holds one window of samples and the newest frames. */
+#include <string.h>
+
+#include "frontend.h"
+#include "tinyflow.h"
+
+int tinyflow_classify(const int16_t *samples) {
+  frontend_clip(samples, TINYFLOW_CLIP_SAMPLES, tinyflow_input());
+  tinyflow_invoke();
+  return tinyflow_best();
+}
+
+static int16_t heard[TINYFLOW_WINDOW];
+static size_t filled;                                   /* samples in it */
+static int8_t frames[TINYFLOW_FRAMES][TINYFLOW_FEATURES]; /* a ring: the network consumes its own input */
+static int next, known;                                 /* row to write; rows written, TINYFLOW_FRAMES at most */
+
+void tinyflow_stream_reset(void) {
+  filled = 0;
+  next = known = 0;
+}
+
+int tinyflow_stream_push(const int16_t *samples, size_t count) {
+  int made = 0;
+  while (count) {
+    const size_t take = TINYFLOW_WINDOW - filled < count ? TINYFLOW_WINDOW - filled : count;
+    memcpy(heard + filled, samples, take * sizeof *samples);
+    filled += take;
+    samples += take;
+    count -= take;
+    if (filled < TINYFLOW_WINDOW) break;
+    frontend_frame(heard, frames[next]);
+    next = next + 1 < TINYFLOW_FRAMES ? next + 1 : 0;
+    known += known < TINYFLOW_FRAMES;
+    made++;
+    filled = TINYFLOW_WINDOW - TINYFLOW_HOP;
+    memmove(heard, heard + TINYFLOW_HOP, filled * sizeof *heard);
+  }
+  return made;
+}
+
+int tinyflow_stream_classify(void) {
+  if (known < TINYFLOW_FRAMES) return -1;
+  const size_t older = (size_t)(TINYFLOW_FRAMES - next) * TINYFLOW_FEATURES; /* bytes from the oldest row to the ring's end */
+  memcpy(tinyflow_input(), frames[next], older);
+  memcpy(tinyflow_input() + older, frames[0], (size_t)next * TINYFLOW_FEATURES);
+  tinyflow_invoke();
+  return tinyflow_best();
+}
