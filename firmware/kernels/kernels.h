@@ -170,7 +170,7 @@ typedef struct {
   int32_t input_height, input_width, output_height, output_width;
   int32_t filter_height, filter_width, stride_h, stride_w, pad_top, pad_left;
   int32_t activation_min, activation_max;
-  int32_t counts_padding, padding_value; /* average: whether pixels outside count, and as what */
+  int32_t counts_padding, padding_value; /* whether pixels outside count, and as what */
 } pool_2d_s8_params;
 
 /* The divisor is the number of pixels under the window, or with counts_padding of the whole window. */

@@ -13,8 +13,9 @@ void max_pool_2d_s8(const pool_2d_s8_params *p, const int8_t *input, int8_t *out
         const int32_t origin_x = out_x * p->stride_w - p->pad_left;
         const int32_t x0 = origin_x < 0 ? 0 : origin_x;
         const int32_t x1 = clamp_s32(origin_x + p->filter_width, 0, p->input_width);
+        const int32_t outside = p->filter_height * p->filter_width - (y1 - y0) * (x1 - x0);
         for (int32_t c = 0; c < p->channels; c++) {
-          int32_t largest = INT8_MIN;
+          int32_t largest = p->counts_padding && outside ? p->padding_value : INT8_MIN;
           for (int32_t y = y0; y < y1; y++) {
             for (int32_t x = x0; x < x1; x++) {
               const int32_t value = input[y * row + x * p->channels + c];

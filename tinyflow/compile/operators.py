@@ -36,6 +36,7 @@ LOWERINGS: dict[str, Callable[[Graph, Op], Step]] = {
 NEEDS: dict[str, Callable[[Graph, Op], Needs]] = {
     "ADD": elementwise.needs,
     "AVERAGE_POOL_2D": pooling.pool_2d_needs,
+    "CONCATENATION": layout.moves_needs,
     "CONV_2D": convolution.conv_2d_needs,
     "DEPTHWISE_CONV_2D": depthwise.depthwise_conv_2d_needs,
     "FULLY_CONNECTED": convolution.fully_connected_needs,
@@ -44,9 +45,13 @@ NEEDS: dict[str, Callable[[Graph, Op], Needs]] = {
     "MAX_POOL_2D": pooling.pool_2d_needs,
     "MEAN": pooling.mean_needs,
     "MUL": elementwise.needs,
+    "PAD": layout.moves_needs,
+    "PADV2": layout.moves_needs,
     "QUANTIZE": elementwise.needs,
     "RELU": elementwise.needs,
     "RELU6": elementwise.needs,
+    "RESIZE_NEAREST_NEIGHBOR": layout.moves_needs,
+    "STRIDED_SLICE": layout.moves_needs,
     "SUB": elementwise.needs,
 }
 

@@ -6,7 +6,27 @@ import numpy as np
 
 from tinyflow.compile.graph import Graph, Op
 from tinyflow.compile.lowering.step import MAX_RANK, Call, Step, constant, int8, integers, left_padded, need, refuse, strides
+from tinyflow.compile.needs import NHWC, SAME, Needs
 from tinyflow.features.resampling import nearest
+
+
+PLANES = (0, 3, 1, 2)  # axes of an NHWC map in the order of a planar one's bytes
+
+
+def moves_needs(graph: Graph, op: Op) -> Needs:
+    """PAD, STRIDED_SLICE, CONCATENATION, resize: pixels or planes, all maps alike."""
+    maps = op.inputs if op.kind == "CONCATENATION" else op.inputs[:1]
+    fits = all(len(graph.tensor(index).shape) == 4 and not graph.tensor(index).constant for index in (*maps, *op.outputs))
+    return Needs(SAME if fits else NHWC)
+
+
+def _planar(graph: Graph, op: Op) -> bool:
+    return any(graph.tensor(index).planar for index in (*op.inputs, *op.outputs))
+
+
+def _axes(graph: Graph, op: Op, rank: int) -> tuple[int, ...]:
+    """The axes in the order of the maps' bytes."""
+    return PLANES if _planar(graph, op) else tuple(range(rank))
 
 
 def concatenation(graph: Graph, op: Op) -> Step:
@@ -16,8 +36,9 @@ def concatenation(graph: Graph, op: Op) -> Step:
     need(len(op.inputs) <= 10, graph, op, f"{len(op.inputs)} inputs; at most 10")
     rank = len(output.shape)
     axis = op.options["axis"] % rank if rank and -rank <= op.options["axis"] < rank else refuse(graph, op, f"axis {op.options['axis']}", "")
-    inner = math.prod(output.shape[axis + 1 :])
-    outer = math.prod(output.shape[:axis])
+    stored = _axes(graph, op, rank)
+    inner = math.prod(output.shape[other] for other in stored[stored.index(axis) + 1 :])
+    outer = math.prod(output.shape[other] for other in stored[: stored.index(axis)])
     calls, start = [], 0
     for index in op.inputs:
         source = graph.tensor(index)
@@ -64,10 +85,11 @@ def pad(graph: Graph, op: Op) -> Step:
         data = constant(graph, op, 2, "the padding value")
         need(data.size == 1 and int8(graph, op, op.inputs[2]) == (scale, zero), graph, op, "the padding value is on another scale than the output")
         value = int(data.reshape(-1)[0])
+    stored = _axes(graph, op, rank)
     fields = {
-        "input_shape": left_padded(source.shape, MAX_RANK, 1),
-        "before": left_padded(before, MAX_RANK, 0),
-        "after": left_padded(after, MAX_RANK, 0),
+        "input_shape": left_padded([source.shape[axis] for axis in stored], MAX_RANK, 1),
+        "before": left_padded([before[axis] for axis in stored], MAX_RANK, 0),
+        "after": left_padded([after[axis] for axis in stored], MAX_RANK, 0),
         "value": value,
     }
     return Step.of(op, "pad_s8", "pad_s8_params", fields, (op.inputs[0], op.outputs[0]))
@@ -80,11 +102,12 @@ def resize_nearest_neighbor(graph: Graph, op: Op) -> Step:
     need(len(source) == 4 and output == (source[0], *size, source[3]), graph, op, f"{list(source)} resized to {list(size)} is not {list(output)}")
     need(max(source) < 1 << 15, graph, op, f"{list(source)}: the kernel's indices are int16", "make the map smaller")
     rows, columns = (nearest(before, after, **op.options).astype(np.int16) for before, after in zip(source[1:3], size))
+    planar = _planar(graph, op)  # then planes are batches of one channel
     fields = {
         "rows": rows,
         "columns": columns,
-        "batches": source[0],
-        "channels": source[3],
+        "batches": source[3] if planar else source[0],
+        "channels": 1 if planar else source[3],
         "input_height": source[1],
         "input_width": source[2],
         "output_height": size[0],
@@ -103,8 +126,10 @@ def strided_slice(graph: Graph, op: Op) -> Step:
         need(not options[mask], graph, op, f"{mask} is set", "export the slice with plain begin, end and strides")
     begin, end, step = (integers(graph, op, position, name) for position, name in ((1, "begin"), (2, "end"), (3, "strides")))
     need(len(begin) == len(end) == len(step) == rank and 0 not in step, graph, op, f"begin {begin}, end {end}, strides {step} for {rank} axes")
-    start, shape, moves = 0, [], []
-    for axis, (size, unit) in enumerate(zip(source.shape, strides(source.shape))):
+    stored = _axes(graph, op, rank)
+    units = dict(zip(stored, strides(tuple(source.shape[axis] for axis in stored))))
+    start, shape, moves = 0, [], {}
+    for axis, size in enumerate(source.shape):
         bit = 1 << axis
         first, last = begin[axis], end[axis]
         if options["shrink_axis_mask"] & bit:
@@ -115,10 +140,10 @@ def strided_slice(graph: Graph, op: Op) -> Step:
             positions = range(size)[slice(None if options["begin_mask"] & bit else first, None if options["end_mask"] & bit else last, step[axis])]
             shape.append(len(positions))
         need(len(positions) > 0, graph, op, f"axis {axis} of the slice is empty")
-        start += positions.start * unit
-        moves.append((len(positions), positions.step * unit))
+        start += positions.start * units[axis]
+        moves[axis] = (len(positions), positions.step * units[axis])
     need(tuple(shape) == output.shape, graph, op, f"the slice is {shape}, the output {list(output.shape)}")
-    return _gather(op, "strided_slice_s8", moves, start)
+    return _gather(op, "strided_slice_s8", [moves[axis] for axis in stored], start)
 
 
 def transpose(graph: Graph, op: Op) -> Step:

@@ -12,7 +12,9 @@ from tinyflow.compile.passes.grouped import untangle_groups
 from tinyflow.compile.passes.layouts import choose_layouts
 from tinyflow.compile.passes.noops import remove_noops
 from tinyflow.compile.passes.padding import fuse_padding
+from tinyflow.compile.passes.placement import place_concatenations
 from tinyflow.compile.passes.slices import fuse_slices
+from tinyflow.compile.passes.transposes import sink_transposes
 from tinyflow.compile.passes.views import simplify_views
 
 PASSES = (
@@ -20,12 +22,15 @@ PASSES = (
     simplify_views,
     fold_constants,
     remove_noops,
+    sink_transposes,
+    remove_noops,
     fuse_slices,
     fuse_padding,
     untangle_groups,
     fuse_activations,
     remove_dead,
     choose_layouts,
+    place_concatenations,
 )
 
 

@@ -1,8 +1,7 @@
 """PAD goes into the convolutions and pools behind it, as pad_top and pad_left: explicit padding, asymmetric too.
 
-Outside its input a convolution reads the zero point, which is what PAD writes. A maximum pool skips what is outside: the same
-where PAD writes the least int8. An average pool divides by the pixels inside, so one that counts its padding says so:
-``counts_padding``, all filter_h * filter_w pixels, those outside as the input's zero point.
+Outside its input a convolution reads the zero point, which is what PAD writes. Pools look at what is inside only, so one
+whose padding counts says so: ``counts_padding``, all filter_h * filter_w pixels, those outside as the input's zero point.
 """
 
 from dataclasses import replace
@@ -11,6 +10,7 @@ from tinyflow.compile.graph import Graph, Op
 from tinyflow.compile.passes.draft import Draft, zero_point
 
 CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
+POOLS = ("AVERAGE_POOL_2D", "MAX_POOL_2D")
 
 
 def fuse_padding(graph: Graph) -> Graph:
@@ -41,11 +41,12 @@ def _padded(draft: Draft, pad: Op, reader: Op) -> dict | None:
     zero = zero_point(draft.tensors[pad.inputs[0]])
     value = int(draft.tensors[pad.inputs[2]].data.reshape(-1)[0]) if len(pad.inputs) > 2 else zero
     options = reader.options | {"padding": "EXPLICIT"}
-    if reader.kind == "AVERAGE_POOL_2D":
-        exact = value == zero and _inside(draft, reader)
-        options["counts_padding"] = True
+    if reader.kind == "MAX_POOL_2D" and value == -128:  # the least of all: as if it were not there
+        exact = True
+    elif reader.kind in POOLS:
+        exact, options["counts_padding"] = value == zero and _inside(draft, reader), True
     else:
-        exact = value == -128 if reader.kind == "MAX_POOL_2D" else reader.kind in CONVOLUTIONS and value == zero
+        exact = value == zero and reader.kind in CONVOLUTIONS
     if not exact or reader.inputs.count(pad.outputs[0]) != 1:
         return None
     above, left = (int(size) for size in draft.tensors[pad.inputs[1]].data.reshape(4, 2)[1:3, 0])

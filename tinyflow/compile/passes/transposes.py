@@ -1,0 +1,176 @@
+"""TRANSPOSEs cancel, or move behind the operators that do not mind until they do.
+
+An element-wise operator, CONCATENATION, PAD, MEAN, STRIDED_SLICE or SOFTMAX of transposed tensors is the transposed result of
+the same operator on the tensors themselves, with its axes renamed. Each such move is tried with all moves that it makes
+possible behind it, and kept if fewer bytes are transposed in the end. A TRANSPOSE that a fully connected layer reads
+(flattened or not) goes into the order of its weights.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from tinyflow.compile.graph import Graph, Op, live
+from tinyflow.compile.passes.draft import Draft
+
+UNARY = ("DEQUANTIZE", "HARD_SWISH", "LOGISTIC", "QUANTIZE", "RELU", "RELU6", "SOFTMAX")
+BINARY = ("ADD", "MUL", "SUB")
+BY_AXIS = ("MEAN", "PAD", "PADV2", "STRIDED_SLICE")
+MOVABLE = (*UNARY, *BINARY, *BY_AXIS, "CONCATENATION")
+Order = tuple[int, ...]
+
+
+def sink_transposes(graph: Graph) -> Graph:
+    if not any(op.kind == "TRANSPOSE" for op in graph.ops):
+        return graph
+    graph = _settled(Draft(graph))
+    for output in [op.outputs[0] for op in graph.ops if op.kind in MOVABLE]:
+        draft = Draft(graph)
+        op = draft.maker(output)
+        if op is not None and _moved_behind(draft, op):
+            at = next(position for position, other in enumerate(draft.ops) if output in other.outputs)
+            for later in [other.outputs[0] for other in draft.ops[at + 1 :] if other.kind in MOVABLE]:
+                if all(_transposed(draft, index) or draft.tensors[index].constant for index in _data(draft.maker(later))):
+                    _moved_behind(draft, draft.maker(later))
+            tried = _settled(draft)
+            if _bytes(tried) < _bytes(graph):
+                graph = tried
+    return graph
+
+
+def _bytes(graph: Graph) -> int:
+    return sum(graph.tensor(op.outputs[0]).bytes for op in graph.ops if op.kind == "TRANSPOSE")
+
+
+def _order(draft: Draft, op: Op | None) -> Order | None:
+    """The permutation of a TRANSPOSE, if that is what ``op`` is."""
+    if op is None or op.kind != "TRANSPOSE" or not draft.tensors[op.inputs[1]].constant:
+        return None
+    order = tuple(int(axis) for axis in draft.tensors[op.inputs[1]].data.reshape(-1))
+    return order if sorted(order) == list(range(len(draft.tensors[op.inputs[0]].shape))) else None
+
+
+def _transposed(draft: Draft, index: int) -> Order | None:
+    return _order(draft, draft.maker(index))
+
+
+def _inverse(order: Order) -> Order:
+    return tuple(int(axis) for axis in np.argsort(order))
+
+
+def _data(op: Op) -> tuple[int, ...]:
+    """The inputs that are maps; the others are parameters."""
+    return op.inputs if op.kind in (*BINARY, "CONCATENATION") else op.inputs[:1]
+
+
+def _transpose(draft: Draft, source: int, order: Order) -> int:
+    """A new tensor: ``source`` transposed. The caller puts in the operator, unless it is constant."""
+    tensor = draft.tensors[source]
+    shape = tuple(tensor.shape[axis] for axis in order)
+    data = tensor.data.transpose(order) if tensor.constant else None
+    return draft.add(replace(tensor, name=f"{tensor.name} (transposed)", shape=shape, data=data))
+
+
+def _moved_behind(draft: Draft, op: Op) -> bool:
+    """The TRANSPOSEs that ``op`` reads, behind it. False where that is not the same."""
+    order = next((found for index in _data(op) if (found := _transposed(draft, index)) is not None), None)
+    output = draft.tensors[op.outputs[0]]
+    if order is None or not all(len(draft.tensors[index].shape) == len(order) or draft.tensors[index].elements == 1 for index in _data(op)):
+        return False
+    changed = _renamed(draft, op, order)
+    if changed is None:
+        return False
+    parameters, options, behind = changed
+    before, inputs = [], []
+    for index in _data(op):
+        if draft.tensors[index].elements == 1:
+            inputs.append(index)
+        elif _transposed(draft, index) == order:
+            inputs.append(draft.maker(index).inputs[0])
+        else:
+            inputs.append(_transpose(draft, index, _inverse(order)))
+            if not draft.tensors[index].constant:
+                axes = draft.constant(f"{output.name}/order", np.array(_inverse(order), np.int32))
+                before.append(Op("TRANSPOSE", (index, axes), (inputs[-1],)))
+    made = _transpose(draft, op.outputs[0], _inverse(behind))
+    axes = draft.constant(f"{output.name}/order", np.array(behind, np.int32))
+    after = Op("TRANSPOSE", (made, axes), op.outputs)
+    draft.put(op, [*before, replace(op, inputs=(*inputs, *parameters), outputs=(made,), options=options), after])
+    return True
+
+
+def _renamed(draft: Draft, op: Op, order: Order) -> tuple[tuple[int, ...], dict, Order] | None:
+    """(further inputs, options, the TRANSPOSE behind) of ``op`` on the tensors before their TRANSPOSE."""
+    rank = len(order)
+
+    def by_axis(index: int) -> int:
+        values = draft.tensors[index].data
+        return draft.constant(draft.tensors[index].name, np.ascontiguousarray(values[list(_inverse(order))]))
+
+    further = op.inputs[1:]
+    if op.kind in BY_AXIS and not all(draft.tensors[index].constant for index in further):
+        return None
+    match op.kind:
+        case "SOFTMAX":
+            return (further, op.options, order) if order[-1] == rank - 1 else None
+        case "CONCATENATION":
+            return (), op.options | {"axis": order[op.options["axis"] % rank]}, order
+        case "PAD" | "PADV2":
+            return (by_axis(further[0]), *further[1:]), op.options, order
+        case "STRIDED_SLICE":
+            if any(op.options[mask] for mask in ("ellipsis_mask", "new_axis_mask", "shrink_axis_mask", "offset")):
+                return None
+            masks = {name: sum((op.options[name] >> axis & 1) << order[axis] for axis in range(rank)) for name in ("begin_mask", "end_mask")}
+            return tuple(by_axis(index) for index in further), op.options | masks, order
+        case "MEAN":
+            return _mean(draft, op, order)
+    return (further if op.kind in UNARY else ()), op.options, order
+
+
+def _mean(draft: Draft, op: Op, order: Order) -> tuple[tuple[int, ...], dict, Order]:
+    axes = {int(axis) % len(order) for axis in draft.tensors[op.inputs[1]].data.reshape(-1)}
+    index = draft.constant(draft.tensors[op.inputs[1]].name, np.array(sorted(order[axis] for axis in axes), np.int32))
+    if len(draft.tensors[op.outputs[0]].shape) == len(order):
+        return (index,), op.options, order
+    kept = [order[axis] for axis in range(len(order)) if axis not in axes]
+    return (index,), op.options, tuple(sorted(kept).index(axis) for axis in kept)
+
+
+def _settled(draft: Draft) -> Graph:
+    """TRANSPOSEs of TRANSPOSEs become one or none; those before fully connected layers go into weights; dead ones go."""
+    for position in range(len(draft.ops)):
+        op = draft.ops[position] if position < len(draft.ops) else None
+        second = _order(draft, op)
+        first = _transposed(draft, op.inputs[0]) if second is not None else None
+        if first is not None:
+            order = tuple(first[axis] for axis in second)
+            axes = draft.constant(draft.tensors[op.inputs[1]].name, np.array(order, np.int32))
+            draft.put(op, [replace(op, inputs=(draft.maker(op.inputs[0]).inputs[0], axes))])
+    for output in [op.outputs[0] for op in draft.ops]:
+        op = draft.maker(output)
+        if op is None:
+            continue
+        order = _order(draft, op)
+        if order == tuple(range(len(order or ()))) and draft.alike(op.inputs[0], op.outputs[0]):
+            draft.bypass(op)
+        elif op.kind == "FULLY_CONNECTED":
+            _into_weights(draft, op)
+    graph = draft.graph()
+    return replace(graph, ops=tuple(graph.ops[position] for position in live(graph.ops, graph.outputs)))
+
+
+def _into_weights(draft: Draft, op: Op) -> None:
+    """A fully connected layer of a transposed map, one row a batch, on the map itself."""
+    view = draft.maker(op.inputs[0])
+    transpose = draft.maker(view.inputs[0]) if view is not None and view.kind == "RESHAPE" else view
+    order, weights = _order(draft, transpose), draft.tensors[op.inputs[1]]
+    if order is None or not weights.constant or len(weights.shape) != 2:
+        return
+    source = draft.tensors[transpose.inputs[0]]
+    if source.elements != weights.shape[1] or not draft.alike(transpose.inputs[0], op.inputs[0]):
+        return
+    shape = [source.shape[axis] for axis in order]
+    data = weights.data.reshape(-1, *shape).transpose(0, *(1 + axis for axis in _inverse(order))).reshape(weights.shape)
+    index = draft.constant(weights.name, np.ascontiguousarray(data), weights.quantization)
+    flat = draft.add(replace(source, name=f"{source.name} (flat)", shape=(1, source.elements)))
+    draft.put(op, [Op("RESHAPE", transpose.inputs[:1], (flat,)), replace(op, inputs=(flat, index, *op.inputs[2:]))])
