@@ -1,6 +1,7 @@
 """From an int8 .tflite to C, a memory plan and its picture: the core shared by foreign and trained models."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,13 @@ from tinyflow.compile.tflite import read_tflite
 from tinyflow.errors import TinyflowError
 
 
-def lower(tflite: Path, out: Path, name: str, **extra: Any) -> CompiledModel:
+def lower(tflite: Path, out: Path, name: str, reference: bool = False, **extra: Any) -> CompiledModel:
     """Compiles ``tflite`` into ``out``: model_int8.tflite (a copy, unless it is there already), c/, arena.png.
 
-    Returns the CompiledModel, not yet written; ``extra`` are further fields of it (labels, frontend, ...).
+    Returns the CompiledModel, not yet written; reference: with the reference kernels (Graph.reference); ``extra`` are further fields of it (labels, frontend, ...).
     Errors: what the reader, the kernels or TFLM refuse; not exactly one int8 input and one int8 output.
     """
-    model, plan = translate(tflite, out, name, **extra)
+    model, plan = translate(tflite, out, name, reference, **extra)
     if not model.layers:
         raise TinyflowError(f"{tflite.name} computes nothing: no operator lies between its input and its output", "export the whole network")
     if not model.tflite.exists() or not model.tflite.samefile(tflite):
@@ -28,9 +29,9 @@ def lower(tflite: Path, out: Path, name: str, **extra: Any) -> CompiledModel:
     return model
 
 
-def translate(tflite: Path, out: Path, name: str, **extra: Any) -> tuple[CompiledModel, MemoryPlan]:
+def translate(tflite: Path, out: Path, name: str, reference: bool = False, **extra: Any) -> tuple[CompiledModel, MemoryPlan]:
     """The part of ``lower`` that writes C."""
-    graph = run_passes(read_tflite(tflite))
+    graph = run_passes(replace(read_tflite(tflite), reference=reference))
     source, output = interface(graph)
     plan = plan_memory(graph)
     out.mkdir(parents=True, exist_ok=True)

@@ -15,8 +15,10 @@ def requant(graph: Graph, op: Op, weights: np.ndarray, axis: int) -> dict[str, A
     """The fields of a ``requant_s8`` struct: the weights (constant int8) of ``op``, their output channels along ``axis``.
 
     channels: int32 (channels, 4) rows of bias, multiplier, rounding, shift. None where the shortcut is not proven: an accumulator
-    that may reach 2**30, or a channel that is not divided after its multiplication.
+    that may reach 2**30, or a channel that is not divided after its multiplication; and in a graph for the reference kernels.
     """
+    if graph.reference:
+        return None
     tensor = graph.tensor(op.inputs[1])
     rows = np.moveaxis(weights, axis, 0).reshape(weights.shape[axis], -1).astype(np.int64)
     bias = biases(graph, op, len(rows))
