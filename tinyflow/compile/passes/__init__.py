@@ -5,6 +5,7 @@ All of them work on networks without weights and quantisation too (compile/shape
 """
 
 from tinyflow.compile.graph import Graph
+from tinyflow.compile.order import order_operators
 from tinyflow.compile.passes.activations import fuse_activations
 from tinyflow.compile.passes.constants import fold_constants
 from tinyflow.compile.passes.dead import remove_dead
@@ -31,6 +32,7 @@ PASSES = (
     remove_dead,
     choose_layouts,
     place_concatenations,
+    order_operators,
 )
 
 

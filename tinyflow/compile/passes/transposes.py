@@ -23,18 +23,27 @@ Order = tuple[int, ...]
 def sink_transposes(graph: Graph) -> Graph:
     if not any(op.kind == "TRANSPOSE" for op in graph.ops):
         return graph
-    graph = _settled(Draft(graph))
-    for output in [op.outputs[0] for op in graph.ops if op.kind in MOVABLE]:
+    graph, before = _settled(graph), None
+    while graph is not before:
+        before = graph
+        for op in before.ops:
+            tried = _sunk(graph, op.outputs[0])
+            graph = tried if _bytes(tried) < _bytes(graph) else graph
+    return graph
+
+
+def _sunk(graph: Graph, output: int) -> Graph:
+    """The TRANSPOSEs before the operator that makes ``output`` behind it, and behind all others that then read only such."""
+    first = _moved_behind(graph, output)
+    if first is None:
+        return graph
+    graph = _settled(first)
+    for later in [op.outputs[0] for op in graph.ops]:
         draft = Draft(graph)
-        op = draft.maker(output)
-        if op is not None and _moved_behind(draft, op):
-            at = next(position for position, other in enumerate(draft.ops) if output in other.outputs)
-            for later in [other.outputs[0] for other in draft.ops[at + 1 :] if other.kind in MOVABLE]:
-                if all(_transposed(draft, index) or draft.tensors[index].constant for index in _data(draft.maker(later))):
-                    _moved_behind(draft, draft.maker(later))
-            tried = _settled(draft)
-            if _bytes(tried) < _bytes(graph):
-                graph = tried
+        op = draft.maker(later)
+        if op is not None and op.kind in MOVABLE and all(_transposed(draft, index) or draft.tensors[index].constant for index in _data(op)):
+            moved = _moved_behind(graph, later)
+            graph = graph if moved is None else _settled(moved)
     return graph
 
 
@@ -71,15 +80,18 @@ def _transpose(draft: Draft, source: int, order: Order) -> int:
     return draft.add(replace(tensor, name=f"{tensor.name} (transposed)", shape=shape, data=data))
 
 
-def _moved_behind(draft: Draft, op: Op) -> bool:
-    """The TRANSPOSEs that ``op`` reads, behind it. False where that is not the same."""
+def _moved_behind(graph: Graph, made: int) -> Graph | None:
+    """The TRANSPOSEs that the operator which makes ``made`` reads, behind it. None where there are none, or it would differ."""
+    draft = Draft(graph)
+    op, output = draft.maker(made), draft.tensors[made]
+    if op is None or op.kind not in MOVABLE:
+        return None
     order = next((found for index in _data(op) if (found := _transposed(draft, index)) is not None), None)
-    output = draft.tensors[op.outputs[0]]
     if order is None or not all(len(draft.tensors[index].shape) == len(order) or draft.tensors[index].elements == 1 for index in _data(op)):
-        return False
+        return None
     changed = _renamed(draft, op, order)
     if changed is None:
-        return False
+        return None
     parameters, options, behind = changed
     before, inputs = [], []
     for index in _data(op):
@@ -92,11 +104,11 @@ def _moved_behind(draft: Draft, op: Op) -> bool:
             if not draft.tensors[index].constant:
                 axes = draft.constant(f"{output.name}/order", np.array(_inverse(order), np.int32))
                 before.append(Op("TRANSPOSE", (index, axes), (inputs[-1],)))
-    made = _transpose(draft, op.outputs[0], _inverse(behind))
+    made = _transpose(draft, made, _inverse(behind))
     axes = draft.constant(f"{output.name}/order", np.array(behind, np.int32))
     after = Op("TRANSPOSE", (made, axes), op.outputs)
     draft.put(op, [*before, replace(op, inputs=(*inputs, *parameters), outputs=(made,), options=options), after])
-    return True
+    return draft.graph()
 
 
 def _renamed(draft: Draft, op: Op, order: Order) -> tuple[tuple[int, ...], dict, Order] | None:
@@ -136,8 +148,9 @@ def _mean(draft: Draft, op: Op, order: Order) -> tuple[tuple[int, ...], dict, Or
     return (index,), op.options, tuple(sorted(kept).index(axis) for axis in kept)
 
 
-def _settled(draft: Draft) -> Graph:
+def _settled(graph: Graph) -> Graph:
     """TRANSPOSEs of TRANSPOSEs become one or none; those before fully connected layers go into weights; dead ones go."""
+    draft = Draft(graph)
     for position in range(len(draft.ops)):
         op = draft.ops[position] if position < len(draft.ops) else None
         second = _order(draft, op)
