@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The DSP instructions of Cortex-M4, M7, M33 and M55 that kernels use, each beside its C99 twin for every other machine.
- * GCC 12 folds no ROR into SXTB16 and makes SMLAL of SMMULR, hence the assembly. TINYFLOW_PORTABLE chooses the twins. */
+ * GCC 12 folds no ROR into SXTB16 and makes SMLAL of SMMULR, hence the assembly. TINYFLOW_PORTABLE chooses the twins;
+ * so does -O0, which leaves too few registers for whole blocks of assembly. */
 #ifndef TINYFLOW_DSP_H
 #define TINYFLOW_DSP_H
 
 #include <stdint.h>
 #include <string.h>
 
-#if defined(__ARM_FEATURE_DSP) && defined(__GNUC__) && !defined(TINYFLOW_PORTABLE)
+#if defined(__ARM_FEATURE_DSP) && defined(__GNUC__) && defined(__OPTIMIZE__) && !defined(TINYFLOW_PORTABLE)
 #define TINYFLOW_DSP 1
 #else
 #define TINYFLOW_DSP 0
