@@ -26,6 +26,8 @@ void conv_2d_packed_s8(const conv_2d_packed_s8_params *p, const int8_t *input, i
   uint32_t *const columns = (uint32_t *)(void *)scratch;
   int8_t *const padding = scratch + p->matmul.depth * MATMUL_PIXELS * 2, *const buffers = padding + p->run;
   for (int32_t i = 0; i < p->run; i++) padding[i] = (int8_t)p->input_zero;
+  matmul_s8_block block;
+  matmul_s8_begin(&block, &p->matmul, columns, p->output_channel);
 
   for (int32_t first = 0; first < p->output_pixels; first += MATMUL_PIXELS) {
     const int32_t last = p->output_pixels - 1 - first;
@@ -41,8 +43,9 @@ void conv_2d_packed_s8(const conv_2d_packed_s8_params *p, const int8_t *input, i
       for (int32_t i = 0; i < MATMUL_PIXELS; i++) rows[i] = filter_row(p, input, top[i] + y * p->dilation_h, left[i], padding, buffers + i * p->run);
       column = matmul_s8_widen(column, rows, p->run / 4);
     }
-    const int32_t second = last > 0 ? p->output_pixel : 0, third = last > 1 ? 2 * p->output_pixel : second;
-    const matmul_s8_outputs to = {output + first * p->output_pixel, second, third, p->output_channel};
-    matmul_s8_block(&p->matmul, columns, &to);
+    block.output = output + first * p->output_pixel;
+    block.second = last > 0 ? p->output_pixel : 0;
+    block.third = last > 1 ? 2 * p->output_pixel : block.second;
+    matmul_s8_run(&block, &p->matmul);
   }
 }

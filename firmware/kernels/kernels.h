@@ -48,9 +48,10 @@ typedef struct {
  * none is skipped, from the last to the first (backwards). */
 typedef struct {
   matmul_s8 matmul;
-  int32_t input_bytes, input_width, input_channels, input_pixel, input_channel; /* the last two: strides */
-  int32_t output_width, output_pixels, output_pixel, output_channel;
-  int32_t stride_h, stride_w, backwards;
+  int32_t input_bytes, input_channels;
+  int32_t input_row, input_pixel, input_channel; /* bytes from one that is read to the next */
+  int32_t rows, row_pixels, output_pixel, output_channel; /* without a stride, all pixels are one row */
+  int32_t backwards;
 } pointwise_conv_2d_s8_params;
 
 void pointwise_conv_2d_s8(const pointwise_conv_2d_s8_params *p, const int8_t *input, int8_t *output, int8_t *scratch);

@@ -3,102 +3,62 @@
 
 #include "requant.h"
 
-/* Two bytes as the halves of a word, doubled. */
-static inline uint32_t doubled(int32_t low, int32_t high) {
-  const uint32_t word = pkhbt(low, high);
-  return (uint32_t)sadd16(word, word);
-}
+enum { UNROLLED = 4 }; /* quads, a power of two */
 
-uint32_t *matmul_s8_widen(uint32_t *columns, const int8_t *const pixels[MATMUL_PIXELS], int32_t quads) {
-  const int8_t *x0 = pixels[0], *x1 = pixels[1], *x2 = pixels[2];
-  for (; quads > 0; quads--, columns += MATMUL_QUAD_WORDS, x0 += 4, x1 += 4, x2 += 4) {
-    const uint32_t w0 = read_word(x0), w1 = read_word(x1), w2 = read_word(x2);
-    columns[0] = (uint32_t)sadd16(sxtb16(w0), sxtb16(w0));
-    columns[1] = (uint32_t)sadd16(sxtb16(w1), sxtb16(w1));
-    columns[2] = (uint32_t)sadd16(sxtb16(w2), sxtb16(w2));
-    columns[3] = (uint32_t)sadd16(sxtb16_ror8(w0), sxtb16_ror8(w0));
-    columns[4] = (uint32_t)sadd16(sxtb16_ror8(w1), sxtb16_ror8(w1));
-    columns[5] = (uint32_t)sadd16(sxtb16_ror8(w2), sxtb16_ror8(w2));
-  }
-  return columns;
-}
-
-void matmul_s8_widen_planes(uint32_t *columns, const int8_t *const pixels[MATMUL_PIXELS], int32_t channels, int32_t stride) {
-  const int8_t *x0 = pixels[0], *x1 = pixels[1], *x2 = pixels[2];
-  int32_t s1 = stride, s2 = 2 * stride, s3 = 3 * stride;
-  for (; channels > 0; channels -= 4, columns += MATMUL_QUAD_WORDS) {
-    if (channels < 4) { /* reads a channel again where there are no more */
-      s3 = 0;
-      if (channels < 3) s2 = 0;
-      if (channels < 2) s1 = 0;
-    }
-    columns[0] = doubled(x0[0], x0[s2]);
-    columns[1] = doubled(x1[0], x1[s2]);
-    columns[2] = doubled(x2[0], x2[s2]);
-    columns[3] = doubled(x0[s1], x0[s3]);
-    columns[4] = doubled(x1[s1], x1[s3]);
-    columns[5] = doubled(x2[s1], x2[s3]);
-    x0 += 4 * stride, x1 += 4 * stride, x2 += 4 * stride;
-  }
-}
+/* Pairs of channels, until the stream ends: for each, both biases, weights, multiplier, shifts, multiplier. */
+void matmul_s8_pairs(const matmul_s8_block *block);
 
 #if TINYFLOW_DSP
 
-/* Two channels times three pixels in r0-r5, four inputs in 19 instructions for 24 MACs, MATMUL_UNROLL times in a row; the first round
- * enters `skipped` quads late. r12 walks through the stream, lr through the columns. On the stack:
- *   0 rounding, 4 output, 8 second, 12 third, 56 stream, 60 its end, 64 columns, 68 their end, 72 channel stride, 76 entry */
-void matmul_s8_channels(int32_t rounding, int8_t *output, int32_t second, int32_t third, const int32_t *stream, const int32_t *stream_end,
-                        const uint32_t *columns, const uint32_t *columns_end, int32_t channel_stride, int32_t skipped);
+/* Two channels times three pixels in r0-r5, four inputs in 19 instructions for 24 MACs; r12 walks through the stream, lr through the
+ * columns. b0 and b1: where the sums come from. */
+#define QUAD(a0, a1, a2, b0, b1, b2)                                                              \
+  "ldrd r6, r7, [r12], #8\n"                                                                      \
+  "ldm lr!, {r9, r10, r11}\n"                                                                     \
+  "sxtb16 r8, r6\n"                                                                               \
+  "smlad r2, r8, r11, " a2 "\nsmlad r1, r8, r10, " a1 "\nsmlad r0, r8, r9, " a0 "\n"              \
+  "sxtb16 r6, r6, ror #8\n"                                                                       \
+  "smlad r5, r6, r11, " b2 "\nsmlad r4, r6, r10, " b1 "\nsmlad r3, r6, r9, " b0 "\n"              \
+  "ldm lr!, {r9, r10, r11}\n"                                                                     \
+  "sxtb16 r8, r7\n"                                                                               \
+  "smlad r0, r8, r9, r0\nsmlad r1, r8, r10, r1\nsmlad r2, r8, r11, r2\n"                          \
+  "sxtb16 r7, r7, ror #8\n"                                                                       \
+  "smlad r3, r7, r9, r3\nsmlad r4, r7, r10, r4\nsmlad r5, r7, r11, r5\n"
 
-#define MATMUL_UNROLL 4
-#define TEXT_(x) #x
-#define TEXT(x) TEXT_(x)
+/* requant_s8_shared: multiplier r6, shift r7, rounding lr. */
+#define REQUANT(sum, free)                    \
+  "add " free ", lr, " sum ", asr #31\n"      \
+  "smmlar " sum ", " sum ", r6, " free "\n"   \
+  "asr " sum ", " sum ", r7\n"                \
+  "ssat " sum ", #8, " sum ", asr #1\n"
 
-/* An accumulator to its int8, in place: half away from zero takes one from the rounding of a negative one. */
-#define REQUANT(accumulator, free)                            \
-  "add " free ", lr, " accumulator ", asr #31\n"              \
-  "smmlar " accumulator ", " accumulator ", r6, " free "\n"   \
-  "asr " accumulator ", " accumulator ", r7\n"                \
-  "ssat " accumulator ", #8, " accumulator ", asr #1\n"
-
+/* On the stack: 0 rounding, 4 output, 8 second, 12 third, 16 channel stride, 20 end of the stream, 24 columns, 28 their end,
+ * 32 where the loop is entered: `skipped` quads late. */
 __asm__(
-    ".pushsection .text.matmul_s8_channels, \"ax\", %progbits\n"
+    ".pushsection .text.matmul_s8_pairs, \"ax\", %progbits\n"
     ".syntax unified\n.thumb\n.balign 4\n"
-    ".global matmul_s8_channels\n.type matmul_s8_channels, %function\n.thumb_func\n"
-    "matmul_s8_channels:\n"
+    ".global matmul_s8_pairs\n.type matmul_s8_pairs, %function\n.thumb_func\n"
+    "matmul_s8_pairs:\n"
     "push {r4-r11, lr}\n"
-    "sub sp, #4\n"
-    "push {r0-r3}\n"
-    "ldr r12, [sp, #56]\n"
-    "ldr r4, [sp, #76]\n"
-    "adr r6, 2f + 1\n"
-    "mov r5, #76\n" /* bytes of a quad's code */
-    "mla r6, r4, r5, r6\n"
-    "str r6, [sp, #76]\n"
+    "ldm r0, {r1-r9, r12}\n"
+    "adr r10, 2f + 1\n"
+    "mov r11, #76\n" /* bytes of a quad */
+    "mla r9, r9, r11, r10\n"
+    "push {r1-r9}\n"
     "1:\n"
-    "ldrd r0, r3, [r12], #8\n" /* biases */
-    "mov r1, r0\nmov r2, r0\nmov r4, r3\nmov r5, r3\n"
-    "ldr lr, [sp, #64]\n"
-    "ldr pc, [sp, #76]\n"
+    "ldrd r0, r3, [r12], #8\n"
+    "ldr lr, [sp, #24]\n"
+    QUAD("r0", "r0", "r0", "r3", "r3", "r3")
+    "ldr pc, [sp, #32]\n"
     ".balign 4\n"
     "2:\n"
-    ".rept " TEXT(MATMUL_UNROLL) "\n"
-    "ldrd r6, r7, [r12], #8\n"
-    "ldm lr!, {r9, r10, r11}\n"
-    "sxtb16 r8, r6\n"
-    "smlad r0, r8, r9, r0\nsmlad r1, r8, r10, r1\nsmlad r2, r8, r11, r2\n"
-    "sxtb16 r6, r6, ror #8\n"
-    "smlad r3, r6, r9, r3\nsmlad r4, r6, r10, r4\nsmlad r5, r6, r11, r5\n"
-    "ldm lr!, {r9, r10, r11}\n"
-    "sxtb16 r8, r7\n"
-    "smlad r0, r8, r9, r0\nsmlad r1, r8, r10, r1\nsmlad r2, r8, r11, r2\n"
-    "sxtb16 r7, r7, ror #8\n"
-    "smlad r3, r7, r9, r3\nsmlad r4, r7, r10, r4\nsmlad r5, r7, r11, r5\n"
+    ".rept 4\n" /* UNROLLED */
+    QUAD("r0", "r1", "r2", "r3", "r4", "r5")
     ".endr\n"
-    "ldr r6, [sp, #68]\n"
+    "ldr r6, [sp, #28]\n"
     "cmp lr, r6\n"
     "bne 2b\n"
-    "ldrd r6, r7, [r12], #8\n" /* the first channel's multiplier; both shifts */
+    "ldrd r6, r7, [r12], #8\n"
     "ldrd r8, r9, [sp]\n"
     "lsl lr, r8, r7\n"
     REQUANT("r0", "r10")
@@ -108,10 +68,7 @@ __asm__(
     "strb r1, [r9, r10]\n"
     REQUANT("r2", "r0")
     "strb r2, [r9, r11]\n"
-    "ldr r0, [sp, #72]\n"
-    "ldr r1, [sp, #60]\n"
-    "cmp r12, r1\n"
-    "beq 3f\n" /* an odd number of channels ends here */
+    "ldrd r0, r1, [sp, #16]\n"
     "add r9, r0\n"
     "ldr r6, [r12], #4\n"
     "lsr r7, r7, #8\n"
@@ -126,58 +83,128 @@ __asm__(
     "str r9, [sp, #4]\n"
     "cmp r12, r1\n"
     "bne 1b\n"
-    "3:\n"
-    "add sp, #20\n"
+    "add sp, #36\n"
     "pop {r4-r11, pc}\n"
-    ".size matmul_s8_channels, . - matmul_s8_channels\n"
+    ".size matmul_s8_pairs, . - matmul_s8_pairs\n"
     ".popsection\n");
 
-static void channels(const matmul_s8 *p, const uint32_t *columns, const matmul_s8_outputs *to) {
-  const int32_t quads = p->depth / 4;
-  matmul_s8_channels(p->rounding, to->output, to->second, to->third, p->stream, p->stream + p->words, columns,
-                     columns + quads * MATMUL_QUAD_WORDS, to->channel_stride, -quads & (MATMUL_UNROLL - 1));
+uint32_t *matmul_s8_widen(uint32_t *columns, const int8_t *const pixels[MATMUL_PIXELS], int32_t quads) {
+  const int8_t *x0 = pixels[0], *x1 = pixels[1], *x2 = pixels[2];
+  __asm__ volatile(
+      "1:\n"
+      "ldr r3, [%1], #4\n"
+      "ldr r4, [%2], #4\n"
+      "ldr r5, [%3], #4\n"
+      "sxtb16 r6, r3, ror #8\nsxtb16 r3, r3\nsadd16 r3, r3, r3\nsadd16 r6, r6, r6\n"
+      "sxtb16 r8, r4, ror #8\nsxtb16 r4, r4\nsadd16 r4, r4, r4\nsadd16 r8, r8, r8\n"
+      "sxtb16 r9, r5, ror #8\nsxtb16 r5, r5\nsadd16 r5, r5, r5\nsadd16 r9, r9, r9\n"
+      "subs %4, #1\n"
+      "stm %0!, {r3, r4, r5, r6, r8, r9}\n"
+      "bne 1b\n"
+      : "+r"(columns), "+r"(x0), "+r"(x1), "+r"(x2), "+r"(quads)
+      :
+      : "r3", "r4", "r5", "r6", "r8", "r9", "cc", "memory");
+  return columns;
 }
 
 #else
 
-static void channel(const matmul_s8 *p, const int32_t sums[MATMUL_PIXELS], int32_t multiplier, uint32_t shift, int8_t *output, int32_t second, int32_t third) {
-  const int32_t places[MATMUL_PIXELS] = {0, second, third};
-  for (int32_t pixel = 0; pixel < MATMUL_PIXELS; pixel++) output[places[pixel]] = requant_s8_shared(sums[pixel], multiplier, p->rounding, shift);
+static void channel(const matmul_s8_block *block, const int32_t sums[MATMUL_PIXELS], int32_t multiplier, uint32_t shift, int8_t *output) {
+  const int32_t places[MATMUL_PIXELS] = {0, block->second, block->third};
+  for (int32_t pixel = 0; pixel < MATMUL_PIXELS; pixel++) output[places[pixel]] = requant_s8_shared(sums[pixel], multiplier, block->rounding, shift);
 }
 
-static void channels(const matmul_s8 *p, const uint32_t *columns, const matmul_s8_outputs *to) {
-  const int32_t *stream = p->stream, *end = p->stream + p->words;
-  int8_t *output = to->output;
-  while (stream < end) {
+void matmul_s8_pairs(const matmul_s8_block *block) {
+  const int32_t *stream = block->stream;
+  int8_t *output = block->output;
+  while (stream < block->stream_end) {
     int32_t first[MATMUL_PIXELS], other[MATMUL_PIXELS];
     for (int32_t pixel = 0; pixel < MATMUL_PIXELS; pixel++) first[pixel] = stream[0], other[pixel] = stream[1];
     stream += 2;
-    const uint32_t *column = columns;
-    for (int32_t pair = 0; pair < p->depth / 2; pair++, column += MATMUL_PIXELS) {
-      const uint32_t weights = (uint32_t)*stream++;
+    for (const uint32_t *column = block->columns; column < block->columns_end; column += MATMUL_PIXELS, stream++) {
       for (int32_t pixel = 0; pixel < MATMUL_PIXELS; pixel++) {
-        first[pixel] = smlad(sxtb16(weights), column[pixel], first[pixel]);
-        other[pixel] = smlad(sxtb16_ror8(weights), column[pixel], other[pixel]);
+        first[pixel] = smlad(sxtb16((uint32_t)*stream), column[pixel], first[pixel]);
+        other[pixel] = smlad(sxtb16_ror8((uint32_t)*stream), column[pixel], other[pixel]);
       }
     }
     const uint32_t shifts = (uint32_t)stream[1];
-    channel(p, first, stream[0], shifts & 255, output, to->second, to->third);
-    stream += 2;
-    output += to->channel_stride;
-    if (stream == end) break; /* an odd number of channels */
-    channel(p, other, *stream++, shifts >> 8, output, to->second, to->third);
-    output += to->channel_stride;
+    channel(block, first, stream[0], shifts & 255, output);
+    output += block->channel_stride;
+    channel(block, other, stream[2], shifts >> 8, output);
+    output += block->channel_stride;
+    stream += 3;
   }
+}
+
+uint32_t *matmul_s8_widen(uint32_t *columns, const int8_t *const pixels[MATMUL_PIXELS], int32_t quads) {
+  for (int32_t quad = 0; quad < quads; quad++, columns += MATMUL_QUAD_WORDS) {
+    for (int32_t pixel = 0; pixel < MATMUL_PIXELS; pixel++) {
+      const uint32_t word = read_word(pixels[pixel] + 4 * quad);
+      columns[pixel] = (uint32_t)sadd16(sxtb16(word), sxtb16(word));
+      columns[pixel + MATMUL_PIXELS] = (uint32_t)sadd16(sxtb16_ror8(word), sxtb16_ror8(word));
+    }
+  }
+  return columns;
 }
 
 #endif
 
-void matmul_s8_block(const matmul_s8 *p, const uint32_t *columns, const matmul_s8_outputs *to) {
-  channels(p, columns, to);
+/* Two bytes as the halves of a word, doubled. */
+static inline uint32_t doubled(int32_t low, int32_t high) {
+  const uint32_t word = pkhbt(low, high);
+  return (uint32_t)sadd16(word, word);
+}
+
+void matmul_s8_widen_planes(uint32_t *columns, const int8_t *pixel, int32_t second, int32_t third, int32_t channels, int32_t stride) {
+  int32_t to1 = stride, to2 = stride, to3 = stride;
+  for (; channels > 0; channels -= 4, columns += MATMUL_QUAD_WORDS) {
+    if (channels < 4) { /* reads a channel again where there are no more */
+      to3 = 0;
+      if (channels < 3) to2 = 0;
+      if (channels < 2) to1 = 0;
+    }
+    const int32_t a0 = pixel[0], a1 = pixel[second], a2 = pixel[third];
+    pixel += to1;
+    const int32_t b0 = pixel[0], b1 = pixel[second], b2 = pixel[third];
+    pixel += to2;
+    columns[0] = doubled(a0, pixel[0]);
+    columns[1] = doubled(a1, pixel[second]);
+    columns[2] = doubled(a2, pixel[third]);
+    pixel += to3;
+    columns[3] = doubled(b0, pixel[0]);
+    columns[4] = doubled(b1, pixel[second]);
+    columns[5] = doubled(b2, pixel[third]);
+    pixel += stride;
+  }
+}
+
+void matmul_s8_begin(matmul_s8_block *block, const matmul_s8 *p, const uint32_t *columns, int32_t channel_stride) {
+  const int32_t quads = p->depth / 4;
+  block->rounding = p->rounding;
+  block->channel_stride = channel_stride;
+  block->columns = columns;
+  block->columns_end = columns + quads * MATMUL_QUAD_WORDS;
+  block->skipped = quads == 1 ? UNROLLED : -(quads - 1) & (UNROLLED - 1); /* the first quad stands before the loop */
+  block->stream = p->stream;
+  block->stream_end = p->stream + p->words;
+}
+
+void matmul_s8_run(const matmul_s8_block *block, const matmul_s8 *p) {
+  if (p->channels & 1) { /* the last channel is the second of a pair, whose first goes to the same place before it */
+    matmul_s8_block pairs = *block, last = *block;
+    pairs.stream_end -= p->depth / 2 + 5;
+    last.stream = pairs.stream_end;
+    last.output += (p->channels - 1) * block->channel_stride;
+    last.channel_stride = 0;
+    if (p->channels > 1) matmul_s8_pairs(&pairs);
+    matmul_s8_pairs(&last);
+  } else {
+    matmul_s8_pairs(block);
+  }
   if (!p->bounded) return;
-  const int32_t places[MATMUL_PIXELS] = {0, to->second, to->third};
+  const int32_t places[MATMUL_PIXELS] = {0, block->second, block->third};
   for (int32_t pixel = 0; pixel < MATMUL_PIXELS; pixel++) {
-    int8_t *output = to->output + places[pixel];
-    for (int32_t c = 0; c < p->channels; c++, output += to->channel_stride) *output = (int8_t)clamp_s32(*output, p->activation_min, p->activation_max);
+    int8_t *output = block->output + places[pixel];
+    for (int32_t c = 0; c < p->channels; c++, output += block->channel_stride) *output = (int8_t)clamp_s32(*output, p->activation_min, p->activation_max);
   }
 }

@@ -14,17 +14,25 @@ enum { MATMUL_PIXELS = 3, MATMUL_QUAD_WORDS = 6 };
 /* Columns of `quads` times four inputs that lie side by side, from anywhere. Returns the end of what it wrote. */
 uint32_t *matmul_s8_widen(uint32_t *columns, const int8_t *const pixels[MATMUL_PIXELS], int32_t quads);
 
-/* The same of inputs `stride` bytes apart; any number of them, to a whole quad whose rest meets weights of 0. */
-void matmul_s8_widen_planes(uint32_t *columns, const int8_t *const pixels[MATMUL_PIXELS], int32_t channels, int32_t stride);
+/* The same of inputs `stride` bytes apart, the three pixels at 0, second and third bytes from `pixel`; any number of channels, to a
+ * whole quad whose rest meets weights of 0. */
+void matmul_s8_widen_planes(uint32_t *columns, const int8_t *pixel, int32_t second, int32_t third, int32_t channels, int32_t stride);
 
-/* Where the three pixels of a block go: bytes from `output` to the second and the third (0 where there is none: the last
- * pixel stands in the columns again), and from channel to channel. */
+/* A layer's work, the same for all blocks but for where the pixels go: second and third are bytes from `output`. A block of less than
+ * three pixels has the last in its columns again, and its place. */
 typedef struct {
+  int32_t rounding;
   int8_t *output;
   int32_t second, third, channel_stride;
-} matmul_s8_outputs;
+  const int32_t *stream_end;
+  const uint32_t *columns, *columns_end; /* aligned to 4 bytes */
+  int32_t skipped;
+  const int32_t *stream;
+} matmul_s8_block;
 
-/* All output channels of three pixels. columns: depth / 4 * MATMUL_QUAD_WORDS words, aligned to 4 bytes. */
-void matmul_s8_block(const matmul_s8 *p, const uint32_t *columns, const matmul_s8_outputs *to);
+void matmul_s8_begin(matmul_s8_block *block, const matmul_s8 *p, const uint32_t *columns, int32_t channel_stride);
+
+/* All output channels of three pixels. */
+void matmul_s8_run(const matmul_s8_block *block, const matmul_s8 *p);
 
 #endif

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "matmul_s8.h"
 
-static void widen_pixels(const pointwise_conv_2d_s8_params *p, uint32_t *columns, const int8_t *pixels[MATMUL_PIXELS], const int8_t *end, int8_t *copies) {
-  for (int32_t i = 0; i < MATMUL_PIXELS; i++, copies += p->matmul.depth) {
-    if (end - pixels[i] >= p->matmul.depth) continue;
-    for (int32_t c = 0; c < p->input_channels; c++) copies[c] = pixels[i][c]; /* whole words would leave the input */
-    pixels[i] = copies;
+static void widen_pixels(const pointwise_conv_2d_s8_params *p, uint32_t *columns, const int8_t *pixel, int32_t second, int32_t third, const int8_t *end, int8_t *copies) {
+  const int8_t *pixels[MATMUL_PIXELS] = {pixel, pixel + second, pixel + third};
+  if (end - pixels[2] < p->matmul.depth) { /* whole words would leave the input */
+    for (int32_t i = 0; i < MATMUL_PIXELS; i++, copies += p->matmul.depth) {
+      for (int32_t c = 0; c < p->input_channels; c++) copies[c] = pixels[i][c];
+      pixels[i] = copies;
+    }
   }
   matmul_s8_widen(columns, pixels, p->matmul.depth / 4);
 }
@@ -13,21 +15,24 @@ static void widen_pixels(const pointwise_conv_2d_s8_params *p, uint32_t *columns
 void pointwise_conv_2d_s8(const pointwise_conv_2d_s8_params *p, const int8_t *input, int8_t *output, int8_t *scratch) {
   uint32_t *columns = (uint32_t *)(void *)scratch;
   int8_t *copies = scratch + p->matmul.depth * MATMUL_PIXELS * 2;
-  const int32_t blocks = (p->output_pixels + MATMUL_PIXELS - 1) / MATMUL_PIXELS;
+  const int8_t *end = input + p->input_bytes;
+  const int32_t in = p->input_pixel, out = p->output_pixel;
+  matmul_s8_block block;
+  matmul_s8_begin(&block, &p->matmul, columns, p->output_channel);
 
-  for (int32_t block = 0; block < blocks; block++) {
-    const int32_t first = (p->backwards ? blocks - 1 - block : block) * MATMUL_PIXELS;
-    const int32_t last = p->output_pixels - 1 - first;
-    const int8_t *pixels[MATMUL_PIXELS];
-    for (int32_t i = 0; i < MATMUL_PIXELS; i++) {
-      const int32_t pixel = first + (i < last ? i : last), y = pixel / p->output_width, x = pixel - y * p->output_width;
-      pixels[i] = input + (y * p->stride_h * p->input_width + x * p->stride_w) * p->input_pixel;
+  for (int32_t row = 0; row < p->rows; row++, input += p->input_row, output += p->row_pixels * out) {
+    const int32_t last_block = (p->row_pixels - 1) / MATMUL_PIXELS * MATMUL_PIXELS;
+    for (int32_t done = 0; done <= last_block; done += MATMUL_PIXELS) {
+      const int32_t first = p->backwards ? last_block - done : done;
+      const int32_t more = p->row_pixels - 1 - first; /* pixels after the first */
+      const int8_t *pixel = input + first * in;
+      const int32_t second = more > 0 ? in : 0, third = more > 1 ? 2 * in : second;
+      if (p->input_channel == 1) widen_pixels(p, columns, pixel, second, third, end, copies);
+      else matmul_s8_widen_planes(columns, pixel, second, third, p->input_channels, p->input_channel);
+      block.output = output + first * out;
+      block.second = more > 0 ? out : 0;
+      block.third = more > 1 ? 2 * out : block.second;
+      matmul_s8_run(&block, &p->matmul);
     }
-    if (p->input_channel == 1) widen_pixels(p, columns, pixels, input + p->input_bytes, copies);
-    else matmul_s8_widen_planes(columns, pixels, p->input_channels, p->input_channel);
-
-    const int32_t second = last > 0 ? p->output_pixel : 0, third = last > 1 ? 2 * p->output_pixel : second;
-    const matmul_s8_outputs to = {output + first * p->output_pixel, second, third, p->output_channel};
-    matmul_s8_block(&p->matmul, columns, &to);
   }
 }

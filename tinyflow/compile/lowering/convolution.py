@@ -106,27 +106,37 @@ def _packed(graph: Graph, op: Op, product: dict[str, Any], macs: int) -> Step:
     where = geometry(op)
     if _pointwise(op, source, output, weights) and _pixels(output) == 1:
         return _dense(op, matmul(graph, op, weights.data.reshape(output.shape[3], 1, channels), 4), channels, macs)
-    planes = _planes(source, output)
-    fields = {
-        "matmul": product,
-        "input_width": width,
-        "input_channels": channels,
-        "output_width": output.shape[2],
-        "output_pixels": _pixels(output),
-        **_strides("output", output, planes[1]),
-        "stride_h": where["stride_h"],
-        "stride_w": where["stride_w"],
-    }
+    in_planar, out_planar = _planes(source, output)
+    fields = {"matmul": product, "input_channels": channels, **_strides("output", output, out_planar)}
     if _pointwise(op, source, output, weights):
         kernel = "pointwise_conv_2d_s8"
-        fields |= {"input_bytes": source.bytes, **_strides("input", source, planes[0])}
-        fields["backwards"] = int(planes == (False, False) and output.shape[3] > channels)
+        at = _strides("input", source, in_planar)
+        rows, row_pixels = output.shape[1:3]
+        if source.shape[1:3] == output.shape[1:3]:
+            rows, row_pixels = 1, rows * row_pixels
+        fields |= {
+            "input_bytes": source.bytes,
+            "input_row": width * where["stride_h"] * at["input_pixel"],
+            "input_pixel": where["stride_w"] * at["input_pixel"],
+            "input_channel": at["input_channel"],
+            "rows": rows,
+            "row_pixels": row_pixels,
+            "backwards": int(rows == 1 and not in_planar and output.shape[3] > channels),
+        }
     else:
         kernel = "conv_2d_packed_s8"
         _, filter_h, filter_w, _ = weights.shape
-        zero = int8(graph, op, op.inputs[0])[1]
-        fields |= {"input_height": height, "input_zero": zero, "filter_height": filter_h, "filter_width": filter_w, "run": padded(filter_w * channels)}
-        fields |= where
+        fields |= {
+            "input_height": height,
+            "input_width": width,
+            "input_zero": int8(graph, op, op.inputs[0])[1],
+            "output_width": output.shape[2],
+            "output_pixels": _pixels(output),
+            "filter_height": filter_h,
+            "filter_width": filter_w,
+            "run": padded(filter_w * channels),
+            **where,
+        }
     return Step.of(op, kernel, kernel + "_params", fields, (op.inputs[0], op.outputs[0]), macs, scratch=True)
 
 
@@ -180,16 +190,14 @@ def _rows(op: Op, product: dict[str, Any], batches: int, depth: int, outputs: in
     fields = {
         "matmul": product,
         "input_bytes": batches * depth,
-        "input_width": batches,
         "input_channels": depth,
+        "input_row": 0,
         "input_pixel": depth,
         "input_channel": 1,
-        "output_width": batches,
-        "output_pixels": batches,
+        "rows": 1,
+        "row_pixels": batches,
         "output_pixel": outputs,
         "output_channel": 1,
-        "stride_h": 1,
-        "stride_w": 1,
         "backwards": int(outputs > depth),
     }
     kernel = "pointwise_conv_2d_s8"

@@ -27,13 +27,16 @@ def matmul(graph: Graph, op: Op, rows: np.ndarray, group: int) -> dict[str, Any]
         return None
     channels, runs, run = rows.shape
     count, depth = padded(channels, group), runs * padded(run)
+    order = np.arange(channels)
+    if group == 2:
+        order[-1] = count - 1  # of an odd number, the last is the second of its pair
     weights = np.zeros((count, runs, padded(run)), np.int8)
-    weights[:channels, :, :run] = rows
+    weights[order, :, :run] = rows
     # channel (group, pair, side), input (quad, high half, word) -> (group, quad, pair, word, high half, side)
     packed = weights.reshape(-1, group // 2, 2, depth // 4, 2, 2).transpose(0, 3, 1, 5, 4, 2)
     words = np.ascontiguousarray(packed).reshape(count // group, -1).view("<i4")
     table = np.zeros((count, 4), np.int32)
-    table[:channels] = quant["channels"]
+    table[order] = quant["channels"]
     bias, multiplier, _, right = table.reshape(-1, group, 4).transpose(2, 0, 1)
     shifts = (np.maximum(right, 1) - 1).astype(np.uint8)
     if group == 2:  # multiplier, shifts, multiplier
@@ -41,8 +44,6 @@ def matmul(graph: Graph, op: Op, rows: np.ndarray, group: int) -> dict[str, Any]
     else:
         footer = np.concatenate([multiplier, shifts.view("<i4")], 1)
     stream = np.concatenate([bias, words, footer], 1).reshape(-1)
-    if group == 2 and channels % 2:
-        stream = stream[:-1]  # the kernel's sign of an odd number
     zero_point = int(graph.tensor(op.outputs[0]).quantization.zero_point[0])
     return {
         "stream": stream.astype(np.int32),
