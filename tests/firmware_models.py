@@ -82,10 +82,11 @@ def speaking(folder: Path, config: MfccConfig, audio: np.ndarray) -> CompiledMod
         multiplier=tuple(map(float, quantization.multiplier)), offset=tuple(map(float, quantization.offset)),
     )  # fmt: skip
     generate_frontend(config, quantization.multiplier, quantization.offset, model.c)
-    features = HostFrontend(model.c).features(audio)
-    answers = oracle.invoke(model.tflite, features[..., None])
-    words = np.array([LABELS[index % len(LABELS)] for index in range(len(audio))])
-    np.savez(model.selftest, clips=audio, words=words, features=features, answers=answers)
+    stored = {"clips": audio, "words": np.array([LABELS[index % len(LABELS)] for index in range(len(audio))])}
+    for prefix, fixed in (("", False), ("fixed_", True)):
+        features = HostFrontend(model.c, fixed=fixed).features(audio)
+        stored |= {f"{prefix}features": features, f"{prefix}answers": oracle.invoke(model.tflite, features[..., None])}
+    np.savez(model.selftest, **stored)
     model.write()
     return load_compiled(folder)
 

@@ -285,7 +285,7 @@ def _build_part(run: Run, board: Board | None) -> Any:
     from tinyflow.deploy.build import compiler_version
 
     files = [path for root in (FIRMWARE, Path(board.folder)) for path in sorted(root.rglob("*")) if path.is_file()]
-    sources = {path.name: sha256(path) for path in files}
+    sources = {f"{path.parent.name}/{path.name}": sha256(path) for path in files}
     return {"board": {**asdict(board), "folder": ""}, "compiler": compiler_version(board), "sources": sources}
 
 
@@ -303,7 +303,7 @@ SEARCH_STAGES: tuple[Stage, ...] = (
     Stage("train", 1, ("data", "search"), _train_part, _make_train, ("torch", "torchaudio"), ("train", "network")),
     Stage(
         "compile",
-        1,
+        2,
         ("data", "train"),
         lambda run, board: asdict(run.recipe.compile),
         _make_compile,

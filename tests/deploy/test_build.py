@@ -152,16 +152,10 @@ def test_clips_of_another_model_are_refused(speaking_model, tmp_path):
         build(replace(speaking_model, folder=folder), load_board("host"), tmp_path / "out")
 
 
-def test_a_front_end_on_a_core_without_fpu_is_refused(speaking_model, tmp_path):
-    with pytest.raises(TinyflowError, match="has no FPU"):
-        build(speaking_model, replace(load_board("mps2-an386"), fpu=False), tmp_path / "out")
-
-
-@pytest.mark.qemu
-def test_a_core_without_fpu_runs_a_foreign_model(foreign_model, tmp_path):
-    """Cortex-M3: start-up without CPACR, integer kernels only."""
-    from tinyflow.deploy.validate import validate
-
-    board = load_board("mps2-an386")
-    m3 = replace(board, core="cortex-m3", fpu=False, dsp=False, cpu_flags=("-mcpu=cortex-m3", "-mthumb"), qemu=replace(board.qemu, machine="mps2-an385"))
-    assert validate(build(foreign_model, m3, tmp_path / "out"), m3, foreign_model, n=2)["passed"]
+def test_clips_without_fixed_point_features_are_refused(speaking_model, tmp_path):
+    folder = tmp_path / "older"
+    shutil.copytree(speaking_model.folder, folder)
+    with np.load(speaking_model.selftest) as stored:
+        np.savez(folder / "selftest.npz", **{key: value for key, value in stored.items() if not key.startswith("fixed_")})
+    with pytest.raises(TinyflowError, match="has no fixed_features"):
+        build(replace(speaking_model, folder=folder), load_board("mps2-an385"), tmp_path / "out")

@@ -18,7 +18,6 @@ from tinyflow.errors import TinyflowError
 
 pytestmark = pytest.mark.qemu
 BOARDS = ("mps2-an385", "mps2-an500", "mps2-an505", "mps3-an547")
-SPEAKING = pytest.mark.parametrize("speaking_built", [board for board in BOARDS if load_board(board).fpu], indirect=True)
 
 
 @pytest.fixture(scope="module", params=BOARDS)
@@ -50,7 +49,7 @@ def test_networks_are_bit_exact(board, networks, name, tmp_path):
         assert 0 < counted.stack_bytes < board.stack_bytes
 
 
-@SPEAKING
+@pytest.mark.parametrize("speaking_built", BOARDS, indirect=True)
 def test_front_end_and_self_test(speaking_built, clips):
     firmware, board, compiled = speaking_built.firmware, speaking_built.board, speaking_built.compiled
     result = selftest(firmware, board)

@@ -3,8 +3,10 @@
     model.onnx, model_float.tflite, model_int8.tflite    (a foreign model: model_int8.tflite only)
     c/model.c, c/model_config.h                           the network; implements firmware/model/model.h
     c/frontend_config.h, c/frontend_tables.c              the front end, when the model has one
+    c/fixed/                                              its tables for boards without FPU
     selftest.npz                                          clips int16 (K, samples), words (K,), features int8
-                                                          (K, frames, n_mfcc) by the host's C, answers int8 (K, classes)
+                                                          (K, frames, n_mfcc) by the host's C, answers int8 (K, classes);
+                                                          fixed_features, fixed_answers: by the fixed-point C
     arena.png                                             the plan over time
 """
 

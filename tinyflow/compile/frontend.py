@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from tinyflow.artefacts import write_text
+from tinyflow.compile.frontend_fixed import FIXED, generate_fixed_frontend
 from tinyflow.compile.hostlib import FIRMWARE, build_host_library
 from tinyflow.errors import TinyflowError
 from tinyflow.features.config import MfccConfig
@@ -76,7 +77,7 @@ def table_bytes(config: MfccConfig) -> int:
 
 
 def generate_frontend(config: MfccConfig, multiplier: Sequence[float], offset: Sequence[float], out: Path) -> None:
-    """Writes frontend_config.h and frontend_tables.c into the folder ``out``.
+    """Writes frontend_config.h and frontend_tables.c into the folder ``out``, and the fixed-point tables into its folder fixed/.
 
     multiplier, offset: (n_mfcc,), float32 values (tinyflow/features/quantize.py). Floats are written with nine
     significant digits, which read back as the same float32.
@@ -90,17 +91,20 @@ def generate_frontend(config: MfccConfig, multiplier: Sequence[float], offset: S
     out = Path(out)
     write_text(out / "frontend_config.h", _config_header(config, len(constants["frontend_mel_weights"])))
     write_text(out / "frontend_tables.c", _tables_source(config, constants))
+    generate_fixed_frontend(config, constants["frontend_multiplier"], constants["frontend_offset"], fft_radices(config.n_fft // 2), out / FIXED)
 
 
 class HostFrontend:
-    """The generated C of ``c_folder`` (frontend_config.h, frontend_tables.c), built with the host's compiler."""
+    """The generated C of ``c_folder``, built with the host's compiler: in floats, or ``fixed`` as for a board without FPU."""
 
-    def __init__(self, c_folder: Path, flags: tuple[str, ...] = ()):
-        self.values = read_config_header(Path(c_folder) / "frontend_config.h")
-        folder = FIRMWARE / "frontend"
-        sources = [folder / name for name in SOURCES] + [Path(c_folder) / "frontend_tables.c"]
+    def __init__(self, c_folder: Path, flags: tuple[str, ...] = (), fixed: bool = False):
+        c_folder = Path(c_folder)
+        self.values = read_config_header(c_folder / "frontend_config.h")
+        folder = FIRMWARE / ("frontend_fixed" if fixed else "frontend")
+        tables = c_folder / (f"{FIXED}/frontend_fixed_tables.c" if fixed else "frontend_tables.c")
+        include = [c_folder, tables.parent, folder, FIRMWARE / "frontend"]
         with tempfile.TemporaryDirectory(prefix="tinyflow-frontend-") as build:  # loaded code outlives its file
-            library = build_host_library(sources, [Path(c_folder), folder], Path(build) / "frontend.so", flags)
+            library = build_host_library([*sorted(folder.glob("*.c")), tables], include, Path(build) / "frontend.so", flags)
         self._clip = library.frontend_clip
         self._clip.restype = ctypes.c_size_t
         self._clip.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p]

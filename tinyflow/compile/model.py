@@ -79,6 +79,7 @@ def compile_model(trained, dataset, config: Compile, out: Path | str, progress: 
         features = HostFrontend(compiled.c).features(audio)
         reference = quantization.quantize(scaled * trained.scaler.std + trained.scaler.mean)
         checks["C features against torch"] = str(compare(features, reference))
+        checks["fixed-point C features against torch"] = str(compare(HostFrontend(compiled.c, fixed=True).features(audio), reference))
 
         step(4, f" on {len(audio)} test clips")
         answers = HostModel(compiled).invoke(features.reshape(-1, *compiled.input.shape[1:]))
@@ -89,10 +90,13 @@ def compile_model(trained, dataset, config: Compile, out: Path | str, progress: 
         validation = dataset.split("validation")  # the test split is for evaluation alone
         chosen = choose(validation.labels, config.selftest_clips)
         clips, words = validation.audio[chosen], np.array([validation.words[row] for row in chosen])
-        features = HostFrontend(compiled.c).features(clips)
-        answers = HostModel(compiled).invoke(features.reshape(-1, *compiled.input.shape[1:]))
+        stored = {"clips": clips, "words": words}
+        for prefix, fixed in (("", False), ("fixed_", True)):  # for boards with and without an FPU
+            features = HostFrontend(compiled.c, fixed=fixed).features(clips)
+            answers = HostModel(compiled).invoke(features.reshape(-1, *compiled.input.shape[1:]))
+            stored |= {f"{prefix}features": features, f"{prefix}answers": answers}
         with atomic_path(compiled.selftest) as temporary:
-            np.savez(temporary, clips=clips, words=words, features=features, answers=answers)
+            np.savez(temporary, **stored)
         compiled = replace(compiled, accuracy=accuracy, checks=checks)
         compiled.write()
     compiled = load_compiled(out)

@@ -18,6 +18,7 @@ from pathlib import Path
 from tinyflow.artefacts import atomic_folder, sha256
 from tinyflow.board import Board
 from tinyflow.compile.artefact import CompiledModel
+from tinyflow.compile.frontend_fixed import FIXED
 from tinyflow.compile.hostlib import host_compiler
 from tinyflow.deploy.artefact import Firmware, load_firmware
 from tinyflow.deploy.linker import does_not_fit, linker_script, overflows
@@ -39,16 +40,11 @@ def build(compiled: CompiledModel, board: Board, out: Path, progress: Progress =
     out = Path(out).resolve()
     if any(character in str(out) for character in '";\\'):
         raise TinyflowError(f"CMake cannot work in a path with quotes, semicolons or backslashes: {out}", "rename the model's file, or give another --runs")
-    if compiled.frontend and not board.fpu:
-        raise TinyflowError(
-            f"board {board.name} ({board.core}) has no FPU, and the front end of {compiled.name} computes in float",
-            "take a board with `fpu: true` (`tinyflow boards`); a foreign model without a front end builds for any board",
-        )
     compiler = _compiler(board)
     version = compiler_version(board)
     progress(f"build {board.name}", 0, 3, "generating")
     with atomic_folder(out) as stage:
-        found = load_clips(compiled, clips)
+        found = load_clips(compiled, clips, fixed=not board.fpu)
         generated = stage / "generated"
         _generate(compiled, board, found, generated)
         if board.compiler != "host":
@@ -56,7 +52,7 @@ def build(compiled: CompiledModel, board: Board, out: Path, progress: Progress =
         build_id = _build_id(board, stage, version)
         _write_config(compiled, board, 0 if found is None else len(found["clips"]), build_id, generated / "app_config.h")
         progress(f"build {board.name}", 1, 3, "compiling")
-        _compile(board, compiler, compiled.frontend is not None, stage)
+        _compile(board, compiler, _frontend(compiled, board), stage)
         progress(f"build {board.name}", 2, 3, "measuring")
         flags = _flags(stage)
         _finish(stage, out)
@@ -105,15 +101,23 @@ def _tool(name: str) -> str:
     return path
 
 
+def _frontend(compiled: CompiledModel, board: Board) -> str:
+    """The folder of the front end's sources: in floats, or in integers for a core without FPU."""
+    return "" if compiled.frontend is None else "frontend" if board.fpu else "frontend_fixed"
+
+
 def _generate(compiled: CompiledModel, board: Board, found: dict | None, generated: Path) -> None:
-    wanted = ["model.c", "model_config.h"] + (["frontend_config.h", "frontend_tables.c"] if compiled.frontend else [])
-    for name in wanted:
-        if not (compiled.c / name).is_file():
-            raise TinyflowError(f"{compiled.c / name} does not exist", "run `tinyflow compile` again")
+    tables = {
+        "": [],
+        "frontend": ["frontend_config.h", "frontend_tables.c"],
+        "frontend_fixed": ["frontend_config.h", f"{FIXED}/frontend_fixed_config.h", f"{FIXED}/frontend_fixed_tables.c"],
+    }
     generated.mkdir()
-    for path in sorted(compiled.c.glob("*.[ch]")):
-        if compiled.frontend or not path.name.startswith("frontend_"):
-            shutil.copyfile(path, generated / path.name)
+    for name in ["model.c", "model_config.h", *tables[_frontend(compiled, board)]]:
+        path = compiled.c / name
+        if not path.is_file():
+            raise TinyflowError(f"{path} does not exist", "run `tinyflow compile` again")
+        shutil.copyfile(path, generated / path.name)
     if found is not None:
         write_clips(found, generated)
 
@@ -125,7 +129,7 @@ def _build_id(board: Board, stage: Path, compiler_version: str) -> str:
     del values["folder"]  # where it lies on this machine
     digest.update(json.dumps([values, compiler_version], sort_keys=True).encode())
     # what CMakeLists.txt takes
-    folders = [FIRMWARE_SOURCES / name for name in ("app", "kernels", "frontend", "model", "port/cortexm", f"port/{board.port}")]
+    folders = [FIRMWARE_SOURCES / name for name in ("app", "kernels", "frontend", "frontend_fixed", "model", "port/cortexm", f"port/{board.port}")]
     files = [FIRMWARE_SOURCES / name for name in ("CMakeLists.txt", "toolchain.cmake", "port/port.h")]
     files += [path for folder in folders for path in folder.glob("*.[ch]")]
     named = [(path.relative_to(FIRMWARE_SOURCES).as_posix(), path) for path in files]
@@ -154,13 +158,13 @@ def _write_config(compiled: CompiledModel, board: Board, clips: int, build_id: s
     path.write_text(f"/* SPDX-License-Identifier: Apache-2.0 */\n#ifndef TINYFLOW_APP_CONFIG_H\n#define TINYFLOW_APP_CONFIG_H\n\n{lines}\n#endif\n")
 
 
-def _compile(board: Board, compiler: list[str], frontend: bool, stage: Path) -> None:
+def _compile(board: Board, compiler: list[str], frontend: str, stage: Path) -> None:
     defines = {**board.defines, "CONSOLE_BAUD": board.console.baud, "CLOCK_HZ": board.clock_hz}
     settings = {
         "CMAKE_MAKE_PROGRAM": _tool("ninja"),
         "TINYFLOW_PORT": board.port,
         "TINYFLOW_GENERATED": stage / "generated",
-        "TINYFLOW_FRONTEND": int(frontend),
+        "TINYFLOW_FRONTEND": frontend,
         "TINYFLOW_DEFINES": ";".join(f"{key}={value}" for key, value in defines.items()),
     }
     if board.compiler == "host":

@@ -8,12 +8,20 @@ from tinyflow.compile.artefact import CompiledModel
 from tinyflow.errors import TinyflowError
 
 
-def load_clips(compiled: CompiledModel, clips: int | None) -> dict[str, np.ndarray] | None:
-    """The first ``clips`` (None: all) of compiled.selftest: clips, words, features, answers. None when there are none."""
+def load_clips(compiled: CompiledModel, clips: int | None, fixed: bool = False) -> dict[str, np.ndarray] | None:
+    """The first ``clips`` (None: all) of compiled.selftest: clips, words, features, answers. None when there are none.
+
+    fixed: features and answers as the fixed-point front end gives them.
+    """
     if compiled.frontend is None or clips == 0 or not compiled.selftest.is_file():
         return None
     with np.load(compiled.selftest) as stored:
-        found = {key: stored[key][:clips] for key in ("clips", "words", "features", "answers")}
+        found = {key: stored[key][:clips] for key in ("clips", "words")}
+        for key in ("features", "answers"):
+            name = f"fixed_{key}" if fixed else key
+            if name not in stored:
+                raise TinyflowError(f"{compiled.selftest} has no {name}: another version of tinyflow wrote it", "run `tinyflow compile` again")
+            found[key] = stored[name][:clips]
     count = len(found["clips"])
     sizes = {"clips": np.int16, "features": np.int8, "answers": np.int8}
     if any(found[key].dtype != dtype for key, dtype in sizes.items()) or any(len(value) != count for value in found.values()):

@@ -106,7 +106,7 @@ def _parity(device: Device, compiled: CompiledModel, audio: np.ndarray, progress
             values.append(value[0])
         progress(f"parity on {device.board.name}", index + 1, len(audio), "clips")
     on_device = np.array(features)
-    on_host = HostFrontend(compiled.c).features(audio).reshape(on_device.shape)
+    on_host = HostFrontend(compiled.c, fixed=not device.board.fpu).features(audio).reshape(on_device.shape)
     in_torch = torch_features(compiled, audio).reshape(on_device.shape)
     against_torch = compare(on_host, in_torch)
     identical = int((on_device == on_host).all(axis=1).sum())
