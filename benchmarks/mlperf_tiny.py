@@ -142,3 +142,11 @@ MODELS = {
     "mobilenet": (mobilenet, 7_489_664),
     "autoencoder": (autoencoder, 264_192),
 }
+
+# name -> file in a checkout of mlcommons/tiny
+FILES = {
+    "ds_cnn": "kws_ref_model.tflite",
+    "resnet8": "pretrainedResnet_quant.tflite",
+    "mobilenet": "vww_96_int8.tflite",
+    "autoencoder": "ad01_int8.tflite",
+}
