@@ -46,6 +46,6 @@ void conv_2d_packed_s8(const conv_2d_packed_s8_params *p, const int8_t *input, i
     block.output = output + first * p->output_pixel;
     block.second = last > 0 ? p->output_pixel : 0;
     block.third = last > 1 ? 2 * p->output_pixel : block.second;
-    matmul_s8_run(&block, &p->matmul);
+    matmul_s8_run(&block, &p->matmul, p->pairs);
   }
 }

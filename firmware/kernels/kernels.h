@@ -43,11 +43,18 @@ typedef struct {
   int32_t bounded, activation_min, activation_max;
 } matmul_s8;
 
+/* A block of pixels against all channels (matmul_s8.h): of fused weights; where no negative value's rounding counts; of weights apart, where
+ * sums may leave 24 bits. Only the one that a layer names is linked. */
+typedef struct matmul_s8_block matmul_s8_block;
+typedef void matmul_s8_pairs_function(const matmul_s8_block *block);
+matmul_s8_pairs_function matmul_s8_pairs, matmul_s8_pairs_plain, matmul_s8_pairs_wide;
+
 /* 1x1 filters without padding; either layout on either side, told by the strides. scratch: 9 * depth bytes. In place where the output
  * of a pixel never lies over a later one's input: planes of the same size, or pixels that do not grow; where they grow, but
  * none is skipped, from the last to the first (backwards). */
 typedef struct {
   matmul_s8 matmul;
+  matmul_s8_pairs_function *pairs;
   int32_t input_bytes, input_channels;
   int32_t input_row, input_pixel, input_channel; /* bytes from one that is read to the next */
   int32_t rows, row_pixels, output_pixel, output_channel; /* without a stride, all pixels are one row */
@@ -60,6 +67,7 @@ void pointwise_conv_2d_s8(const pointwise_conv_2d_s8_params *p, const int8_t *in
  * scratch: 6 * depth + 4 * run bytes. */
 typedef struct {
   matmul_s8 matmul;
+  matmul_s8_pairs_function *pairs;
   int32_t input_height, input_width, input_channels, input_zero;
   int32_t output_width, output_pixels, output_pixel, output_channel;
   int32_t filter_height, filter_width, run;
@@ -68,9 +76,14 @@ typedef struct {
 
 void conv_2d_packed_s8(const conv_2d_packed_s8_params *p, const int8_t *input, int8_t *output, int8_t *scratch);
 
+/* Sums of four outputs, their biases first in the stream; end: of the columns. As above: of fused weights, of weights apart. */
+typedef void fully_connected_s8_sums_function(const int32_t *stream, const uint32_t *columns, const uint32_t *end, int32_t sums[4]);
+fully_connected_s8_sums_function fully_connected_s8_sums, fully_connected_s8_sums_wide;
+
 /* One row of `inputs`. scratch: 2 * depth bytes; in place. */
 typedef struct {
   matmul_s8 matmul;
+  fully_connected_s8_sums_function *sums;
   int32_t inputs;
 } fully_connected_packed_s8_params;
 
@@ -91,27 +104,29 @@ typedef struct {
 
 void depthwise_conv_2d_s8(const depthwise_conv_2d_s8_params *p, const int8_t *input, int8_t *output);
 
-/* Depthwise, one filter per channel, channel after channel; in place where a plane does not grow. weights: (channels,
- * filter_height, filter_width), then three bytes that are read and not used. table: (256,) of a RELU to apply to each
- * input, or NULL. A dilated convolution is one without dilation on each of dilation_w phases of columns (phases_w of them
- * are computed), whose pixels lie phase_bytes apart in the padded copy of a row. A step is what an output is from the
- * next in that copy, in bytes. */
+/* Depthwise, one filter per channel, channel after channel; in place where a plane does not grow. Each plane is copied into
+ * scratch between its padding. There its columns lie in phases_w phases (column x in phase x % phases_w), phase_bytes apart:
+ * so the taps of a dilated convolution lie side by side, or the same taps of neighbouring outputs of a strided one. */
 typedef struct {
-  const int8_t *weights;
-  const int8_t *table;
-  requant_s8 requant;
-  int32_t channels;
-  int32_t input_height, input_width, output_height, output_width;
-  int32_t input_row, input_column, output_row, output_column; /* strides in a plane */
-  int32_t filter_height, filter_width, dilation_h, dilation_w, pad_top, pad_left;
-  int32_t phases_h, phases_w, row_step, column_step;
-  int32_t phase_bytes, padded_bytes, padding; /* padding: the input's zero point */
+  const int8_t *weights; /* (channels, filter_height, filter_width), and one byte that is read and not used */
+  const int8_t *table;   /* (256,) of a RELU that every input passes first, index input + 128; or NULL */
+  const int32_t *bias_multiplier; /* (channels, 2): requant_s8_shared's, the bias doubled */
+  const int8_t *shift;            /* (channels,) */
+  const int32_t *taps; /* (filter_height, filter_width) where the taps lie, from the first; NULL in the unrolled kernels */
+  int32_t zero;        /* requant_s8_shared's */
+  int32_t bounded, activation_min, activation_max; /* bounded: int8 saturation is not all of the activation */
+  int32_t channels, input_height, input_width, output_height, output_width;
+  int32_t filter_height, filter_width, pad_top, pad_left;
+  int32_t phases_w, phase_bytes;
+  int32_t outputs_h, outputs_w; /* rows and phases that are convolutions of their own: each outputs_h-th row of outputs, ... */
+  int32_t row;                  /* from an output of one of them to that below it: bytes of the copy */
+  int32_t padded_bytes, padding; /* padding: the input's zero point */
 } depthwise_planar_s8_params;
 
-/* Any filter; 3x3 and 5x5 with steps of one pixel. */
-void depthwise_planar_s8(const depthwise_planar_s8_params *p, const int8_t *input, int8_t *output, void *scratch);
-void depthwise_planar_3x3_s8(const depthwise_planar_s8_params *p, const int8_t *input, int8_t *output, void *scratch);
-void depthwise_planar_5x5_s8(const depthwise_planar_s8_params *p, const int8_t *input, int8_t *output, void *scratch);
+/* Any filter; 3x3 and 5x5 whose neighbouring outputs are one tap apart. */
+void depthwise_planar_s8(const depthwise_planar_s8_params *p, const int8_t *input, int8_t *output, int8_t *scratch);
+void depthwise_planar_3x3_s8(const depthwise_planar_s8_params *p, const int8_t *input, int8_t *output, int8_t *scratch);
+void depthwise_planar_5x5_s8(const depthwise_planar_s8_params *p, const int8_t *input, int8_t *output, int8_t *scratch);
 
 /* weights: (outputs, depth). */
 typedef struct {
@@ -195,14 +210,13 @@ typedef struct {
 
 void pad_s8(const pad_s8_params *p, const int8_t *input, int8_t *output);
 
-/* output[i0, i1, ...] = input[start + i0 * stride[0] + ...]: STRIDED_SLICE and TRANSPOSE alike. */
+/* output[i0, i1, ...] = input[start + i0 * stride[0] + ...]: STRIDED_SLICE, TRANSPOSE, and from pixels to planes or back. */
 typedef struct {
   int32_t shape[KERNEL_MAX_RANK], stride[KERNEL_MAX_RANK];
   int32_t start;
 } gather_s8_params;
 
-void strided_slice_s8(const gather_s8_params *p, const int8_t *input, int8_t *output);
-void transpose_s8(const gather_s8_params *p, const int8_t *input, int8_t *output);
+void gather_s8(const gather_s8_params *p, const int8_t *input, int8_t *output);
 
 /* Output (y, x) is input (rows[y], columns[x]). */
 typedef struct {

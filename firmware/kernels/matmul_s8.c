@@ -5,126 +5,24 @@
 
 enum { UNROLLED = 4 }; /* quads, a power of two */
 
-/* Pairs of channels, until the stream ends: for each, both biases, weights, multiplier, shifts, multiplier. */
-void matmul_s8_pairs(const matmul_s8_block *block);
-
-#if TINYFLOW_DSP
-
-/* Two channels times three pixels in r0-r5, four inputs in 19 instructions for 24 MACs; r12 walks through the stream, lr through the
- * columns. b0 and b1: where the sums come from. */
-#define QUAD(a0, a1, a2, b0, b1, b2)                                                              \
-  "ldrd r6, r7, [r12], #8\n"                                                                      \
-  "ldm lr!, {r9, r10, r11}\n"                                                                     \
-  "sxtb16 r8, r6\n"                                                                               \
-  "smlad r2, r8, r11, " a2 "\nsmlad r1, r8, r10, " a1 "\nsmlad r0, r8, r9, " a0 "\n"              \
-  "sxtb16 r6, r6, ror #8\n"                                                                       \
-  "smlad r5, r6, r11, " b2 "\nsmlad r4, r6, r10, " b1 "\nsmlad r3, r6, r9, " b0 "\n"              \
-  "ldm lr!, {r9, r10, r11}\n"                                                                     \
-  "sxtb16 r8, r7\n"                                                                               \
-  "smlad r0, r8, r9, r0\nsmlad r1, r8, r10, r1\nsmlad r2, r8, r11, r2\n"                          \
-  "sxtb16 r7, r7, ror #8\n"                                                                       \
-  "smlad r3, r7, r9, r3\nsmlad r4, r7, r10, r4\nsmlad r5, r7, r11, r5\n"
-
-/* requant_s8_shared: multiplier r6, shift r7, rounding lr. */
-#define REQUANT(sum, free)                    \
-  "add " free ", lr, " sum ", asr #31\n"      \
-  "smmlar " sum ", " sum ", r6, " free "\n"   \
-  "asr " sum ", " sum ", r7\n"                \
-  "ssat " sum ", #8, " sum ", asr #1\n"
-
-/* On the stack: 0 rounding, 4 output, 8 second, 12 third, 16 channel stride, 20 end of the stream, 24 columns, 28 their end,
- * 32 where the loop is entered: `skipped` quads late. */
-__asm__(
-    ".pushsection .text.matmul_s8_pairs, \"ax\", %progbits\n"
-    ".syntax unified\n.thumb\n.balign 4\n"
-    ".global matmul_s8_pairs\n.type matmul_s8_pairs, %function\n.thumb_func\n"
-    "matmul_s8_pairs:\n"
-    "push {r4-r11, lr}\n"
-    "ldm r0, {r1-r9, r12}\n"
-    "adr r10, 2f + 1\n"
-    "mov r11, #76\n" /* bytes of a quad */
-    "mla r9, r9, r11, r10\n"
-    "push {r1-r9}\n"
-    "1:\n"
-    "ldrd r0, r3, [r12], #8\n"
-    "ldr lr, [sp, #24]\n"
-    QUAD("r0", "r0", "r0", "r3", "r3", "r3")
-    "ldr pc, [sp, #32]\n"
-    ".balign 4\n"
-    "2:\n"
-    ".rept 4\n" /* UNROLLED */
-    QUAD("r0", "r1", "r2", "r3", "r4", "r5")
-    ".endr\n"
-    "ldr r6, [sp, #28]\n"
-    "cmp lr, r6\n"
-    "bne 2b\n"
-    "ldrd r6, r7, [r12], #8\n"
-    "ldrd r8, r9, [sp]\n"
-    "lsl lr, r8, r7\n"
-    REQUANT("r0", "r10")
-    "strb r0, [r9]\n"
-    "ldrd r10, r11, [sp, #8]\n"
-    REQUANT("r1", "r0")
-    "strb r1, [r9, r10]\n"
-    REQUANT("r2", "r0")
-    "strb r2, [r9, r11]\n"
-    "ldrd r0, r1, [sp, #16]\n"
-    "add r9, r0\n"
-    "ldr r6, [r12], #4\n"
-    "lsr r7, r7, #8\n"
-    "lsl lr, r8, r7\n"
-    REQUANT("r3", "r2")
-    "strb r3, [r9]\n"
-    REQUANT("r4", "r2")
-    "strb r4, [r9, r10]\n"
-    REQUANT("r5", "r2")
-    "strb r5, [r9, r11]\n"
-    "add r9, r0\n"
-    "str r9, [sp, #4]\n"
-    "cmp r12, r1\n"
-    "bne 1b\n"
-    "add sp, #36\n"
-    "pop {r4-r11, pc}\n"
-    ".size matmul_s8_pairs, . - matmul_s8_pairs\n"
-    ".popsection\n");
-
-uint32_t *matmul_s8_widen(uint32_t *columns, const int8_t *const pixels[MATMUL_PIXELS], int32_t quads) {
-  const int8_t *x0 = pixels[0], *x1 = pixels[1], *x2 = pixels[2];
-  __asm__ volatile(
-      "1:\n"
-      "ldr r3, [%1], #4\n"
-      "ldr r4, [%2], #4\n"
-      "ldr r5, [%3], #4\n"
-      "sxtb16 r6, r3, ror #8\nsxtb16 r3, r3\nsadd16 r3, r3, r3\nsadd16 r6, r6, r6\n"
-      "sxtb16 r8, r4, ror #8\nsxtb16 r4, r4\nsadd16 r4, r4, r4\nsadd16 r8, r8, r8\n"
-      "sxtb16 r9, r5, ror #8\nsxtb16 r5, r5\nsadd16 r5, r5, r5\nsadd16 r9, r9, r9\n"
-      "subs %4, #1\n"
-      "stm %0!, {r3, r4, r5, r6, r8, r9}\n"
-      "bne 1b\n"
-      : "+r"(columns), "+r"(x0), "+r"(x1), "+r"(x2), "+r"(quads)
-      :
-      : "r3", "r4", "r5", "r6", "r8", "r9", "cc", "memory");
-  return columns;
-}
-
-#else
-
 static void channel(const matmul_s8_block *block, const int32_t sums[MATMUL_PIXELS], int32_t multiplier, uint32_t shift, int8_t *output) {
   const int32_t places[MATMUL_PIXELS] = {0, block->second, block->third};
-  for (int32_t pixel = 0; pixel < MATMUL_PIXELS; pixel++) output[places[pixel]] = requant_s8_shared(sums[pixel], multiplier, block->rounding, shift);
+  for (int32_t pixel = 0; pixel < MATMUL_PIXELS; pixel++) output[places[pixel]] = requant_s8_shared(2 * sums[pixel], multiplier, block->rounding, shift);
 }
 
-void matmul_s8_pairs(const matmul_s8_block *block) {
+static inline void pairs(const matmul_s8_block *block, int32_t fused) {
   const int32_t *stream = block->stream;
   int8_t *output = block->output;
   while (stream < block->stream_end) {
     int32_t first[MATMUL_PIXELS], other[MATMUL_PIXELS];
-    for (int32_t pixel = 0; pixel < MATMUL_PIXELS; pixel++) first[pixel] = stream[0], other[pixel] = stream[1];
+    const int32_t bias = fused ? fused_other(stream[0], stream[1]) : stream[1];
+    for (int32_t pixel = 0; pixel < MATMUL_PIXELS; pixel++) first[pixel] = stream[0], other[pixel] = bias;
     stream += 2;
-    for (const uint32_t *column = block->columns; column < block->columns_end; column += MATMUL_PIXELS, stream++) {
+    for (const uint32_t *column = block->columns; column < block->columns_end; column += MATMUL_PIXELS) {
+      const uint32_t word = (uint32_t)*stream++, weights = sxtb16(word), others = fused ? fused_others(word) : sxtb16_ror8(word);
       for (int32_t pixel = 0; pixel < MATMUL_PIXELS; pixel++) {
-        first[pixel] = smlad(sxtb16((uint32_t)*stream), column[pixel], first[pixel]);
-        other[pixel] = smlad(sxtb16_ror8((uint32_t)*stream), column[pixel], other[pixel]);
+        first[pixel] = smlad(weights, column[pixel], first[pixel]);
+        other[pixel] = smlad(others, column[pixel], other[pixel]);
       }
     }
     const uint32_t shifts = (uint32_t)stream[1];
@@ -136,23 +34,113 @@ void matmul_s8_pairs(const matmul_s8_block *block) {
   }
 }
 
-uint32_t *matmul_s8_widen(uint32_t *columns, const int8_t *const pixels[MATMUL_PIXELS], int32_t quads) {
-  for (int32_t quad = 0; quad < quads; quad++, columns += MATMUL_QUAD_WORDS) {
-    for (int32_t pixel = 0; pixel < MATMUL_PIXELS; pixel++) {
-      const uint32_t word = read_word(pixels[pixel] + 4 * quad);
-      columns[pixel] = (uint32_t)sadd16(sxtb16(word), sxtb16(word));
-      columns[pixel + MATMUL_PIXELS] = (uint32_t)sadd16(sxtb16_ror8(word), sxtb16_ror8(word));
-    }
-  }
-  return columns;
-}
+void matmul_s8_pairs_wide(const matmul_s8_block *block) { pairs(block, 0); }
+
+#if TINYFLOW_DSP
+
+/* Two channels times three pixels, four inputs in 17 instructions for 24 MACs. r0-r2: the sums of the first channel; r3-r5: the fused ones;
+ * r8: the end of the columns; r12 walks through the stream, lr through the columns. a0 to b2: where the sums come from. */
+#define QUAD(a0, a1, a2, b0, b1, b2)                                                                 \
+  "ldrd r6, r7, [r12], #8\n"                                                                         \
+  "ldm lr!, {r9, r10, r11}\n"                                                                        \
+  "smlad r5, r6, r11, " b2 "\nsmlad r4, r6, r10, " b1 "\nsmlad r3, r6, r9, " b0 "\nsxtb16 r6, r6\n"  \
+  "smlad r2, r6, r11, " a2 "\nsmlad r1, r6, r10, " a1 "\nsmlad r0, r6, r9, " a0 "\n"                 \
+  "ldm lr!, {r9, r10, r11}\n"                                                                        \
+  "smlad r3, r7, r9, r3\nsmlad r4, r7, r10, r4\nsmlad r5, r7, r11, r5\nsxtb16 r7, r7\n"             \
+  "smlad r0, r7, r9, r0\nsmlad r1, r7, r10, r1\nsmlad r2, r7, r11, r2\n"
+
+/* requant_s8_shared of a doubled sum, in place: multiplier r6, shift r7, rounding lr. */
+#define PLAIN(sum, free)                                                                               \
+  "smmlar " sum ", " sum ", r6, lr\nasr " sum ", " sum ", r7\nssat " sum ", #8, " sum ", asr #1\n"
+#define TIES(sum, free)                                                                                \
+  "add " free ", lr, " sum ", asr #31\n"                                                               \
+  "smmlar " sum ", " sum ", r6, " free "\nasr " sum ", " sum ", r7\nssat " sum ", #8, " sum ", asr #1\n"
+
+/* On the stack: 0 rounding, 4 output, 8 second, 12 third, 16 channel stride, 20 end of the stream, 24 end of the columns, 28 columns,
+ * 32 where the loop is entered: `skipped` quads late. */
+#define PAIRS(name, REQUANT)                                                                           \
+  __asm__(".pushsection .text." name ", \"ax\", %progbits\n"                                          \
+          ".syntax unified\n.thumb\n.balign 4\n.global " name "\n.type " name ", %function\n.thumb_func\n" \
+          name ":\n"                                                                                   \
+          "push {r4-r11, lr}\n"                                                                        \
+          "ldm r0, {r1-r9, r12}\n"                                                                     \
+          "adr r10, 2f + 1\n"                                                                          \
+          "mov r11, #68\n" /* bytes of a quad */                                                       \
+          "mla r9, r9, r11, r10\n"                                                                     \
+          "push {r1-r9}\n"                                                                             \
+          "1:\n"                                                                                       \
+          "ldrd r0, r3, [r12], #8\n"                                                                   \
+          "ldrd r8, lr, [sp, #24]\n"                                                                   \
+          QUAD("r0", "r0", "r0", "r3", "r3", "r3")                                                     \
+          "ldr pc, [sp, #32]\n"                                                                        \
+          ".balign 4\n"                                                                                \
+          "2:\n"                                                                                       \
+          ".rept 4\n" /* UNROLLED */                                                                   \
+          QUAD("r0", "r1", "r2", "r3", "r4", "r5")                                                     \
+          ".endr\n"                                                                                    \
+          "cmp lr, r8\n"                                                                               \
+          "bne 2b\n"                                                                                   \
+          "sub r3, r3, r0\nsub r4, r4, r1\nsub r5, r5, r2\n" /* 256 times the second channel's */      \
+          "ldrd r6, r7, [r12], #8\n" /* a multiplier; both shifts */                                   \
+          "ldrd r8, r9, [sp]\n"                                                                        \
+          "lsl lr, r8, r7\n"                                                                           \
+          "lsl r0, r0, #1\n" REQUANT("r0", "r10") "strb r0, [r9]\n"                                   \
+          "ldrd r10, r11, [sp, #8]\n"                                                                  \
+          "lsl r1, r1, #1\n" REQUANT("r1", "r0") "strb r1, [r9, r10]\n"                               \
+          "lsl r2, r2, #1\n" REQUANT("r2", "r0") "strb r2, [r9, r11]\n"                               \
+          "ldrd r0, r1, [sp, #16]\n"                                                                   \
+          "add r9, r0\n"                                                                               \
+          "ldr r6, [r12], #4\n"                                                                        \
+          "lsr r7, r7, #8\n"                                                                           \
+          "lsl lr, r8, r7\n"                                                                           \
+          "asr r3, r3, #7\n" REQUANT("r3", "r2") "strb r3, [r9]\n"                                    \
+          "asr r4, r4, #7\n" REQUANT("r4", "r2") "strb r4, [r9, r10]\n"                               \
+          "asr r5, r5, #7\n" REQUANT("r5", "r2") "strb r5, [r9, r11]\n"                               \
+          "add r9, r0\n"                                                                               \
+          "str r9, [sp, #4]\n"                                                                         \
+          "cmp r12, r1\n"                                                                              \
+          "bne 1b\n"                                                                                   \
+          "add sp, #36\n"                                                                              \
+          "pop {r4-r11, pc}\n"                                                                         \
+          ".size " name ", . - " name "\n.popsection\n")
+
+PAIRS("matmul_s8_pairs", TIES);
+PAIRS("matmul_s8_pairs_plain", PLAIN);
+
+#else
+
+void matmul_s8_pairs(const matmul_s8_block *block) { pairs(block, 1); }
+void matmul_s8_pairs_plain(const matmul_s8_block *block) { pairs(block, 1); }
 
 #endif
 
-/* Two bytes as the halves of a word, doubled. */
-static inline uint32_t doubled(int32_t low, int32_t high) {
-  const uint32_t word = pkhbt(low, high);
-  return (uint32_t)sadd16(word, word);
+uint32_t *matmul_s8_widen(uint32_t *columns, const int8_t *const pixels[MATMUL_PIXELS], int32_t quads) {
+  const int8_t *x0 = pixels[0], *x1 = pixels[1], *x2 = pixels[2];
+#if TINYFLOW_DSP
+  __asm__ volatile(
+      "1:\n"
+      "ldr r3, [%1], #4\n"
+      "ldr r4, [%2], #4\n"
+      "ldr r5, [%3], #4\n"
+      "sxtb16 r6, r3, ror #8\nsxtb16 r3, r3\n"
+      "sxtb16 r8, r4, ror #8\nsxtb16 r4, r4\n"
+      "sxtb16 r9, r5, ror #8\nsxtb16 r5, r5\n"
+      "subs %4, #1\n"
+      "stm %0!, {r3, r4, r5, r6, r8, r9}\n"
+      "bne 1b\n"
+      : "+r"(columns), "+r"(x0), "+r"(x1), "+r"(x2), "+r"(quads)
+      :
+      : "r3", "r4", "r5", "r6", "r8", "r9", "cc", "memory");
+#else
+  for (; quads > 0; quads--, columns += MATMUL_QUAD_WORDS, x0 += 4, x1 += 4, x2 += 4) {
+    const uint32_t words[MATMUL_PIXELS] = {read_word(x0), read_word(x1), read_word(x2)};
+    for (int32_t pixel = 0; pixel < MATMUL_PIXELS; pixel++) {
+      columns[pixel] = sxtb16(words[pixel]);
+      columns[pixel + MATMUL_PIXELS] = sxtb16_ror8(words[pixel]);
+    }
+  }
+#endif
+  return columns;
 }
 
 void matmul_s8_widen_planes(uint32_t *columns, const int8_t *pixel, int32_t second, int32_t third, int32_t channels, int32_t stride) {
@@ -167,13 +155,13 @@ void matmul_s8_widen_planes(uint32_t *columns, const int8_t *pixel, int32_t seco
     pixel += to1;
     const int32_t b0 = pixel[0], b1 = pixel[second], b2 = pixel[third];
     pixel += to2;
-    columns[0] = doubled(a0, pixel[0]);
-    columns[1] = doubled(a1, pixel[second]);
-    columns[2] = doubled(a2, pixel[third]);
+    columns[0] = pkhbt(a0, pixel[0]);
+    columns[1] = pkhbt(a1, pixel[second]);
+    columns[2] = pkhbt(a2, pixel[third]);
     pixel += to3;
-    columns[3] = doubled(b0, pixel[0]);
-    columns[4] = doubled(b1, pixel[second]);
-    columns[5] = doubled(b2, pixel[third]);
+    columns[3] = pkhbt(b0, pixel[0]);
+    columns[4] = pkhbt(b1, pixel[second]);
+    columns[5] = pkhbt(b2, pixel[third]);
     pixel += stride;
   }
 }
@@ -189,17 +177,17 @@ void matmul_s8_begin(matmul_s8_block *block, const matmul_s8 *p, const uint32_t 
   block->stream_end = p->stream + p->words;
 }
 
-void matmul_s8_run(const matmul_s8_block *block, const matmul_s8 *p) {
+void matmul_s8_run(const matmul_s8_block *block, const matmul_s8 *p, matmul_s8_pairs_function *run) {
   if (p->channels & 1) { /* the last channel is the second of a pair, whose first goes to the same place before it */
-    matmul_s8_block pairs = *block, last = *block;
-    pairs.stream_end -= p->depth / 2 + 5;
-    last.stream = pairs.stream_end;
+    matmul_s8_block even = *block, last = *block;
+    even.stream_end -= p->depth / 2 + 5;
+    last.stream = even.stream_end;
     last.output += (p->channels - 1) * block->channel_stride;
     last.channel_stride = 0;
-    if (p->channels > 1) matmul_s8_pairs(&pairs);
-    matmul_s8_pairs(&last);
+    if (p->channels > 1) run(&even);
+    run(&last);
   } else {
-    matmul_s8_pairs(block);
+    run(block);
   }
   if (!p->bounded) return;
   const int32_t places[MATMUL_PIXELS] = {0, block->second, block->third};

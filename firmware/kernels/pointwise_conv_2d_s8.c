@@ -32,7 +32,7 @@ void pointwise_conv_2d_s8(const pointwise_conv_2d_s8_params *p, const int8_t *in
       block.output = output + first * out;
       block.second = more > 0 ? out : 0;
       block.third = more > 1 ? 2 * out : block.second;
-      matmul_s8_run(&block, &p->matmul);
+      matmul_s8_run(&block, &p->matmul, p->pairs);
     }
   }
 }

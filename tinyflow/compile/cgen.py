@@ -93,6 +93,8 @@ def _initialiser(value: Any, name: str, constants: Constants) -> str:
     if isinstance(value, dict):
         parts = (f".{key} = {_initialiser(item, f'{name}_{key}', constants)}" for key, item in value.items())
         return "{" + ", ".join(parts) + "}"
+    if isinstance(value, str):
+        return value  # a function's name
     if isinstance(value, tuple):
         return "{" + ", ".join(number(item) for item in value) + "}"
     return number(value)

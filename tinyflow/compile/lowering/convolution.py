@@ -107,7 +107,7 @@ def _packed(graph: Graph, op: Op, product: dict[str, Any], macs: int) -> Step:
     if _pointwise(op, source, output, weights) and _pixels(output) == 1:
         return _dense(op, matmul(graph, op, weights.data.reshape(output.shape[3], 1, channels), 4), channels, macs)
     in_planar, out_planar = _planes(source, output)
-    fields = {"matmul": product, "input_channels": channels, **_strides("output", output, out_planar)}
+    fields = {**product, "input_channels": channels, **_strides("output", output, out_planar)}
     if _pointwise(op, source, output, weights):
         kernel = "pointwise_conv_2d_s8"
         at = _strides("input", source, in_planar)
@@ -147,7 +147,7 @@ def _strides(side: str, tensor: Tensor, planar: bool) -> dict[str, int]:
 
 def _dense(op: Op, product: dict[str, Any], depth: int, macs: int) -> Step:
     kernel = "fully_connected_packed_s8"
-    return Step.of(op, kernel, kernel + "_params", {"matmul": product, "inputs": depth}, (op.inputs[0], op.outputs[0]), macs, scratch=True)
+    return Step.of(op, kernel, kernel + "_params", {**product, "inputs": depth}, (op.inputs[0], op.outputs[0]), macs, scratch=True)
 
 
 def fully_connected(graph: Graph, op: Op) -> Step:
@@ -188,7 +188,7 @@ def fully_connected(graph: Graph, op: Op) -> Step:
 def _rows(op: Op, product: dict[str, Any], batches: int, depth: int, outputs: int, macs: int) -> Step:
     """Several rows are the pixels of a pointwise convolution."""
     fields = {
-        "matmul": product,
+        **product,
         "input_bytes": batches * depth,
         "input_channels": depth,
         "input_row": 0,

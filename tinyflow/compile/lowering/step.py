@@ -15,7 +15,7 @@ MAX_RANK = 5  # KERNEL_MAX_RANK of firmware/kernels/kernels.h
 @dataclass(frozen=True)
 class Call:
     """``kernel(&params, tensors..., scratch)``. A field is an int, a float, None (NULL), a tuple (an array of ints), a numpy
-    array (a constant in flash, passed by address) or a dict (a nested struct)."""
+    array (a constant in flash, passed by address), a string (the name of a C function) or a dict (a nested struct)."""
 
     kernel: str
     params: str  # C type of its struct
