@@ -5,64 +5,64 @@
 
 #include "kernels.h"
 
-/* One channel, padded; of a dilated convolution the pixels of one phase, so that its taps lie side by side.
- *
- * Output (y, x) is at to + y * to_row + x * to_column. Its tap (i, j) reads
- * from[(y * stride_h + i) * row + x * stride_w + j], with the strides that are left (stride 1 where it equals the dilation).
- * Reads may go one row of outputs and three bytes beyond the padded plane; writes stay within the output.
- * weights: int16, doubled; for each row of the filter and each four taps, taps (0, 2) in one word and (1, 3) in the next,
- * zeros after the last tap. channel: the row of p->requant for this channel. */
+/* One channel of the input, padded, and where its output goes. Output (y, x), below (rows, columns), is at
+ * to + y * to_row + x * to_column, and nothing else may be written. In the unrolled kernels its tap (i, j) is
+ * from[(y + i) * row + x + j] (what is left of a dilated convolution are the pixels of one phase), and reads may go one row
+ * and one column too far; so may those of weights, by a byte.
+ * The output is requant_s8_shared(bias + 2 * sum, multiplier, zero, shift) with rounding = zero << shift.
+ * The assembly knows the order of the first twelve. */
 typedef struct {
-  const int8_t *from;
-  int32_t row, rows, columns;
-  int8_t *to;
+  int32_t bias, row;
+  const int8_t *weights; /* (filter_height, filter_width) */
+  int32_t multiplier, rounding;
+  uint32_t shift;
   int32_t to_row, to_column;
-  const uint32_t *weights;
-  const int32_t *channel;
+  const int8_t *from;
+  int8_t *to;
+  int32_t rows, columns;
+  const depthwise_planar_s8_params *params;
 } depthwise_plane;
 
-typedef void depthwise_plane_function(const depthwise_planar_s8_params *p, const depthwise_plane *plane);
+typedef void depthwise_plane_function(const depthwise_plane *plane);
 
-/* All channels: copies each plane into scratch between its padding and has ``function`` compute the output. */
-void depthwise_planes_s8(const depthwise_planar_s8_params *p, const int8_t *input, int8_t *output, void *scratch,
+/* Copies each plane into scratch between its padding and has ``function`` compute the output. */
+void depthwise_planes_s8(const depthwise_planar_s8_params *p, const int8_t *input, int8_t *output, int8_t *scratch,
                          depthwise_plane_function *function);
 
-/* Four accumulators, two outputs of one row and two of the next. A step of 0 (there is no such row or column) lets the
- * right value overwrite the one that nobody wants. */
-static inline void depthwise_write_2x2(const requant_s8 *q, const int32_t *channel, int32_t a, int32_t b, int32_t c,
-                                       int32_t d, int8_t *to, int32_t to_row, int32_t to_column) {
-  const uint32_t multiplier = (uint32_t)channel[REQUANT_MULTIPLIER];
-  const int32_t rounding = channel[REQUANT_ROUNDING], shift = channel[REQUANT_SHIFT];
-  if (q->signed_ties) {
-    a = smmulr((uint32_t)a, multiplier);
-    b = smmulr((uint32_t)b, multiplier);
-    c = smmulr((uint32_t)c, multiplier);
-    d = smmulr((uint32_t)d, multiplier);
-    a += (a >> 31) + rounding;
-    b += (b >> 31) + rounding;
-    c += (c >> 31) + rounding;
-    d += (d >> 31) + rounding;
-  } else {
-    a = smmlar((uint32_t)a, multiplier, rounding);
-    b = smmlar((uint32_t)b, multiplier, rounding);
-    c = smmlar((uint32_t)c, multiplier, rounding);
-    d = smmlar((uint32_t)d, multiplier, rounding);
-  }
-  a = ssat8(a >> shift);
-  b = ssat8(b >> shift);
-  c = ssat8(c >> shift);
-  d = ssat8(d >> shift);
-  if (q->bounded) {
-    a = clamp_s32(a, q->activation_min, q->activation_max);
-    b = clamp_s32(b, q->activation_min, q->activation_max);
-    c = clamp_s32(c, q->activation_min, q->activation_max);
-    d = clamp_s32(d, q->activation_min, q->activation_max);
-  }
-  int8_t *next = to + to_row;
-  next[to_column] = (int8_t)d;
-  next[0] = (int8_t)c;
-  to[to_column] = (int8_t)b;
-  to[0] = (int8_t)a;
+static inline int8_t depthwise_output(const depthwise_plane *plane, int32_t sum) {
+  const int32_t doubled = 2 * sum + plane->bias;
+  const int32_t value = smmlar((uint32_t)doubled, (uint32_t)plane->multiplier, plane->rounding + (doubled >> 31));
+  return (int8_t)ssat8(value >> plane->shift >> 1);
 }
+
+/* The unrolled kernels in C99, for machines without DSP instructions. */
+static inline void depthwise_plane_plain(const depthwise_plane *plane, int32_t height, int32_t width) {
+  for (int32_t y = 0; y < plane->rows; y++) {
+    for (int32_t x = 0; x < plane->columns; x++) {
+      const int8_t *from = plane->from + y * plane->row + x, *weights = plane->weights;
+      int32_t sum = 0;
+      for (int32_t i = 0; i < height; i++, from += plane->row) {
+        for (int32_t j = 0; j < width; j++) sum += *weights++ * from[j];
+      }
+      plane->to[y * plane->to_row + x * plane->to_column] = depthwise_output(plane, sum);
+    }
+  }
+}
+
+#if TINYFLOW_DSP
+
+/* A word of four pixels as pixels (0, 2) and (1, 3). */
+#define DEPTHWISE_SPLIT(even, odd)             \
+  "sxtb16 " odd ", " even ", ror #8\n"         \
+  "sxtb16 " even ", " even "\n"
+
+/* requant_s8_shared with the multiplier in r6, rounding in r7, shift in r1; r2 is free. */
+#define DEPTHWISE_REQUANT(sum)                 \
+  "add r2, r7, " sum ", asr #31\n"             \
+  "smmlar " sum ", " sum ", r6, r2\n"          \
+  "asr " sum ", " sum ", r1\n"                 \
+  "ssat " sum ", #8, " sum ", asr #1\n"
+
+#endif
 
 #endif

@@ -1,51 +1,147 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "depthwise.h"
-#include "dsp.h"
 
-/* Two outputs of a row take six taps from one word: pixels (0, 2) and (1, 3). Each word serves two rows of outputs. */
-static void plane_3x3(const depthwise_planar_s8_params *p, const depthwise_plane *plane) {
-  const uint32_t *w = plane->weights;
-  const uint32_t outer0 = w[0], outer1 = w[2], outer2 = w[4]; /* taps (0, 2) of each row */
-  const uint32_t middle01 = (w[1] & 0xffffu) | w[3] << 16, middle2 = w[5];
-  const int32_t bias = plane->channel[REQUANT_BIAS], row = plane->row;
-  for (int32_t y = 0; y < plane->rows; y += 2) {
-    const int8_t *from = plane->from + y * row;
-    int8_t *to = plane->to + y * plane->to_row;
-    const int32_t to_row = y + 1 < plane->rows ? plane->to_row : 0;
-    for (int32_t left = plane->columns; left > 0; left -= 2) {
-      uint32_t word = read_word(from), even = sxtb16(word), odd = sxtb16_ror8(word);
-      int32_t a = smlad(even, outer0, bias), b = smlad(odd, outer0, bias);
-      a = smlabb(odd, middle01, a);
-      b = smlatb(even, middle01, b);
-      word = read_word(from + row), even = sxtb16(word), odd = sxtb16_ror8(word);
-      int32_t c = smlad(even, outer0, bias), d = smlad(odd, outer0, bias);
-      a = smlad(even, outer1, a);
-      b = smlad(odd, outer1, b);
-      c = smlabb(odd, middle01, c);
-      d = smlatb(even, middle01, d);
-      a = smlabt(odd, middle01, a);
-      b = smlatt(even, middle01, b);
-      word = read_word(from + 2 * row), even = sxtb16(word), odd = sxtb16_ror8(word);
-      a = smlad(even, outer2, a);
-      b = smlad(odd, outer2, b);
-      c = smlad(even, outer1, c);
-      d = smlad(odd, outer1, d);
-      a = smlabb(odd, middle2, a);
-      b = smlatb(even, middle2, b);
-      c = smlabt(odd, middle01, c);
-      d = smlatt(even, middle01, d);
-      word = read_word(from + 3 * row), even = sxtb16(word), odd = sxtb16_ror8(word);
-      c = smlad(even, outer2, c);
-      d = smlad(odd, outer2, d);
-      c = smlabb(odd, middle2, c);
-      d = smlatb(even, middle2, d);
-      depthwise_write_2x2(&p->requant, plane->channel, a, b, c, d, to, to_row, left > 1 ? plane->to_column : 0);
-      from += 2;
-      to += 2 * plane->to_column;
-    }
-  }
-}
+#if TINYFLOW_DSP
 
-void depthwise_planar_3x3_s8(const depthwise_planar_s8_params *p, const int8_t *input, int8_t *output, void *scratch) {
-  depthwise_planes_s8(p, input, output, scratch, plane_3x3);
+/* Blocks of two rows of two outputs from four words of pixels, row of blocks after row of blocks; an odd column is summed
+ * alone, an odd row twice (a to_row of 0, and the right one is written last).
+ *
+ * A word gives pixels (0, 2) and (1, 3). The left output takes its taps (0, 2) from the first and its middle tap from the
+ * second, the right output the other way round: seven instructions for six MACs.
+ *
+ * r0 and r3: sums of the upper row, left and right; r4 and r5: of the lower; r6 and r7: pixels; r12: from; lr: to.
+ * Taps (0, 2) of each row: r2 (0 bias, 4 row and 8 taps are reloaded for every block), r8, r9; middle taps: r10 (two), r11.
+ * On the stack too: 12 multiplier, 16 rounding, 20 shift, 24 to_row, 28 to_column, 32 where `from` ends in this row, 36 rows,
+ * 40 and 44 what takes from and to to the next blocks, 48 two rows of pixels, 52 whether there is an odd column. */
+void depthwise_planar_3x3_plane(const depthwise_plane *plane);
+
+__asm__(
+    ".pushsection .text.depthwise_planar_3x3_plane, \"ax\", %progbits\n"
+    ".syntax unified\n.thumb\n.balign 4\n"
+    ".global depthwise_planar_3x3_plane\n.type depthwise_planar_3x3_plane, %function\n.thumb_func\n"
+    "depthwise_planar_3x3_plane:\n"
+    "push {r4-r11, lr}\n"
+    "sub sp, #8\n"
+    "ldm r0, {r1-r12}\n"
+    "push {r1-r12}\n"
+    "bic r0, r12, #1\n" /* columns in pairs */
+    "and r12, #1\n"
+    "lsl r1, r2, #1\n"
+    "strd r1, r12, [sp, #48]\n"
+    "sub r1, r0\n"
+    "lsl r2, r7, #1\n"
+    "mls r2, r0, r8, r2\n"
+    "strd r1, r2, [sp, #40]\n"
+    "mov r12, r9\n"
+    "mov lr, r10\n"
+    "add r1, r12, r0\n"
+    "strd r1, r11, [sp, #32]\n"
+    "mov r0, r11\n"
+    "ldr r6, [r3]\n" /* weights, doubled */
+    "ldr r8, [r3, #3]\n"
+    "ldr r9, [r3, #6]\n"
+    DEPTHWISE_SPLIT("r6", "r10")
+    DEPTHWISE_SPLIT("r8", "r7")
+    DEPTHWISE_SPLIT("r9", "r11")
+    "pkhbt r10, r10, r7, lsl #16\n"
+    "sadd16 r6, r6, r6\nsadd16 r8, r8, r8\nsadd16 r9, r9, r9\nsadd16 r10, r10, r10\nsadd16 r11, r11, r11\n"
+    "str r6, [sp, #8]\n"
+    "1:\n" /* two rows, or one that is left */
+    "cmp r0, #1\n"
+    "bne 2f\n"
+    "mov r0, #0\n"
+    "str r0, [sp, #24]\n"
+    "2:\n"
+    "ldr r1, [sp, #32]\n"
+    "cmp r12, r1\n"
+    "beq 4f\n"
+    "3:\n" /* a block; the second row of pixels meets all four outputs, which begin as the bias */
+    "ldm sp, {r0-r2}\n"
+    "ldr r6, [r12, r1]\n"
+    DEPTHWISE_SPLIT("r6", "r7")
+    "smlad r4, r6, r2, r0\nsmlad r5, r7, r2, r0\n"
+    "smlad r3, r7, r8, r0\nsmlad r0, r6, r8, r0\n"
+    "smlabb r4, r7, r10, r4\nsmlatb r5, r6, r10, r5\n"
+    "smlabt r0, r7, r10, r0\nsmlatt r3, r6, r10, r3\n"
+    "ldr r6, [r12, r1, lsl #1]\n"
+    DEPTHWISE_SPLIT("r6", "r7")
+    "smlad r0, r6, r9, r0\nsmlad r3, r7, r9, r3\n"
+    "smlad r4, r6, r8, r4\nsmlad r5, r7, r8, r5\n"
+    "smlabb r0, r7, r11, r0\nsmlatb r3, r6, r11, r3\n"
+    "smlabt r4, r7, r10, r4\nsmlatt r5, r6, r10, r5\n"
+    "add r6, r12, r1, lsl #1\n"
+    "ldr r6, [r6, r1]\n"
+    DEPTHWISE_SPLIT("r6", "r7")
+    "smlad r4, r6, r9, r4\nsmlad r5, r7, r9, r5\n"
+    "smlabb r4, r7, r11, r4\nsmlatb r5, r6, r11, r5\n"
+    "ldr r6, [r12], #2\n"
+    DEPTHWISE_SPLIT("r6", "r7")
+    "smlad r0, r6, r2, r0\nsmlad r3, r7, r2, r3\n"
+    "smlabb r0, r7, r10, r0\nsmlatb r3, r6, r10, r3\n"
+    "ldrd r6, r7, [sp, #12]\n"
+    "ldr r1, [sp, #20]\n"
+    DEPTHWISE_REQUANT("r0")
+    DEPTHWISE_REQUANT("r3")
+    DEPTHWISE_REQUANT("r4")
+    DEPTHWISE_REQUANT("r5")
+    "ldrd r6, r7, [sp, #24]\n"
+    "ldr r1, [sp, #32]\n"
+    "strb r4, [lr, r6]\n"
+    "strb r0, [lr]\n"
+    "add lr, r7\n"
+    "strb r5, [lr, r6]\n"
+    "strb r3, [lr]\n"
+    "add lr, r7\n"
+    "cmp r12, r1\n"
+    "bne 3b\n"
+    "4:\n"
+    "ldr r1, [sp, #52]\n"
+    "cmp r1, #0\n"
+    "beq 5f\n"
+    "ldm sp, {r0-r2}\n" /* the odd column */
+    "ldr r6, [r12, r1]\n"
+    DEPTHWISE_SPLIT("r6", "r7")
+    "smlad r4, r6, r2, r0\nsmlad r0, r6, r8, r0\n"
+    "smlabb r4, r7, r10, r4\nsmlabt r0, r7, r10, r0\n"
+    "ldr r6, [r12, r1, lsl #1]\n"
+    DEPTHWISE_SPLIT("r6", "r7")
+    "smlad r0, r6, r9, r0\nsmlad r4, r6, r8, r4\n"
+    "smlabb r0, r7, r11, r0\nsmlabt r4, r7, r10, r4\n"
+    "add r6, r12, r1, lsl #1\n"
+    "ldr r6, [r6, r1]\n"
+    DEPTHWISE_SPLIT("r6", "r7")
+    "smlad r4, r6, r9, r4\nsmlabb r4, r7, r11, r4\n"
+    "ldr r6, [r12]\n"
+    DEPTHWISE_SPLIT("r6", "r7")
+    "smlad r0, r6, r2, r0\nsmlabb r0, r7, r10, r0\n"
+    "ldrd r6, r7, [sp, #12]\n"
+    "ldr r1, [sp, #20]\n"
+    DEPTHWISE_REQUANT("r0")
+    DEPTHWISE_REQUANT("r4")
+    "ldr r6, [sp, #24]\n"
+    "strb r4, [lr, r6]\n"
+    "strb r0, [lr]\n"
+    "5:\n"
+    "ldrd r4, r0, [sp, #32]\n"
+    "ldrd r1, r2, [sp, #40]\n"
+    "ldr r3, [sp, #48]\n"
+    "add r12, r1\n"
+    "add lr, r2\n"
+    "add r4, r3\n"
+    "subs r0, #2\n"
+    "strd r4, r0, [sp, #32]\n"
+    "bgt 1b\n"
+    "add sp, #56\n"
+    "pop {r4-r11, pc}\n"
+    ".size depthwise_planar_3x3_plane, . - depthwise_planar_3x3_plane\n"
+    ".popsection\n");
+
+#else
+
+static void depthwise_planar_3x3_plane(const depthwise_plane *plane) { depthwise_plane_plain(plane, 3, 3); }
+
+#endif
+
+void depthwise_planar_3x3_s8(const depthwise_planar_s8_params *p, const int8_t *input, int8_t *output, int8_t *scratch) {
+  depthwise_planes_s8(p, input, output, scratch, depthwise_planar_3x3_plane);
 }

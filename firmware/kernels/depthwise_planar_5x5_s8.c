@@ -1,46 +1,148 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "depthwise.h"
-#include "dsp.h"
 
-/* One row of pixels into one row of two outputs: pixels (0, 2), (1, 3), (2, 4), (3, 5), and the row's three weights. */
-static inline void taps(const uint32_t *w, uint32_t even, uint32_t odd, uint32_t even2, uint32_t odd2, int32_t *a, int32_t *b) {
-  *a = smlad(even, w[0], *a);
-  *b = smlad(odd, w[0], *b);
-  *a = smlad(odd, w[1], *a);
-  *b = smlad(even2, w[1], *b);
-  *a = smlatb(even2, w[2], *a);
-  *b = smlatb(odd2, w[2], *b);
-}
+#if TINYFLOW_DSP
 
-static void plane_5x5(const depthwise_planar_s8_params *p, const depthwise_plane *plane) {
-  const int32_t bias = plane->channel[REQUANT_BIAS], row = plane->row;
-  for (int32_t y = 0; y < plane->rows; y += 2) {
-    const int8_t *from = plane->from + y * row;
-    int8_t *to = plane->to + y * plane->to_row;
-    const int32_t to_row = y + 1 < plane->rows ? plane->to_row : 0;
-    for (int32_t left = plane->columns; left > 0; left -= 2) {
-      const uint32_t *w = plane->weights;
-      const int8_t *at = from;
-      uint32_t word = read_word(at), word2 = read_word(at + 2);
-      int32_t a = bias, b = bias, c = bias, d = bias;
-      taps(w, sxtb16(word), sxtb16_ror8(word), sxtb16(word2), sxtb16_ror8(word2), &a, &b);
-      for (int32_t i = 0; i < 4; i++, w += 4) {
-        at += row;
-        word = read_word(at), word2 = read_word(at + 2);
-        const uint32_t even = sxtb16(word), odd = sxtb16_ror8(word), even2 = sxtb16(word2), odd2 = sxtb16_ror8(word2);
-        taps(w, even, odd, even2, odd2, &c, &d);
-        taps(w + 4, even, odd, even2, odd2, &a, &b);
-      }
-      at += row;
-      word = read_word(at), word2 = read_word(at + 2);
-      taps(w, sxtb16(word), sxtb16_ror8(word), sxtb16(word2), sxtb16_ror8(word2), &c, &d);
-      depthwise_write_2x2(&p->requant, plane->channel, a, b, c, d, to, to_row, left > 1 ? plane->to_column : 0);
-      from += 2;
-      to += 2 * plane->to_column;
-    }
-  }
-}
+/* As depthwise_planar_3x3_plane: blocks of two rows of two outputs, from six rows of pixels. Two words, two pixels apart,
+ * give pixels (0, 2) in r6, (1, 3) in r7, (2, 4) in r8 and (3, 5) in r9; the left output takes taps (0, 2), (1, 3) and 4
+ * from r6, r7 and the top of r8, the right one from r7, r8 and the top of r9: twelve instructions for ten MACs. The words of
+ * a row serve the lower outputs with the weights (r10, r11, r2) of the row before, then the upper ones with its own.
+ *
+ * r0 and r3: sums of the upper row, left and right; r4 and r5: of the lower; r1: row; r12: from; lr: to.
+ * On the stack: 0 bias, 4 row, 8 what takes from back to the next block, 12 multiplier, 16 rounding, 20 shift, 24 to_row,
+ * 28 to_column, 32 where `from` ends in this row, 36 rows, 40 and 44 what takes from and to to the next blocks, 48 two rows
+ * of pixels, 52 whether there is an odd column, 56 weights: three words for each row of the filter. */
+void depthwise_planar_5x5_plane(const depthwise_plane *plane);
 
-void depthwise_planar_5x5_s8(const depthwise_planar_s8_params *p, const int8_t *input, int8_t *output, void *scratch) {
-  depthwise_planes_s8(p, input, output, scratch, plane_5x5);
+#define LOAD "ldr r6, [r12]\nldr r8, [r12, #2]\n"
+#define SPLIT DEPTHWISE_SPLIT("r6", "r7") DEPTHWISE_SPLIT("r8", "r9")
+#define WEIGHTS(row) "ldrd r10, r11, [sp, #56 + 12 * " #row "]\nldr r2, [sp, #64 + 12 * " #row "]\n"
+#define UPPER                                        \
+  "smlad r0, r6, r10, r0\nsmlad r3, r7, r10, r3\n"   \
+  "smlad r0, r7, r11, r0\nsmlad r3, r8, r11, r3\n"   \
+  "smlatb r0, r8, r2, r0\nsmlatb r3, r9, r2, r3\n"
+#define LOWER                                        \
+  "smlad r4, r6, r10, r4\nsmlad r5, r7, r10, r5\n"   \
+  "smlad r4, r7, r11, r4\nsmlad r5, r8, r11, r5\n"   \
+  "smlatb r4, r8, r2, r4\nsmlatb r5, r9, r2, r5\n"
+#define NEXT "add r12, r1\n"
+
+/* The odd column needs of the second word its pixel 4 alone. */
+#define LOAD_ODD "ldr r6, [r12]\nldrsb r8, [r12, #4]\n" DEPTHWISE_SPLIT("r6", "r7")
+#define UPPER_ODD "smlad r0, r6, r10, r0\nsmlad r0, r7, r11, r0\nsmlabb r0, r8, r2, r0\n"
+#define LOWER_ODD "smlad r4, r6, r10, r4\nsmlad r4, r7, r11, r4\nsmlabb r4, r8, r2, r4\n"
+
+__asm__(
+    ".pushsection .text.depthwise_planar_5x5_plane, \"ax\", %progbits\n"
+    ".syntax unified\n.thumb\n.balign 4\n"
+    ".global depthwise_planar_5x5_plane\n.type depthwise_planar_5x5_plane, %function\n.thumb_func\n"
+    "depthwise_planar_5x5_plane:\n"
+    "push {r4-r11, lr}\n"
+    "ldr r1, [r0, #8]\n" /* weights, doubled, the last row first */
+    "add r1, #20\n"
+    "mov r2, #5\n"
+    "1:\n"
+    "ldrsb r6, [r1, #4]\n"
+    "ldr r4, [r1], #-5\n"
+    DEPTHWISE_SPLIT("r4", "r5")
+    "sadd16 r4, r4, r4\nsadd16 r5, r5, r5\nlsl r6, r6, #1\n"
+    "push {r4-r6}\n"
+    "subs r2, #1\n"
+    "bne 1b\n"
+    "sub sp, #8\n"
+    "ldm r0, {r1-r12}\n"
+    "push {r1-r12}\n"
+    "bic r0, r12, #1\n" /* columns in pairs */
+    "and r12, #1\n"
+    "lsl r1, r2, #1\n"
+    "strd r1, r12, [sp, #48]\n"
+    "sub r1, r0\n"
+    "add r2, r2, r2, lsl #2\n"
+    "sub r2, #2\n"
+    "str r2, [sp, #8]\n"
+    "lsl r2, r7, #1\n"
+    "mls r2, r0, r8, r2\n"
+    "strd r1, r2, [sp, #40]\n"
+    "mov r12, r9\n"
+    "mov lr, r10\n"
+    "add r1, r12, r0\n"
+    "strd r1, r11, [sp, #32]\n"
+    "mov r0, r11\n"
+    "1:\n" /* two rows, or one that is left */
+    "cmp r0, #1\n"
+    "bne 2f\n"
+    "mov r0, #0\n"
+    "str r0, [sp, #24]\n"
+    "2:\n"
+    "ldr r1, [sp, #32]\n"
+    "cmp r12, r1\n"
+    "beq 4f\n"
+    "3:\n"
+    "ldrd r0, r1, [sp]\n" LOAD SPLIT WEIGHTS(0)
+    "mov r4, r0\nmov r5, r0\nmov r3, r0\n"
+    UPPER NEXT LOAD SPLIT LOWER WEIGHTS(1)
+    UPPER NEXT LOAD SPLIT LOWER WEIGHTS(2)
+    UPPER NEXT LOAD SPLIT LOWER WEIGHTS(3)
+    UPPER NEXT LOAD SPLIT LOWER WEIGHTS(4)
+    UPPER NEXT LOAD SPLIT LOWER
+    "ldr r2, [sp, #8]\n"
+    "ldrd r6, r7, [sp, #12]\n"
+    "ldr r1, [sp, #20]\n"
+    "sub r12, r2\n"
+    DEPTHWISE_REQUANT("r0")
+    DEPTHWISE_REQUANT("r3")
+    DEPTHWISE_REQUANT("r4")
+    DEPTHWISE_REQUANT("r5")
+    "ldrd r6, r7, [sp, #24]\n"
+    "ldr r1, [sp, #32]\n"
+    "strb r4, [lr, r6]\n"
+    "strb r0, [lr]\n"
+    "add lr, r7\n"
+    "strb r5, [lr, r6]\n"
+    "strb r3, [lr]\n"
+    "add lr, r7\n"
+    "cmp r12, r1\n"
+    "bne 3b\n"
+    "4:\n"
+    "ldr r1, [sp, #52]\n"
+    "cmp r1, #0\n"
+    "beq 5f\n"
+    "ldrd r0, r1, [sp]\n" LOAD_ODD WEIGHTS(0)
+    "mov r4, r0\n"
+    UPPER_ODD NEXT LOAD_ODD LOWER_ODD WEIGHTS(1)
+    UPPER_ODD NEXT LOAD_ODD LOWER_ODD WEIGHTS(2)
+    UPPER_ODD NEXT LOAD_ODD LOWER_ODD WEIGHTS(3)
+    UPPER_ODD NEXT LOAD_ODD LOWER_ODD WEIGHTS(4)
+    UPPER_ODD NEXT LOAD_ODD LOWER_ODD
+    "ldrd r6, r7, [sp, #12]\n"
+    "ldr r1, [sp, #20]\n"
+    DEPTHWISE_REQUANT("r0")
+    DEPTHWISE_REQUANT("r4")
+    "ldr r6, [sp, #24]\n"
+    "strb r4, [lr, r6]\n"
+    "strb r0, [lr]\n"
+    "ldr r12, [sp, #32]\n"
+    "5:\n"
+    "ldrd r4, r0, [sp, #32]\n"
+    "ldrd r1, r2, [sp, #40]\n"
+    "ldr r3, [sp, #48]\n"
+    "add r12, r1\n"
+    "add lr, r2\n"
+    "add r4, r3\n"
+    "subs r0, #2\n"
+    "strd r4, r0, [sp, #32]\n"
+    "bgt 1b\n"
+    "add sp, #116\n"
+    "pop {r4-r11, pc}\n"
+    ".size depthwise_planar_5x5_plane, . - depthwise_planar_5x5_plane\n"
+    ".popsection\n");
+
+#else
+
+static void depthwise_planar_5x5_plane(const depthwise_plane *plane) { depthwise_plane_plain(plane, 5, 5); }
+
+#endif
+
+void depthwise_planar_5x5_s8(const depthwise_planar_s8_params *p, const int8_t *input, int8_t *output, int8_t *scratch) {
+  depthwise_planes_s8(p, input, output, scratch, depthwise_planar_5x5_plane);
 }

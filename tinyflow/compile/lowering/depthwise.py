@@ -10,61 +10,56 @@ from tinyflow.compile.lowering.step import Step, int8, need
 from tinyflow.compile.lowering.weights import biases, constant_weights, geometry, offsets, per_channel
 from tinyflow.compile.needs import PLANAR, Needs
 
-TAIL = 4  # bytes that the kernels may read beyond the padded copy of a plane; its weights have as many behind them
 UNROLLED = {(3, 3): "depthwise_planar_3x3_s8", (5, 5): "depthwise_planar_5x5_s8"}
+TAIL = 4  # bytes that a kernel may read beyond the last row
 
 
 @dataclass(frozen=True)
 class Plane:
     """Where the pixels of a padded plane lie in scratch; fields as in depthwise_planar_s8_params."""
 
-    phases_h: int
     phases_w: int
-    row_step: int
-    column_step: int
     phase_bytes: int
+    outputs_h: int
+    outputs_w: int
+    row: int
     padded_bytes: int
-    scratch: int  # the widened weights before it included
-    unrolled: bool  # whether neighbouring outputs are one tap apart
+    taps: np.ndarray | None  # None: neighbouring outputs are one tap apart, for the unrolled kernels
 
     @staticmethod
-    def of(graph: Graph, op: Op) -> "Plane | None":
-        """None where a column's taps would lie apart in every phase: a stride that the dilation does not divide."""
+    def of(graph: Graph, op: Op) -> "Plane":
         source, output = graph.tensor(op.inputs[0]).shape, graph.tensor(op.outputs[0]).shape
         _, filter_h, filter_w, _ = graph.tensor(op.inputs[1]).shape
         at = geometry(op)
         stride_h, stride_w, dilation_h, dilation_w = (at[name] for name in ("stride_h", "stride_w", "dilation_h", "dilation_w"))
-        if stride_w % dilation_w and stride_w != 1:
-            return None
-        width = max(at["pad_left"] + source[2], (output[2] - 1) * stride_w + (filter_w - 1) * dilation_w + 1)
         height = max(at["pad_top"] + source[1], (output[1] - 1) * stride_h + (filter_h - 1) * dilation_h + 1)
-        phase = -(-width // dilation_w)
-        row = phase * dilation_w
-        row_step = row * (dilation_h if stride_h == 1 else stride_h)
-        column_step = max(stride_w // dilation_w, 1)
-        # The kernels make two rows and two columns at a time: a row of outputs and one column more than there are is read.
-        padded = height * row + row_step + column_step + TAIL
+        width = max(at["pad_left"] + source[2], (output[2] - 1) * stride_w + (filter_w - 1) * dilation_w + 1)
+        unrolled = (filter_h, filter_w) in UNROLLED and stride_h in (1, dilation_h) and stride_w in (1, dilation_w)
+        phases = dilation_w if unrolled else stride_w
+        phase = -(-width // phases)
+        pitch = phase * phases
+        row = pitch * (dilation_h if unrolled else stride_h)
+        column = np.arange(filter_w) * dilation_w
+        taps = np.arange(filter_h)[:, None] * dilation_h * pitch + column % phases * phase + column // phases
         return Plane(
-            phases_h=dilation_h if stride_h == 1 else 1,
-            phases_w=dilation_w if stride_w == 1 else 1,
-            row_step=row_step,
-            column_step=column_step,
+            phases_w=phases,
             phase_bytes=phase,
-            padded_bytes=padded,
-            scratch=4 * filter_h * (-(-filter_w // 4) * 2) + padded,
-            unrolled=row_step == row * dilation_h and column_step == 1,
+            outputs_h=min(dilation_h, output[1]) if unrolled and stride_h == 1 else 1,
+            outputs_w=min(dilation_w, output[2]) if unrolled and stride_w == 1 else 1,
+            row=row,
+            padded_bytes=height * pitch + row * unrolled + TAIL,  # the unrolled kernels make two rows at a time
+            taps=None if unrolled else taps.astype(np.int32),
         )
 
 
 def planar(graph: Graph, op: Op) -> Plane | None:
     """The padded plane of ``op`` where the planar kernels compute it; shapes decide, and quantisation where there is one."""
     source, weights = graph.tensor(op.inputs[0]), graph.tensor(op.inputs[1])
-    if source.shape[0] != 1 or weights.shape[3] != source.shape[3]:
+    if graph.reference or source.shape[0] != 1 or weights.shape[3] != source.shape[3]:
         return None
-    plane = Plane.of(graph, op)
-    if plane is not None and weights.quantization is not None and weights.constant:
-        return plane if requant(graph, op, weights.data, 3) is not None else None
-    return plane
+    if weights.quantization is not None and weights.constant and requant(graph, op, weights.data, 3) is None:
+        return None
+    return Plane.of(graph, op)
 
 
 def depthwise_conv_2d_needs(graph: Graph, op: Op) -> Needs:
@@ -73,7 +68,7 @@ def depthwise_conv_2d_needs(graph: Graph, op: Op) -> Needs:
     if plane is None:
         return Needs()
     (_, h, w, _), (_, out_h, out_w, _) = graph.tensor(op.inputs[0]).shape, graph.tensor(op.outputs[0]).shape
-    return Needs(PLANAR, plane.scratch, (0,) if out_h * out_w <= h * w else ())
+    return Needs(PLANAR, plane.padded_bytes, (0,) if out_h * out_w <= h * w else ())
 
 
 def depthwise_conv_2d(graph: Graph, op: Op) -> Step:
@@ -120,25 +115,27 @@ def depthwise_conv_2d(graph: Graph, op: Op) -> Step:
 def _planar_step(graph: Graph, op: Op, weights: np.ndarray, plane: Plane, macs: int) -> Step:
     source, output = graph.tensor(op.inputs[0]).shape, graph.tensor(op.outputs[0]).shape
     _, filter_h, filter_w, channels = weights.shape
-    at = geometry(op)
+    quant = requant(graph, op, weights, 3)
+    rows = quant["channels"]
     fields = {
-        "weights": np.append(np.moveaxis(weights, 3, 0).reshape(-1), np.zeros(TAIL - 1, np.int8)),
+        "weights": np.append(np.moveaxis(weights, 3, 0).reshape(-1), np.int8(0)),
         "table": op.options.get("table"),
-        "requant": requant(graph, op, weights, 3),
+        "bias_multiplier": rows[:, :2],
+        "shift": (rows[:, 3] - 1).astype(np.int8),
+        "taps": plane.taps,
+        "zero": 2 * int8(graph, op, op.outputs[0])[1] + 1,
+        **{name: quant[name] for name in ("bounded", "activation_min", "activation_max")},
         "channels": channels,
         "input_height": source[1],
         "input_width": source[2],
         "output_height": output[1],
         "output_width": output[2],
-        "input_row": source[2],
-        "input_column": 1,
-        "output_row": output[2],
-        "output_column": 1,
         "filter_height": filter_h,
         "filter_width": filter_w,
-        **{name: at[name] for name in ("dilation_h", "dilation_w", "pad_top", "pad_left")},
-        **{name: getattr(plane, name) for name in ("phases_h", "phases_w", "row_step", "column_step", "phase_bytes", "padded_bytes")},
+        "pad_top": op.options["pad_top"],
+        "pad_left": op.options["pad_left"],
+        **{name: getattr(plane, name) for name in ("phases_w", "phase_bytes", "outputs_h", "outputs_w", "row", "padded_bytes")},
         "padding": op.options.get("input_zero_point", int8(graph, op, op.inputs[0])[1]),
     }
-    kernel = UNROLLED.get((filter_h, filter_w), "depthwise_planar_s8") if plane.unrolled else "depthwise_planar_s8"
+    kernel = "depthwise_planar_s8" if plane.taps is not None else UNROLLED[filter_h, filter_w]
     return Step.of(op, kernel, "depthwise_planar_s8_params", fields, (op.inputs[0], op.outputs[0]), macs, scratch=True)
