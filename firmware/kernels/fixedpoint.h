@@ -9,17 +9,14 @@ static inline int32_t clamp_s32(int32_t value, int32_t low, int32_t high) {
   return value < low ? low : value > high ? high : value;
 }
 
-/* High word of 2ab to nearest, a half going up (the nudge of a negative product is one less, and the division
- * truncates); saturates where both are INT32_MIN. */
+/* High word of 2ab to nearest, a half going up (what TFLM's nudges and its division towards zero come to); saturates
+ * where both are INT32_MIN. `>>` of a negative number is arithmetic on every compiler this is for. */
 static inline int32_t doubling_high_mul(int32_t a, int32_t b) {
   if (a == INT32_MIN && b == INT32_MIN) return INT32_MAX;
-  const int64_t product = (int64_t)a * b;
-  const int64_t nudge = product >= 0 ? (int64_t)1 << 30 : 1 - ((int64_t)1 << 30);
-  return (int32_t)((product + nudge) / ((int64_t)1 << 31));
+  return (int32_t)(((int64_t)a * b + ((int64_t)1 << 30)) >> 31);
 }
 
-/* value / 2^exponent, half away from zero; 0 <= exponent <= 31. `>>` of a negative number is arithmetic on
- * every compiler this is for. */
+/* value / 2^exponent, half away from zero; 0 <= exponent <= 31. */
 static inline int32_t rounding_divide(int32_t value, int32_t exponent) {
   const int32_t mask = (int32_t)(((uint32_t)1 << exponent) - 1);
   const int32_t threshold = (mask >> 1) + (value < 0);

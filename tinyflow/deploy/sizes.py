@@ -1,9 +1,10 @@
-"""Sizes of a linked firmware image, read from its ELF file: by section, by function, and the model's share."""
+"""Sizes of a linked firmware image, read from its ELF file and map: by section, by function, by part, and the model's share."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tinyflow.deploy.linkmap import LinkMap
 from tinyflow.errors import TinyflowError
 
 MODEL_PREFIX = "model_const_"  # the generated C names packed weights, biases and multipliers so
@@ -26,6 +27,7 @@ class Symbol:
     bytes: int
     section: str
     file: str = ""  # source file, where the debug information tells
+    group: str = ""  # part of the firmware, where the map tells (linkmap.py)
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Sizes:
     sections: tuple[Section, ...]
     functions: tuple[Symbol, ...]
     constants: tuple[Symbol, ...]
+    groups: dict[str, int] = field(default_factory=dict)  # flash_bytes by part of the firmware, the largest first; empty without a map
 
     def to_dict(self) -> dict[str, Any]:
         def symbols(items: tuple[Symbol, ...]) -> list[dict[str, Any]]:
@@ -49,31 +52,37 @@ class Sizes:
             "model_bytes": self.model_bytes,
             "sections": {section.name: section.bytes for section in self.sections if section.flash},
             "ram_sections": {section.name: section.bytes for section in self.sections if section.ram},
+            "groups": self.groups,
             "functions": symbols(self.functions),
             "constants": symbols(self.constants),
         }
 
 
 def measure(elf: Path | str) -> Sizes:
-    """Sizes of the executable ``elf``. A host executable is measured alike: its writable sections count as RAM."""
+    """Sizes of the executable ``elf``, with its parts where a map lies beside it (the same name, .map).
+
+    A host executable is measured alike: its writable sections count as RAM.
+    """
     from elftools.common.exceptions import ELFError
     from elftools.elf.elffile import ELFFile
 
+    path = Path(elf).with_suffix(".map")
     try:
         with open(elf, "rb") as file:
-            return _measure(ELFFile(file))
+            return _measure(ELFFile(file), path.read_text() if path.is_file() else "")
     except FileNotFoundError:
         raise TinyflowError(f"no firmware at {elf}", "build it: tinyflow build --board <board>") from None
     except ELFError as error:
         raise TinyflowError(f"{elf} is not an ELF file: {error}", "build it again: tinyflow build --board <board>") from None
 
 
-def _measure(elf) -> Sizes:
+def _measure(elf, map_text: str) -> Sizes:
     sections: dict[int, Section] = {}
     for index, section in enumerate(elf.iter_sections()):
         if section["sh_flags"] & ALLOC and section["sh_size"]:
             sections[index] = _section(elf, section)
     source = _source_files(elf)
+    linkmap = LinkMap(map_text, {section.name for section in sections.values() if section.flash}, MODEL_PREFIX)
     functions: dict[tuple[int, int], Symbol] = {}  # by place, so that an alias does not count twice
     constants: dict[tuple[int, int], Symbol] = {}
     table = elf.get_section_by_name(".symtab")
@@ -84,16 +93,18 @@ def _measure(elf) -> Sizes:
             continue
         if kind == "STT_FUNC":
             address &= ~1 if elf["e_machine"] == "EM_ARM" else ~0  # bit 0 says Thumb
-            functions.setdefault((symbol["st_shndx"], address), Symbol(symbol.name, symbol["st_size"], section.name, source(address)))
+            functions.setdefault((symbol["st_shndx"], address), Symbol(symbol.name, symbol["st_size"], section.name, source(address), linkmap.group(address)))
         elif kind == "STT_OBJECT" and section.flash and not section.ram:
-            constants.setdefault((symbol["st_shndx"], address), Symbol(symbol.name, symbol["st_size"], section.name))
+            constants.setdefault((symbol["st_shndx"], address), Symbol(symbol.name, symbol["st_size"], section.name, group=linkmap.group(address)))
+    flash_bytes = sum(section.bytes for section in sections.values() if section.flash)
     return Sizes(
-        flash_bytes=sum(section.bytes for section in sections.values() if section.flash),
+        flash_bytes=flash_bytes,
         ram_bytes=sum(section.bytes for section in sections.values() if section.ram),
         model_bytes=sum(symbol.bytes for symbol in constants.values() if symbol.name.startswith(MODEL_PREFIX)),
         sections=tuple(sections.values()),
         functions=_largest_first(functions.values()),
         constants=_largest_first(constants.values()),
+        groups=linkmap.bytes(flash_bytes) if linkmap.pieces else {},
     )
 
 
