@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tinyflow.compile.graph import Graph
+from tinyflow.compile.passes import run_passes
 from tinyflow.compile.tf_function import Nodes, Pair
 from tinyflow.errors import TinyflowError
 from tinyflow.genotype import Cell, Genotype
@@ -25,7 +26,7 @@ def shape_graph(genotype: Genotype, size: tuple[int, int] | None = None) -> Grap
 
     TinyflowError when the genotype names no labels, or an operation unknown here.
     """
-    return _network(genotype, size).graph(genotype.task)
+    return run_passes(_network(genotype, size).graph(genotype.task))
 
 
 def count_parameters(genotype: Genotype) -> int:
