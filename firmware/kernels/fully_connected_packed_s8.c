@@ -16,7 +16,7 @@ static inline void sums_of(const int32_t *stream, const uint32_t *columns, const
   }
 }
 
-void fully_connected_s8_sums_wide(const int32_t *stream, const uint32_t *columns, const uint32_t *end, int32_t sums[OUTPUTS]) {
+void fully_connected_packed_s8_sums_wide(const int32_t *stream, const uint32_t *columns, const uint32_t *end, int32_t sums[OUTPUTS]) {
   sums_of(stream, columns, end, sums, 0);
 }
 
@@ -32,10 +32,10 @@ void fully_connected_s8_sums_wide(const int32_t *stream, const uint32_t *columns
   "smlad r6, r10, r12, r6\nsxtb16 r10, r10\nsmlad r5, r10, r12, r5\n"
 
 __asm__(
-    ".pushsection .text.fully_connected_s8_sums, \"ax\", %progbits\n"
+    ".pushsection .text.fully_connected_packed_s8_sums, \"ax\", %progbits\n"
     ".syntax unified\n.thumb\n.balign 4\n"
-    ".global fully_connected_s8_sums\n.type fully_connected_s8_sums, %function\n.thumb_func\n"
-    "fully_connected_s8_sums:\n"
+    ".global fully_connected_packed_s8_sums\n.type fully_connected_packed_s8_sums, %function\n.thumb_func\n"
+    "fully_connected_packed_s8_sums:\n"
     "push {r3-r11, lr}\n"
     "sub lr, r2, r1\n"
     "tst lr, #8\n"
@@ -50,12 +50,12 @@ __asm__(
     "pop {r0}\n"
     "stm r0, {r3, r4, r5, r6}\n"
     "pop {r4-r11, pc}\n"
-    ".size fully_connected_s8_sums, . - fully_connected_s8_sums\n"
+    ".size fully_connected_packed_s8_sums, . - fully_connected_packed_s8_sums\n"
     ".popsection\n");
 
 #else
 
-void fully_connected_s8_sums(const int32_t *stream, const uint32_t *columns, const uint32_t *end, int32_t sums[OUTPUTS]) {
+void fully_connected_packed_s8_sums(const int32_t *stream, const uint32_t *columns, const uint32_t *end, int32_t sums[OUTPUTS]) {
   sums_of(stream, columns, end, sums, 1);
 }
 

@@ -77,13 +77,13 @@ typedef struct {
 void conv_2d_packed_s8(const conv_2d_packed_s8_params *p, const int8_t *input, int8_t *output, int8_t *scratch);
 
 /* Sums of four outputs, their biases first in the stream; end: of the columns. As above: of fused weights, of weights apart. */
-typedef void fully_connected_s8_sums_function(const int32_t *stream, const uint32_t *columns, const uint32_t *end, int32_t sums[4]);
-fully_connected_s8_sums_function fully_connected_s8_sums, fully_connected_s8_sums_wide;
+typedef void fully_connected_packed_s8_sums_function(const int32_t *stream, const uint32_t *columns, const uint32_t *end, int32_t sums[4]);
+fully_connected_packed_s8_sums_function fully_connected_packed_s8_sums, fully_connected_packed_s8_sums_wide;
 
 /* One row of `inputs`. scratch: 2 * depth bytes; in place. */
 typedef struct {
   matmul_s8 matmul;
-  fully_connected_s8_sums_function *sums;
+  fully_connected_packed_s8_sums_function *sums;
   int32_t inputs;
 } fully_connected_packed_s8_params;
 
