@@ -317,7 +317,7 @@ STAGES: tuple[Stage, ...] = tuple(
     replace(stage, needs=tuple(need for need in stage.needs if need != "search")) for stage in SEARCH_STAGES if stage.name != "search"
 )
 FOREIGN_STAGES: tuple[Stage, ...] = (
-    Stage("compile", 1, (), lambda run, board: sha256(run.tflite), _make_foreign, ("tflite-micro",)),
+    Stage("compile", 2, (), lambda run, board: sha256(run.tflite), _make_foreign, ("tflite-micro",)),
     _BUILD,
 )
 

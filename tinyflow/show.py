@@ -8,6 +8,8 @@ from typing import Any
 
 from tinyflow.artefacts import RunFolder
 
+LARGEST = 20  # functions and constants that a profile lists
+
 
 def size(count: float) -> str:
     """Bytes as people read them."""
@@ -252,22 +254,26 @@ class Console:
         unit = result["unit"]
         shape = "x".join
         rows = [
-            [item["index"], item["kind"], f"{shape(map(str, item['input_shape'][1:]))} > {shape(map(str, item['output_shape'][1:]))}", f"{item['macs']:,}",
-             f"{item['units']:,}", "-" if item["units_per_mac"] is None else f"{item['units_per_mac']:.2f}", percent(item["share"])]
+            [item["index"], item["kind"], f"{shape(map(str, item['input_shape'][1:]))} > {shape(map(str, item['output_shape'][1:]))}",
+             ", ".join(item["kernels"]), _memory(item), f"{item['macs']:,}", f"{item['units']:,}",
+             "-" if item["units_per_mac"] is None else f"{item['units_per_mac']:.2f}", percent(item["share"])]
             for item in result["layers"]
         ]  # fmt: skip
         per_mac = "-" if result["units_per_mac"] is None else f"{result['units_per_mac']:.2f}"
-        rows.append(["", "invoke", "", f"{result['macs']:,}", f"{result['invoke_units']:,}", per_mac, ""])
-        self.table(f"{result['model']} on {result['board']}: network", ["layer", "operator", "shape", "MACs", unit, "per MAC", "share"], rows, right=(0, 3, 4, 5, 6))
+        rows.append(["", "invoke", "", "", "", f"{result['macs']:,}", f"{result['invoke_units']:,}", per_mac, ""])
+        columns = ["layer", "operator", "shape", "kernel", "memory", "MACs", unit, "per MAC", "share"]
+        self.table(f"{result['model']} on {result['board']}: network", columns, rows, right=(0, 5, 6, 7, 8))
         if frontend := result["frontend"]:
             rows = [[step["name"], f"{step['units']:,}", f"{step['units_per_second']:,.0f}", percent(step["share"])] for step in frontend["steps"]]
             rows.append(["all", f"{frontend['frame_units']:,}", f"{frontend['units_per_second']:,.0f}", ""])
             self.table(f"front end, {frontend['frames']} frames a clip", ["step", f"{unit} a frame", "per second of audio", "share"], rows, right=(1, 2, 3))
         sizes = result["sizes"]
-        self.table("flash", ["section", "bytes"], [[name, f"{count:,}"] for name, count in sizes["sections"].items()], right=(1,))
+        parts = sizes["groups"] or sizes["sections"]
+        rows = [[name, f"{count:,}", percent(count / result["flash_bytes"])] for name, count in parts.items()]
+        self.table("flash by part", ["part", "bytes", "share"], rows, right=(1, 2))
         for kind in ("functions", "constants"):
-            largest = [[item["name"], f"{item['bytes']:,}", item["section"]] for item in sizes[kind][:12]]
-            self.table(f"largest {kind} in flash", [kind[:-1], "bytes", "section"], largest, right=(1,))
+            largest = [[item["name"], f"{item['bytes']:,}", item["group"] or item["section"]] for item in sizes[kind][:LARGEST]]
+            self.table(f"flash by {kind[:-1]}, the largest {len(largest)} of {len(sizes[kind])} (--json has all)", [kind[:-1], "bytes", "part"], largest, right=(1,))
         rows = [
             ["flash", size(result["flash_bytes"])],
             ["RAM", size(result["ram_bytes"])],
@@ -346,6 +352,12 @@ def _parity_rows(parity: dict[str, Any] | None, oracle: str) -> list[list[str]]:
         ["parity (b): network on Python's features", f"{_verdict(b)}: {b['equal']} of {b['rows']} clips bit for bit", oracle],
         ["parity (c): network on the device's features", f"{_verdict(c)}: {c['equal']} of {c['rows']} clips bit for bit", oracle],
     ]
+
+
+def _memory(layer: dict[str, Any]) -> str:
+    """How a layer's step lies in the arena."""
+    notes = ["in place"] if layer["in_place"] else []
+    return ", ".join([*notes, f"scratch {size(layer['scratch'])}"] if layer["scratch"] else notes)
 
 
 def _verdict(check: dict[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """Profile of a real firmware, on the emulated Cortex-M4F and on the host."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 
@@ -53,6 +54,12 @@ def test_on_the_emulated_cortex_m(made, tmp_path):
     assert abs(sum(layer.share for layer in result.layers) - 1) < 1e-9
     assert result.layers[0].units_per_mac == result.layers[0].units / result.layers[0].macs and result.layers[3].units_per_mac is None
     assert 1 < result.units_per_mac < 200
+    source = (compiled.c / "model.c").read_text()
+    for layer in result.layers:  # what the C calls, and where the plan lays it
+        body = source.partition(f"void model_layer_{layer.index}(void) {{")[2].partition("}")[0]
+        assert layer.kernels and re.findall(r"(\w+)\(&", body) == list(layer.kernels)
+        places = [int(place) for place in re.findall(r"arena \+ (\d+)", body)]
+        assert layer.in_place == (places[1] == places[0]) and (len(places) > 2) == (layer.scratch > 0)
 
     frontend = result.frontend
     assert frontend.frames == 49 and frontend.seconds == 1.0 and frontend.units_per_second == frontend.units
@@ -61,7 +68,11 @@ def test_on_the_emulated_cortex_m(made, tmp_path):
     assert abs(sum(step.units_per_second for step in frontend.steps) / frontend.units_per_second - 1) < 0.1
     assert 0 < result.stack_bytes < result.stack_reserved_bytes == board.stack_bytes
     assert result.sizes.model_bytes > 0 and result.sizes.flash_bytes == firmware.flash_bytes
-    assert any(function.name.startswith("model_layer_") or function.name == "model_invoke" for function in result.sizes.functions)
+    groups = {function.name: function.group for function in result.sizes.functions}
+    assert groups["model_invoke"] == "layers" and groups["frontend_frame"] == "front end" and groups["command_run"] == "application"
+    assert groups["softmax_s8"] == "kernels" and groups["cortexm_start"] == "start-up and console" and "" not in groups.values()
+    assert sum(result.sizes.groups.values()) == result.sizes.flash_bytes and result.sizes.groups["model constants"] == result.sizes.model_bytes
+    assert result.sizes.groups["padding"] < 100 and result.sizes.groups["strings"] < 2000 and "self-test clips" not in result.sizes.groups
     assert "gcc" in result.compiler and "-O" in result.flags and any("counted: instructions" in note for note in result.notes)
     assert said[-1].startswith(f"{result.invoke_units:,} instructions per inference")
 

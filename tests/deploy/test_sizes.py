@@ -83,6 +83,35 @@ def test_to_dict_is_json(image):
     assert sum(value["sections"].values()) == value["flash_bytes"] and sum(value["ram_sections"].values()) == value["ram_bytes"]
 
 
+def test_parts_from_the_map(tmp_path):
+    """Every byte of flash belongs to one part; equal strings of two files lie once and count once."""
+    if not shutil.which("arm-none-eabi-gcc"):
+        pytest.skip("arm-none-eabi-gcc is missing: apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi")
+    files = {
+        "app/main.c": 'int kernel(int); int layer(int); char *copy(char *, const char *); extern char out[40]; void reset(void) { copy(out, "a common text"); layer(kernel(3)); for (;;) {} }',
+        "app/other.c": 'char out[40]; char *copy(char *a, const char *b) { while ((*a++ = *b++)) {} return b ? a : (char *)"common text"; }',
+        "kernels/kernel.c": "int kernel(int n) { return n / 3; }",
+        "generated/model.c": "static const signed char model_const_w[101] = {1, 2}; static const int model_params_0[4] = {3, 4}; int layer(int n) { return model_const_w[n] + model_params_0[n & 3]; }",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+        subprocess.run(["arm-none-eabi-gcc", "-mcpu=cortex-m4", "-mthumb", "-Os", "-fdata-sections", "-ffunction-sections", "-c", name, "-o", f"{name}.obj"], cwd=tmp_path, check=True)
+    (tmp_path / "image.ld").write_text(LD)
+    objects = [f"{name}.obj" for name in files]
+    subprocess.run(["arm-none-eabi-gcc", "-mcpu=cortex-m4", "-mthumb", "-nostdlib", "-T", "image.ld", "-Wl,-e,reset,-Map=image.map", *objects, "-o", "image.elf"], cwd=tmp_path, check=True)
+    sizes = measure(tmp_path / "image.elf")
+    assert sum(sizes.groups.values()) == sizes.flash_bytes
+    assert sizes.groups["model constants"] == sizes.model_bytes == 101
+    assert sizes.groups["strings"] == len("a common text") + 1  # the other is its tail
+    by_name = {symbol.name: symbol for symbol in (*sizes.functions, *sizes.constants)}
+    assert {name: by_name[name].group for name in ("reset", "copy", "kernel", "layer", "model_params_0", "model_const_w")} == {
+        "reset": "application", "copy": "application", "kernel": "kernels", "layer": "layers", "model_params_0": "layers", "model_const_w": "model constants",
+    }  # fmt: skip
+    assert sizes.groups["kernels"] >= by_name["kernel"].bytes and sizes.groups["layers"] >= by_name["layer"].bytes + 16
+    assert 0 <= sizes.groups["padding"] < 16
+
+
 def test_host_executable(tmp_path):
     compiler = shutil.which("cc") or pytest.skip("no host C compiler: apt-get install gcc")
     (tmp_path / "a.c").write_text("const char model_const_w[64] = {1}; char arena[5000]; int main(int n, char **v) { return model_const_w[n] + arena[n]; }")

@@ -54,6 +54,9 @@ class Layer:
     offset: int  # of the output in the arena, bytes
     bytes: int
     planar: bool = False  # the output's bytes lie channel after channel
+    kernels: tuple[str, ...] = ()  # C functions it calls
+    in_place: bool = False  # the output begins where an input did
+    scratch: int = 0  # bytes of the arena that it has for itself
 
     def value(self, data: bytes | np.ndarray) -> np.ndarray:
         """The output's bytes in the arena as an array of ``output_shape``, NHWC."""
@@ -107,7 +110,7 @@ def load_compiled(folder: Path | str) -> CompiledModel:
     try:
         value["input"], value["output"] = (_port(value[key]) for key in ("input", "output"))
         value["layers"] = tuple(
-            Layer(**{**layer, "input_shape": tuple(layer["input_shape"]), "output_shape": tuple(layer["output_shape"])})
+            Layer(**layer | {key: tuple(layer[key]) for key in ("input_shape", "output_shape", "kernels")})
             for layer in value["layers"]
         )
         for key in ("labels", "multiplier", "offset"):

@@ -14,7 +14,7 @@ import numpy as np
 from tinyflow.compile.artefact import Layer
 from tinyflow.compile.graph import Graph
 from tinyflow.compile.lowering.step import Step
-from tinyflow.compile.operators import lower_graph
+from tinyflow.compile.operators import lower_graph, needs
 from tinyflow.compile.plan import ALIGNMENT, MemoryPlan
 from tinyflow.errors import TinyflowError
 
@@ -144,6 +144,9 @@ def _layers(graph: Graph, plan: MemoryPlan, steps: Iterable[Step]) -> tuple[Laye
                 offset=plan.offsets[tensor],
                 bytes=output.bytes,
                 planar=output.planar,
+                kernels=tuple(call.kernel for call in step.calls),
+                in_place=any(plan.offsets[i] == plan.offsets[tensor] for i in step.op.inputs if i >= 0 and not graph.tensor(i).constant),
+                scratch=needs(graph, step.op).scratch,
             )
         )
     return tuple(layers)

@@ -32,6 +32,9 @@ class LayerCount:
     units: int
     units_per_mac: float | None  # None without MACs
     share: float  # of the layers' sum
+    kernels: tuple[str, ...]  # C functions it calls
+    in_place: bool  # the output begins where an input did
+    scratch: int  # bytes of the arena that it has for itself
 
 
 @dataclass(frozen=True)
@@ -146,7 +149,7 @@ def _profile(
     layers = tuple(
         LayerCount(
             layer.index, layer.kind, layer.name, layer.input_shape, layer.output_shape, layer.macs,
-            count, count / layer.macs if layer.macs else None, count / total if total else 0.0,
+            count, count / layer.macs if layer.macs else None, count / total if total else 0.0, layer.kernels, layer.in_place, layer.scratch,
         )
         for layer, count in zip(compiled.layers, units)
     )  # fmt: skip
