@@ -1,11 +1,12 @@
 """Measures the table of coefficients that the search's costs are made of: tinyflow/search/coefficients.json.
 
-    python benchmarks/coefficients.py [--write]
+    python benchmarks/coefficients.py [--frontend] [--write]
 
 Random genotypes of both operation sets, and the DS-CNN baseline, are converted with random weights and run on mps2-an386
 under QEMU, which counts the instructions of every layer. Per kind of operator, non-negative coefficients are fitted to
 them (relative least squares). Front ends are counted step by step. The networks and front ends kept out of the fit
-are then predicted and counted: the relative error is what the estimate is worth.
+are then predicted and counted: the relative error is what the estimate is worth. --frontend measures the front end's
+rows alone and leaves the others as they are.
 """
 
 import argparse
@@ -124,6 +125,11 @@ def count_frontend(config: MfccConfig, tflite: Path, folder: Path) -> dict[str, 
     return {"steps": {step.name: step.units for step in result.frontend.steps}, "second": result.frontend.units_per_second, "tables": table_bytes(config), **_image(image)}
 
 
+def plain_code(tflite: Path, folder: Path) -> int:
+    """Code of an image of the same small network without a front end."""
+    return _image(build(compile_tflite(tflite, folder), load_board(IMAGE_BOARD), folder / "image", clips=0))["code_bytes"]
+
+
 def _image(image: Firmware) -> dict[str, int]:
     return {"code_bytes": image.flash_bytes - image.model_bytes, "static_bytes": image.ram_bytes - image.arena_bytes - image.stack_reserved_bytes}
 
@@ -184,21 +190,25 @@ def fit_frontend(counts: dict[MfccConfig, dict[str, int]]) -> dict[str, float]:
     return result
 
 
-def fit_image(networks: list[dict[str, Any]], frontends: dict[MfccConfig, dict[str, Any]]) -> dict[str, float]:
-    """What an image holds besides the model's constants, the plan, the stack, and the front end's tables and buffers."""
+def fit_image(networks: list[dict[str, Any]]) -> dict[str, Any]:
+    """What an image holds besides the model's constants, the plan, the stack, and the front end."""
     layers = np.array([[1, count["layers"]] for count in networks], float)
     fixed, per_layer = np.linalg.lstsq(layers, np.array([count["code_bytes"] for count in networks], float), rcond=None)[0]
-    small = fixed + 2 * per_layer  # the network behind the counted front ends has two layers
-    frontend = np.mean([count["code_bytes"] - count["tables"] - small for count in frontends.values()])
-    buffers = [count["static_bytes"] - image.frontend_buffers(config) for config, count in frontends.items()]
     sizes = sum(count["model_bytes"] + per_layer * count["layers"] for count in networks)
     return {
-        "board": IMAGE_BOARD, "flash_fixed": round(float(fixed)), "flash_per_layer": round(float(per_layer), 1), "flash_frontend": round(float(frontend)),
-        "flash_per_parameter": round(float(sizes / sum(count["parameters"] for count in networks)), 3), "ram_fixed": round(float(np.mean(buffers))),
+        "board": IMAGE_BOARD, "flash_fixed": round(float(fixed)), "flash_per_layer": round(float(per_layer), 1),
+        "flash_per_parameter": round(float(sizes / sum(count["parameters"] for count in networks)), 3),
     }  # fmt: skip
 
 
-def report(table: dict[str, Any], counts: list[dict[str, Any]], fitted: int, frontends: dict[MfccConfig, dict[str, Any]]) -> None:
+def fit_frontend_image(frontends: dict[MfccConfig, dict[str, Any]], plain: int) -> dict[str, int]:
+    """What a front end adds besides its tables and buffers, and the RAM of an image besides buffers, arena and stack."""
+    code = np.mean([count["code_bytes"] - count["tables"] - plain for count in frontends.values()])
+    static = np.mean([count["static_bytes"] - image.frontend_buffers(config) for config, count in frontends.items()])
+    return {"flash_frontend": round(float(code)), "ram_fixed": round(float(static))}
+
+
+def report(table: dict[str, Any], counts: list[dict[str, Any]], fitted: int) -> None:
     """Prediction beside count, of what was kept out of the fit."""
     print(f"{table['unit']}; {table['board']}, {table['compiler']}, {table['flags']}, {table['emulator']}")
     print("\n| operator | per work | per output | per place | layers | median error | largest |\n|---|---|---|---|---|---|---|")
@@ -211,6 +221,9 @@ def report(table: dict[str, Any], counts: list[dict[str, Any]], fitted: int, fro
         errors.append(predicted / count["invoke"] - 1)
         print(f"| {number + 1} | {count['macs']:,} | {count['invoke']:,} | {predicted:,.0f} | {errors[-1]:+.2%} |")
     print(f"largest error {max(map(abs, errors)):.2%}")
+
+
+def report_frontends(table: dict[str, Any], frontends: dict[MfccConfig, dict[str, Any]]) -> None:
     print("\n| front end | counted, per second of audio | predicted | error | in the fit |\n|---|---|---|---|---|")
     for config, count in frontends.items():
         predicted = config.frames() * sum(table["frontend"]["coefficients"][name] * units for name, units in instructions.frontend_work(config).items())
@@ -220,6 +233,7 @@ def report(table: dict[str, Any], counts: list[dict[str, Any]], fitted: int, fro
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--write", action="store_true", help="replace the table of the repository")
+    parser.add_argument("--frontend", action="store_true", help="measure the front end's part alone")
     parser.add_argument("--counts", type=Path, help="file that keeps the raw counts; what it holds already is not counted again")
     arguments = parser.parse_args()
     kept: dict[str, Any] = json.loads(arguments.counts.read_text()) if arguments.counts and arguments.counts.is_file() else {}
@@ -232,28 +246,37 @@ def main() -> None:
                 write_json(arguments.counts, kept)
         return kept[key]
 
+    result: dict[str, Any] = dict(instructions.table())
     with tempfile.TemporaryDirectory(prefix="tinyflow-coefficients-") as name:
         folder = Path(name)
-        fitted, held = networks()
-        counts = [
-            {**once(f"network {fingerprint(genotype.to_dict())[:12]}", lambda: count_network(genotype, folder / f"n{number}")), "parameters": count_parameters(genotype)}
-            for number, genotype in enumerate(fitted + held)
-        ]
         for number, config in enumerate((*FRONTENDS, *HELD_FRONTENDS)):
             path = folder / f"f{number}.tflite"
             path.write_bytes(small_model(config))
             once(f"front end {config.name}", lambda: count_frontend(config, path, folder / f"f{number}"))
+        plain = once("no front end", lambda: plain_code(folder / "f0.tflite", folder / "plain"))
+        if not arguments.frontend:
+            fitted, held = networks()
+            counts = [
+                {**once(f"network {fingerprint(genotype.to_dict())[:12]}", lambda: count_network(genotype, folder / f"n{number}")), "parameters": count_parameters(genotype)}
+                for number, genotype in enumerate(fitted + held)
+            ]
     frontends = {config: kept[f"front end {config.name}"] for config in (*FRONTENDS, *HELD_FRONTENDS)}
-    result = {
-        "how": "fitted to counted instructions by benchmarks/coefficients.py",
-        "unit": "executed instructions, portable kernels, not cycles",
-        "board": BOARD, "compiler": counts[0]["compiler"], "flags": counts[0]["flags"], "emulator": f"QEMU {'.'.join(map(str, qemu_version()))}", "date": str(date.today()),
-        "networks": {"fitted": len(fitted), "held_out": len(held)},
-        "operators": fit_operators(counts[: len(fitted)]),
-        "frontend": {"fitted": [config.name for config in FRONTENDS], "coefficients": fit_frontend({config: frontends[config]["steps"] for config in FRONTENDS})},
-        "image": fit_image(counts, frontends),
+    if not arguments.frontend:
+        result |= {
+            "how": "fitted to counted instructions by benchmarks/coefficients.py",
+            "unit": "executed instructions, not cycles",
+            "board": BOARD, "compiler": counts[0]["compiler"], "flags": counts[0]["flags"], "emulator": f"QEMU {'.'.join(map(str, qemu_version()))}", "date": str(date.today()),
+            "networks": {"fitted": len(fitted), "held_out": len(held)},
+            "operators": fit_operators(counts[: len(fitted)]),
+            "image": fit_image(counts),
+        }  # fmt: skip
+        report(result, counts, len(fitted))
+    result["frontend"] = {
+        "fitted": [config.name for config in FRONTENDS], "date": str(date.today()),
+        "coefficients": fit_frontend({config: frontends[config]["steps"] for config in FRONTENDS}),
     }  # fmt: skip
-    report(result, counts, len(fitted), frontends)
+    result["image"] = {**result["image"], **fit_frontend_image(frontends, plain)}
+    report_frontends(result, frontends)
     if arguments.write:
         write_json(instructions.TABLE, result)
 

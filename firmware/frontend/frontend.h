@@ -13,6 +13,12 @@ void frontend_frame(const int16_t *samples, int8_t *features);
 /* A whole clip: returns the number of frames written, FRONTEND_MFCC features each. */
 size_t frontend_clip(const int16_t *samples, size_t count, int8_t *features);
 
+/* A stream, in pieces of any length: returns the number of frames that `count` more samples complete, and writes them.
+ * Frame by frame equal to frontend_clip on all samples since frontend_reset (or the start), however they are cut.
+ * features: at least FRONTEND_MFCC * (1 + count / FRONTEND_HOP) bytes. */
+size_t frontend_push(const int16_t *samples, size_t count, int8_t *features);
+void frontend_reset(void);
+
 /* The steps of frontend_frame, in order, on static buffers; for profiles. */
 enum { FRONTEND_STEPS = 6 };
 extern const char *const frontend_step_names[FRONTEND_STEPS]; /* window, fft, mel, log, dct, quantize */

@@ -8,39 +8,37 @@
 
 #include "frontend_config.h"
 
+/* The bins of one group touch mel filters g - 1 and g only: four times `blocks` of them from bin `first` on. */
 typedef struct {
-  float re, im;
-} frontend_complex;
-
-/* The non-zero run of one mel filter: weights of bins first .. first + count - 1. */
-typedef struct {
-  uint16_t first, count;
-} frontend_band;
+  uint16_t first, blocks;
+} frontend_group;
 
 /* A real FFT of FRONTEND_FFT points is a complex one of half as many and a split step. */
 enum {
   FRONTEND_HALF = FRONTEND_FFT / 2,
   FRONTEND_BINS = FRONTEND_HALF + 1,
-  FRONTEND_BLOCK = 4, /* coefficients of one DCT block */
-  FRONTEND_BLOCKS = (FRONTEND_MFCC + FRONTEND_BLOCK - 1) / FRONTEND_BLOCK
+  FRONTEND_BUFFER = FRONTEND_FFT + 4, /* blocks read past the end, times 0 */
+  FRONTEND_SPLIT_PAIRS = (FRONTEND_HALF / 2 + 1) / 2 * 2,
+  FRONTEND_GROUP_BLOCK = 4, /* bins */
+  FRONTEND_DCT_INPUTS = 4,  /* of one block of the DCT */
+  FRONTEND_DCT_OUTPUTS = 5
 };
 
-/* Hann / 65536: 1/32768 makes samples of +-1, 1/2 is the split step's. Both are exact. */
-extern const float frontend_window[FRONTEND_WINDOW];
+extern const float frontend_window[FRONTEND_WINDOW]; /* Hann */
 extern const uint8_t frontend_radices[]; /* product FRONTEND_HALF, ends with 0 */
-extern const frontend_complex frontend_twiddles[FRONTEND_HALF]; /* exp(-2 pi i k / FRONTEND_HALF) */
-extern const frontend_complex frontend_split_twiddles[FRONTEND_HALF / 2 + 1]; /* exp(-2 pi i k / FRONTEND_FFT) */
-extern const frontend_band frontend_bands[FRONTEND_MELS];
-extern const float frontend_mel_weights[FRONTEND_MEL_WEIGHTS];
-extern const float frontend_dct[FRONTEND_BLOCKS * FRONTEND_MELS * FRONTEND_BLOCK]; /* [block][mel][coefficient] */
-extern const float frontend_multiplier[FRONTEND_MFCC];
-extern const float frontend_offset[FRONTEND_MFCC];
+extern const float frontend_twiddles[]; /* as fft.c reads them */
+extern const float frontend_split_twiddles[]; /* exp(-2 pi i k / FRONTEND_FFT), k = 1 .. FRONTEND_SPLIT_PAIRS */
+extern const frontend_group frontend_groups[FRONTEND_MELS]; /* group 0: the bins that touch filter 0 alone */
+extern const float frontend_mel_weights[]; /* [block][bin][filters g - 1 and g] */
+extern const float frontend_dct[]; /* stage by stage, [block of outputs][block of inputs][input][output] */
+extern const uint16_t frontend_order[FRONTEND_MFCC]; /* the coefficients in the order of the DCT's outputs */
+extern const float frontend_scaling[3 * FRONTEND_MFCC]; /* of each, in that order: drift, multiplier, offset */
 
-/* Power spectrum (FRONTEND_BINS values) of a frame of FRONTEND_FFT real values, laid out in time order in `frame`.
- * Both buffers hold FRONTEND_HALF values and are overwritten; returns the one that has the answer. */
-float *frontend_power(frontend_complex *frame, frontend_complex *scratch);
+/* Power spectrum (FRONTEND_BINS values) of a frame of FRONTEND_FFT real values. Both buffers hold FRONTEND_BUFFER floats
+ * and are overwritten; returns the one that has the answer. */
+float *frontend_power(float *frame, float *scratch);
 
-/* Natural logarithm of a positive normal float. */
-float frontend_log(float x);
+/* Natural logarithms of value + offset, each a positive normal float, in place; count > 0. */
+void frontend_log(float *values, uint32_t count, float offset);
 
 #endif

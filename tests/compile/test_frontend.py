@@ -9,14 +9,14 @@ import pytest
 import torch
 from frontend_signals import recorded, signals
 
-from tinyflow.compile.frontend import HostFrontend, fft_radices, generate_frontend, sparse_mel_bank, table_bytes, tables
+from tinyflow.compile.frontend import HostFrontend, dct_folds, dct_tables, fft_radices, generate_frontend, mel_groups, table_bytes, tables
 from tinyflow.errors import TinyflowError
 from tinyflow.features.config import TABLE_1, MfccConfig
 from tinyflow.features.mfcc import Mfcc
 from tinyflow.features.parity import Parity, compare
 from tinyflow.features.quantize import FeatureQuantization
 from tinyflow.features.scaler import Scaler
-from tinyflow.features.tables import mel_bank
+from tinyflow.features.tables import dct_matrix, mel_bank
 
 SCALE = 9 / 255  # int8 over 4.5 standard deviations to either side
 SMALL = MfccConfig(window=128, hop=64, n_mels=80, n_mfcc=5)  # empty mel filters, and a DCT block partly filled
@@ -77,7 +77,8 @@ def test_parity_notices_a_wrong_table(tmp_path):
     _, _, reference = parity(config, made, made, tmp_path)
     source = (tmp_path / "frontend_tables.c").read_text()
     weights = tables(config)["frontend_mel_weights"]
-    wrong = source.replace(f"{weights[100]:.9g}f", f"{weights[100] * 1.01:.9g}f")
+    weight = weights[weights != 0][100]
+    wrong = source.replace(f"{weight:.9g}f", f"{weight * 1.01:.9g}f")
     assert wrong != source
     (tmp_path / "frontend_tables.c").write_text(wrong)
     assert not compare(HostFrontend(tmp_path).features(made), reference).passed
@@ -90,7 +91,10 @@ def test_literals_read_back_exactly(tmp_path):
     offset = np.append(rng.normal(size=77), [1.0, -3e-30, 1e20]).astype(np.float32)
     generate_frontend(config, multiplier, offset, tmp_path)
     source = (tmp_path / "frontend_tables.c").read_text()
-    for name, table in {**tables(config), "frontend_multiplier": multiplier, "frontend_offset": offset}.items():
+    constants = tables(config)
+    order = constants["frontend_order"]
+    assert sorted(order) == list(range(80))
+    for name, table in {**constants, "frontend_scaling": np.stack([dct_tables(config)[1], multiplier[order], offset[order]], 1).reshape(-1)}.items():
         body = re.search(rf"const \w+ {name}\[(\d+)\] = {{\n(.*?)}};", source, re.DOTALL)
         assert int(body[1]) == len(table)
         numbers = re.findall(r"-?[\d.]+(?:e[+-]\d+)?", body[2])
@@ -107,15 +111,50 @@ def test_generated_text_depends_on_nothing_else(tmp_path):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
 
 
-@pytest.mark.parametrize("config", (TABLE_1[0], TABLE_1[5], SMALL), ids=lambda config: config.name)
-def test_sparse_bank_is_the_bank(config):
-    bands, weights = sparse_mel_bank(config)
-    dense, at = np.zeros_like(mel_bank(config)), 0
-    for index, (first, count) in enumerate(bands):
-        dense[first : first + count, index] = weights[at : at + count]
-        at += count
-    assert at == len(weights) and np.array_equal(dense, mel_bank(config))
-    assert table_bytes(config) < 40_000
+@pytest.mark.parametrize("config", (TABLE_1[0], TABLE_1[1], TABLE_1[5], SMALL), ids=lambda config: config.name)
+def test_groups_are_the_bank(config):
+    groups, weights = mel_groups(config)
+    bank = np.zeros((config.n_fft // 2 + 1 + 4, config.n_mels + 1), np.float32)  # filter -1 is the last column
+    at = 0
+    for group, (first, blocks) in enumerate(groups):
+        run = weights[at : at + blocks].reshape(-1, 2)
+        bank[first : first + len(run), group - 1] += run[:, 0]
+        bank[first : first + len(run), group] += run[:, 1]
+        at += blocks
+    assert at == len(weights) and not bank[:, -1].any() and not bank[-4:].any()
+    assert np.array_equal(bank[:-4, :-1], mel_bank(config))
+    assert table_bytes(config) < 25_000
+
+
+@pytest.mark.parametrize("name", ["640/320/40", "640/320/40/mfcc10", "640/320/80", "400/200/26/mfcc13", "640/320/64/mfcc7", "400/200/4", "400/200/1"])
+def test_folded_dct_is_the_dct(name):
+    """The stages of firmware/frontend/frontend.c in numpy, on the generated matrices."""
+    config = MfccConfig.from_name(name)
+    folds, matrix = dct_folds(config), dct_matrix(config).astype(np.float64)
+    table, drift = (part.astype(np.float64) for part in dct_tables(config))
+    x, outputs, size, left, at = np.random.default_rng(0).normal(size=config.n_mels), [], config.n_mels, config.n_mfcc, 0
+    expected = x @ matrix
+
+    def products(values, count):
+        nonlocal at
+        rows, columns = -(-count // 5), -(-len(values) // 4)
+        part = table[at : at + rows * columns * 20].reshape(rows, columns, 4, 5)
+        at += part.size
+        padded = np.pad(values, (0, columns * 4 - len(values))).reshape(columns, 4)
+        return np.einsum("rcio,ci->ro", part, padded).reshape(-1)[:count]
+
+    for _ in range(folds):
+        size //= 2
+        x[:size], x[size : 2 * size] = x[:size] + x[size : 2 * size][::-1], (x[:size] - x[size : 2 * size][::-1])[::-1]
+        outputs.append(products(x[size : 2 * size], left // 2))
+        left -= left // 2
+    outputs.append(products(x[:size], left))
+    assert at == len(table)
+    assert folds == {"640/320/40": 2, "640/320/40/mfcc10": 1, "640/320/80": 3}.get(name, folds)
+    order = tables(config)["frontend_order"]
+    found = np.concatenate(outputs)
+    assert order[config.n_mfcc - len(outputs[-1])] == 0
+    assert np.allclose(found + drift * expected[0], expected[order], atol=1e-5)
 
 
 @pytest.mark.parametrize("points", [1, 2, 5, 64, 200, 240, 256, 320, 360, 375, 500, 512])

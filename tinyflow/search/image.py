@@ -1,7 +1,7 @@
 """Flash and RAM of a firmware image, estimated: the model's constants and the plan, plus what measured images have besides."""
 
 from tinyflow.board import Board
-from tinyflow.compile.frontend import DCT_BLOCK, table_bytes
+from tinyflow.compile.frontend import buffer_bytes, table_bytes
 from tinyflow.compile.graph import VIEWS, Graph
 from tinyflow.features.config import MfccConfig
 from tinyflow.search import instructions
@@ -33,8 +33,7 @@ def flash_bytes(graph: Graph, config: MfccConfig) -> int:
 
 def frontend_buffers(config: MfccConfig) -> int:
     """Static buffers of firmware/frontend/frontend.c and the window of app/stream.c."""
-    blocks = -(-config.n_mfcc // DCT_BLOCK) * DCT_BLOCK
-    return 2 * 8 * (config.n_fft // 2) + 4 * (config.n_mels + blocks) + 2 * config.window
+    return buffer_bytes(config) + 2 * config.window
 
 
 def static_bytes(config: MfccConfig) -> int:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyflow.compile.frontend import DCT_BLOCK, fft_radices, sparse_mel_bank
+from tinyflow.compile.frontend import dct_blocks, dct_folds, fft_radices, mel_groups
 from tinyflow.compile.graph import VIEWS, Graph, Op
 from tinyflow.errors import TinyflowError
 from tinyflow.features.config import MfccConfig
@@ -92,24 +92,39 @@ def coefficients(name: str) -> np.ndarray:
 def frontend_work(config: MfccConfig) -> dict[str, float]:
     """What one frame consists of, by step and by the names of the table's front-end coefficients."""
     half = config.n_fft // 2
-    radices = fft_radices(half)
-    strides = [math.prod(radices[:index]) for index in range(len(radices))]  # of each stage, as in firmware/frontend/fft.c
+    stages: dict[str, float] = dict.fromkeys(("fft.first_4", "fft.plain_4", "fft.twiddled_4", "fft.plain_2", "fft.twiddled_2", "fft.twiddled_3", "fft.plain_5", "fft.twiddled_5"), 0)
+    groups, stride = 0, 1
+    for radix in fft_radices(half):
+        butterflies, m = half // radix, half // (stride * radix)
+        plain = 0 if radix == 3 or stride % 2 else stride  # those of p = 0; firmware/frontend/fft.c
+        if radix == 4 and stride == 1:
+            stages["fft.first_4"] += butterflies
+        else:
+            stages[f"fft.twiddled_{radix}"] += butterflies - plain
+            groups += m
+            if plain:
+                stages[f"fft.plain_{radix}"] += plain
+        stride *= radix
+    folds = dct_folds(config)
+    blocks = dct_blocks(config, folds)
     return {
         "window.frame": 1,
         "window.sample": config.window,
-        "window.zero": config.n_fft - config.window,
         "fft.frame": 1,
-        **{f"fft.butterfly_{radix}": radices.count(radix) * half / radix for radix in (2, 3, 4, 5)},
-        "fft.group": sum(half // (stride * radix) - 1 for stride, radix in zip(strides, radices)),
+        "fft.zero": config.n_fft - config.window,
+        **stages,
+        "fft.group": groups,
         "fft.bin": half // 2,
         "mel.frame": 1,
-        "mel.weight": len(sparse_mel_bank(config)[1]),
+        "mel.block": len(mel_groups(config)[1]),
         "mel.band": config.n_mels,
         "log.frame": 1,
         "log.band": config.n_mels,
         "dct.frame": 1,
-        "dct.block": -(-config.n_mfcc // DCT_BLOCK),
-        "dct.product": config.n_mels * -(-config.n_mfcc // DCT_BLOCK),
+        "dct.fold": sum(config.n_mels >> (fold + 1) for fold in range(folds)),
+        "dct.stage": folds + 1,
+        "dct.output": sum(rows for rows, _ in blocks),
+        "dct.block": sum(rows * columns for rows, columns in blocks),
         "quantize.frame": 1,
         "quantize.coefficient": config.n_mfcc,
     }
