@@ -4,28 +4,40 @@
 
 #include "depthwise.h"
 
-static void copy_row(const int8_t *from, int8_t *to, int32_t count) {
-  if (count < 4) {
-    for (int32_t i = 0; i < count; i++) to[i] = from[i];
-    return;
+static void copy(const depthwise_planar_s8_params *p, const int8_t *from, int8_t *to) {
+  const int32_t width = p->input_width, pitch = p->phase_bytes, last = width - 4;
+  for (int32_t y = p->input_height; y > 0; y--, from += width, to += pitch) {
+    if (last < 0) {
+      for (int32_t x = 0; x < width; x++) to[x] = from[x];
+    } else {
+      for (int32_t x = 0; x < last; x += 4) write_word(to + x, read_word(from + x));
+      write_word(to + last, read_word(from + last)); /* some again rather than beyond */
+    }
   }
-  const int8_t *last = from + count - 4;
-  int8_t *to_last = to + count - 4;
-  for (; from < last; from += 4, to += 4) write_word(to, read_word(from));
-  write_word(to_last, read_word(last));
 }
 
-/* The pixels of a row, through the table if there is one, each phase to a place of its own. */
-static void spread_row(const depthwise_planar_s8_params *p, const int8_t *from, int8_t *to) {
-  const int32_t phases = p->phases_w, start = p->pad_left % phases;
-  for (int32_t phase = 0; phase < phases; phase++, to += p->phase_bytes) {
-    int32_t x = phase < start ? phase - start + phases : phase - start;
-    int8_t *at = to + (x + p->pad_left) / phases;
-    if (p->table != NULL) {
-      const int8_t *table = p->table + 128;
-      for (; x < p->input_width; x += phases) *at++ = table[from[x]];
-    } else {
-      for (; x < p->input_width; x += phases) *at++ = from[x];
+static inline int8_t look_up(const int8_t *table, int8_t value) { return table != NULL ? table[value] : value; }
+
+/* Each column to its phase, through the table if there is one. */
+static inline void spread(const depthwise_planar_s8_params *p, const int8_t *input, int8_t *padded, const int8_t *table) {
+  const int32_t step = p->phases_w, pitch = p->phase_bytes * step;
+  for (int32_t phase = 0; phase < step; phase++) {
+    const int32_t skipped = phase < p->pad_left ? (p->pad_left - phase + step - 1) / step : 0; /* of this phase, padding */
+    const int32_t first = phase + skipped * step - p->pad_left;
+    const int32_t count = (p->input_width - first + step - 1) / step;
+    const int8_t *from_row = input + first;
+    int8_t *to_row = padded + phase * p->phase_bytes + skipped;
+    for (int32_t y = p->input_height; y > 0; y--, from_row += p->input_width, to_row += pitch) {
+      const int8_t *from = from_row;
+      int8_t *to = to_row;
+      int32_t left = count;
+      for (; left >= 4; left -= 4, from += 4 * step, to += 4) {
+        to[0] = look_up(table, from[0]);
+        to[1] = look_up(table, from[step]);
+        to[2] = look_up(table, from[2 * step]);
+        to[3] = look_up(table, from[3 * step]);
+      }
+      for (; left > 0; left--, from += step) *to++ = look_up(table, *from);
     }
   }
 }
@@ -39,28 +51,27 @@ static void clamp(const depthwise_planar_s8_params *p, int8_t *output) {
 void depthwise_planes_s8(const depthwise_planar_s8_params *p, const int8_t *input, int8_t *output, int8_t *scratch,
                          depthwise_plane_function *function) {
   const int32_t pitch = p->phase_bytes * p->phases_w;
-  const int8_t *weights = p->weights;
+  int8_t *padded = scratch + p->pad_top * pitch;
+  depthwise_plane plane = {
+      .row = p->row,
+      .weights = p->weights,
+      .to_row = p->output_width * p->outputs_h,
+      .to_column = p->outputs_w,
+      .params = p,
+  };
   memset(scratch, p->padding, (size_t)p->padded_bytes);
   for (int32_t channel = 0; channel < p->channels; channel++) {
-    int8_t *to = scratch + p->pad_top * pitch;
-    for (int32_t y = 0; y < p->input_height; y++, to += pitch, input += p->input_width) {
-      if (p->phases_w == 1 && p->table == NULL) {
-        copy_row(input, to + p->pad_left, p->input_width);
-      } else {
-        spread_row(p, input, to);
-      }
+    if (p->table != NULL) {
+      spread(p, input, padded, p->table + 128);
+    } else if (p->phases_w > 1) {
+      spread(p, input, padded, NULL);
+    } else {
+      copy(p, input, padded + p->pad_left);
     }
-    depthwise_plane plane = {
-        .bias = p->bias_multiplier[2 * channel],
-        .row = p->row,
-        .weights = weights,
-        .multiplier = p->bias_multiplier[2 * channel + 1],
-        .rounding = (int32_t)((uint32_t)p->zero << p->shift[channel]),
-        .shift = (uint32_t)p->shift[channel],
-        .to_row = p->output_width * p->outputs_h,
-        .to_column = p->outputs_w,
-        .params = p,
-    };
+    plane.bias = p->bias_multiplier[2 * channel];
+    plane.multiplier = p->bias_multiplier[2 * channel + 1];
+    plane.shift = (uint32_t)p->shift[channel];
+    plane.rounding = (int32_t)((uint32_t)p->zero << plane.shift);
     for (int32_t y = 0; y < p->outputs_h; y++) {
       plane.rows = (p->output_height - y + p->outputs_h - 1) / p->outputs_h;
       for (int32_t x = 0; x < p->outputs_w; x++) {
@@ -71,7 +82,8 @@ void depthwise_planes_s8(const depthwise_planar_s8_params *p, const int8_t *inpu
       }
     }
     if (p->bounded) clamp(p, output);
-    weights += p->filter_height * p->filter_width;
+    plane.weights += p->filter_height * p->filter_width;
+    input += p->input_height * p->input_width;
     output += p->output_height * p->output_width;
   }
 }

@@ -7,7 +7,7 @@ import numpy as np
 from tinyflow.compile.graph import Graph, Op
 from tinyflow.compile.lowering.requant import requant
 from tinyflow.compile.lowering.step import Step, int8, need
-from tinyflow.compile.lowering.weights import biases, constant_weights, geometry, offsets, per_channel
+from tinyflow.compile.lowering.weights import biases, constant_weights, geometry, offsets, operand, per_channel
 from tinyflow.compile.needs import PLANAR, Needs
 
 UNROLLED = {(3, 3): "depthwise_planar_3x3_s8", (5, 5): "depthwise_planar_5x5_s8"}
@@ -135,7 +135,7 @@ def _planar_step(graph: Graph, op: Op, weights: np.ndarray, plane: Plane, macs: 
         "pad_top": op.options["pad_top"],
         "pad_left": op.options["pad_left"],
         **{name: getattr(plane, name) for name in ("phases_w", "phase_bytes", "outputs_h", "outputs_w", "row", "padded_bytes")},
-        "padding": op.options.get("input_zero_point", int8(graph, op, op.inputs[0])[1]),
+        "padding": operand(graph, op)[1],
     }
     kernel = "depthwise_planar_s8" if plane.taps is not None else UNROLLED[filter_h, filter_w]
     return Step.of(op, kernel, "depthwise_planar_s8_params", fields, (op.inputs[0], op.outputs[0]), macs, scratch=True)

@@ -6,7 +6,7 @@ import numpy as np
 
 from tinyflow.compile.graph import Graph, Op
 from tinyflow.compile.lowering.step import activation_range, int8
-from tinyflow.compile.lowering.weights import biases, per_channel
+from tinyflow.compile.lowering.weights import biases, operand, per_channel
 
 LARGEST_SHIFT = 22  # 129 << 22 and a value below 2**30 add up within int32
 
@@ -23,7 +23,7 @@ def requant(graph: Graph, op: Op, weights: np.ndarray, axis: int) -> dict[str, A
     rows = np.moveaxis(weights, axis, 0).reshape(weights.shape[axis], -1).astype(np.int64)
     bias = biases(graph, op, len(rows))
     quant, limits = per_channel(graph, op, tensor, axis), activation_range(graph, op)
-    zero, output_zero = int8(graph, op, op.inputs[0])[1], int8(graph, op, op.outputs[0])[1]
+    zero, output_zero = operand(graph, op)[1], int8(graph, op, op.outputs[0])[1]
     folded = (0 if bias is None else bias.astype(np.int64)) - zero * rows.sum(1)
     multiplier, shift = (np.broadcast_to(quant[name].astype(np.int64), len(rows)) for name in ("multiplier", "shift"))
     right = -shift

@@ -24,6 +24,13 @@ def constant_weights(graph: Graph, op: Op) -> Tensor:
     return tensor
 
 
+def operand(graph: Graph, op: Op) -> tuple[np.float32, int]:
+    """(scale, zero point) of what the weights meet: the input, or what the table of ``op`` makes of it."""
+    if "table" in op.options:
+        return np.float32(op.options["input_scale"]), int(op.options["input_zero_point"])
+    return int8(graph, op, op.inputs[0])
+
+
 def biases(graph: Graph, op: Op, channels: int) -> np.ndarray | None:
     if len(op.inputs) < 3 or op.inputs[2] < 0:
         return None
@@ -56,13 +63,13 @@ def per_channel(graph: Graph, op: Op, weights: Tensor, axis: int) -> dict[str, A
         f"weights {weights.name!r} have {len(scales)} scales along axis {weights.quantization.axis}; "
         f"expected {weights.shape[axis]} along {axis}, or one",
     )
-    (input_scale, _), (output_scale, _) = int8(graph, op, op.inputs[0]), int8(graph, op, op.outputs[0])
+    (input_scale, _), (output_scale, _) = operand(graph, op), int8(graph, op, op.outputs[0])
     return channel_quant([float(input_scale) * float(scale) / float(output_scale) for scale in scales])
 
 
 def offsets(graph: Graph, op: Op) -> dict[str, int]:
     return {
-        "input_offset": -int8(graph, op, op.inputs[0])[1],
+        "input_offset": -operand(graph, op)[1],
         "output_offset": int8(graph, op, op.outputs[0])[1],
         **activation_range(graph, op),
     }
