@@ -8,6 +8,7 @@ buffer does not use at some step is free for others. Pure Python and numpy.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from tinyflow.compile.graph import VIEWS, Graph
 from tinyflow.compile.operators import needs
@@ -28,10 +29,6 @@ class Part:
     first: int
     last: int
 
-    def meets(self, other: "Part") -> bool:
-        """Whether both live at some step."""
-        return self.first <= other.last and other.first <= self.last
-
 
 @dataclass(frozen=True)
 class Buffer:
@@ -39,15 +36,15 @@ class Buffer:
     alignment: int = TENSOR_ALIGNMENT
     anchor: int = 0  # the byte that is aligned: its first, or the first of a graph input placed in it
 
-    @property
+    @cached_property
     def bytes(self) -> int:
         return max(part.start + part.bytes for part in self.parts)
 
-    @property
+    @cached_property
     def first(self) -> int:
         return min(part.first for part in self.parts)
 
-    @property
+    @cached_property
     def last(self) -> int:
         return max(part.last for part in self.parts)
 
