@@ -15,6 +15,7 @@ from tinyflow.compile.passes.noops import remove_noops
 from tinyflow.compile.passes.padding import fuse_padding
 from tinyflow.compile.passes.placement import place_concatenations
 from tinyflow.compile.passes.slices import fuse_slices
+from tinyflow.compile.passes.tables import fuse_tables
 from tinyflow.compile.passes.transposes import sink_transposes
 from tinyflow.compile.passes.views import simplify_views
 
@@ -29,6 +30,7 @@ PASSES = (
     fuse_padding,
     untangle_groups,
     fuse_activations,
+    fuse_tables,
     remove_dead,
     choose_layouts,
     place_concatenations,

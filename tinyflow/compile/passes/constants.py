@@ -1,19 +1,18 @@
 """Operators that read nothing but constants are computed here, once.
 
-Those that move bytes, with numpy; table activations and QUANTIZE by the tables that their kernels would use.
+Those that move bytes, with numpy; functions of one value by their 256 results.
 """
 
 from dataclasses import replace
 
 import numpy as np
 
-from tinyflow.compile.fixedpoint import clamp, requantize
 from tinyflow.compile.graph import VIEWS, Graph, Op
+from tinyflow.compile.lowering import elementwise
 from tinyflow.compile.operators import LOWERINGS
 from tinyflow.compile.passes.draft import Draft
 
 MOVES = {*VIEWS, "CONCATENATION", "PAD", "STRIDED_SLICE", "TRANSPOSE"}
-TABLES = ("HARD_SWISH", "LOGISTIC", "QUANTIZE", "RELU", "RELU6")
 
 
 def fold_constants(graph: Graph) -> Graph:
@@ -26,8 +25,8 @@ def fold_constants(graph: Graph) -> Graph:
             if op.kind not in VIEWS:
                 LOWERINGS[op.kind](current, op)  # refuses what the kernel would
             data = _moved(draft, op)
-        elif op.kind in TABLES and draft.tensors[op.inputs[0]].dtype == "int8":
-            data = _table(current, op)[draft.tensors[op.inputs[0]].data.astype(np.int64) + 128]
+        elif op.kind in elementwise.RESULTS and draft.tensors[op.inputs[0]].dtype == "int8":
+            data = elementwise.results(current, op)[draft.tensors[op.inputs[0]].data.astype(np.int64) + 128]
         else:
             continue
         output = draft.tensors[op.outputs[0]]
@@ -36,17 +35,6 @@ def fold_constants(graph: Graph) -> Graph:
         draft.tensors[op.outputs[0]] = replace(output, data=np.ascontiguousarray(data.reshape(output.shape)))
         draft.put(op, [])
     return draft.graph()
-
-
-def _table(graph: Graph, op: Op) -> np.ndarray:
-    """int8 (256,): the result for each int8, from -128 on."""
-    fields = LOWERINGS[op.kind](graph, op).calls[0].fields
-    if "table" in fields:
-        return fields["table"]
-    values = [
-        requantize(q + fields["input_offset"], fields["output_multiplier"], fields["output_shift"]) + fields["output_offset"] for q in range(-128, 128)
-    ]
-    return np.array([clamp(value, -128, 127) for value in values], np.int8)
 
 
 def _moved(draft: Draft, op: Op) -> np.ndarray:
