@@ -85,13 +85,15 @@ def pad(graph: Graph, op: Op) -> Step:
         data = constant(graph, op, 2, "the padding value")
         need(data.size == 1 and int8(graph, op, op.inputs[2]) == (scale, zero), graph, op, "the padding value is on another scale than the output")
         value = int(data.reshape(-1)[0])
-    stored = _axes(graph, op, rank)
-    fields = {
-        "input_shape": left_padded([source.shape[axis] for axis in stored], MAX_RANK, 1),
-        "before": left_padded([before[axis] for axis in stored], MAX_RANK, 0),
-        "after": left_padded([after[axis] for axis in stored], MAX_RANK, 0),
-        "value": value,
-    }
+    sizes: list[tuple[int, int, int]] = []  # of each axis: elements, those padded before and after
+    for axis in reversed(_axes(graph, op, rank)):
+        unit = 1
+        if sizes and sizes[-1][1:] == (0, 0):  # what is not padded moves with the axis outside it
+            unit = sizes.pop()[0]
+        sizes.append((source.shape[axis] * unit, before[axis] * unit, after[axis] * unit))
+    names = ("input_shape", "before", "after")
+    fields = {name: left_padded(values[::-1], MAX_RANK, filler) for name, values, filler in zip(names, zip(*sizes), (1, 0, 0))}
+    fields["value"] = value
     return Step.of(op, "pad_s8", "pad_s8_params", fields, (op.inputs[0], op.outputs[0]))
 
 
@@ -143,7 +145,7 @@ def strided_slice(graph: Graph, op: Op) -> Step:
         start += positions.start * units[axis]
         moves[axis] = (len(positions), positions.step * units[axis])
     need(tuple(shape) == output.shape, graph, op, f"the slice is {shape}, the output {list(output.shape)}")
-    return _gather(op, "strided_slice_s8", [moves[axis] for axis in stored], start)
+    return _gather(op, [moves[axis] for axis in stored], start)
 
 
 def transpose(graph: Graph, op: Op) -> Step:
@@ -155,7 +157,7 @@ def transpose(graph: Graph, op: Op) -> Step:
     need(sorted(order) == list(range(rank)), graph, op, f"{order} is no permutation of {rank} axes")
     need(output.shape == tuple(source.shape[axis] for axis in order), graph, op, f"{list(source.shape)} by {order} is not {list(output.shape)}")
     unit = strides(source.shape)
-    return _gather(op, "transpose_s8", [(source.shape[axis], unit[axis]) for axis in order], 0)
+    return _gather(op, [(source.shape[axis], unit[axis]) for axis in order], 0)
 
 
 def layout(graph: Graph, op: Op) -> Step:
@@ -164,13 +166,21 @@ def layout(graph: Graph, op: Op) -> Step:
     _, height, width, channels = source.shape
     pixels = height * width
     moves = [(channels, 1), (pixels, channels)] if output.planar else [(pixels, 1), (channels, pixels)]
-    return _gather(op, "transpose_s8", moves, 0)
+    return _gather(op, moves, 0)
 
 
-def _gather(op: Op, kernel: str, moves: list[tuple[int, int]], start: int) -> Step:
+def _gather(op: Op, moves: list[tuple[int, int]], start: int) -> Step:
+    """moves: (size, stride in the input) of each axis of the output. Neighbours that move as one become one axis."""
+    merged: list[tuple[int, int]] = []
+    for size, stride in moves:
+        if merged and merged[-1][1] == size * stride:
+            size *= merged.pop()[0]
+        if size > 1:
+            merged.append((size, stride))
+    merged = merged or [(1, 1)]
     fields = {
-        "shape": left_padded([size for size, _ in moves], MAX_RANK, 1),
-        "stride": left_padded([stride for _, stride in moves], MAX_RANK, 0),
+        "shape": left_padded([size for size, _ in merged], MAX_RANK, 1),
+        "stride": left_padded([stride for _, stride in merged], MAX_RANK, 0),
         "start": start,
     }
-    return Step.of(op, kernel, "gather_s8_params", fields, (op.inputs[0], op.outputs[0]))
+    return Step.of(op, "gather_s8", "gather_s8_params", fields, (op.inputs[0], op.outputs[0]))
