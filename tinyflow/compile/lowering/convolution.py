@@ -18,7 +18,7 @@ def conv_2d_needs(graph: Graph, op: Op) -> Needs:
         return Needs()
     channels, filter_h, filter_w, depth = weights.shape
     if _pointwise(op, source, output, weights):
-        if _pixels(output) == 1:
+        if _pixels(source) == 1:
             return Needs(FREE, 2 * padded(depth), (0,))
         return Needs(FREE, 3 * PIXELS * padded(depth), (0,) if _in_place(source, output) else ())
     run = padded(filter_w * depth)
@@ -104,20 +104,20 @@ def _packed(graph: Graph, op: Op, product: dict[str, Any], macs: int) -> Step:
     source, output, weights = graph.tensor(op.inputs[0]), graph.tensor(op.outputs[0]), graph.tensor(op.inputs[1])
     _, height, width, channels = source.shape
     where = geometry(op)
-    if _pointwise(op, source, output, weights) and _pixels(output) == 1:
+    if _pointwise(op, source, output, weights) and _pixels(source) == 1:
         return _dense(op, matmul(graph, op, weights.data.reshape(output.shape[3], 1, channels), 4), channels, macs)
     in_planar, out_planar = _planes(source, output)
     fields = {**product, "input_channels": channels, **_strides("output", output, out_planar)}
     if _pointwise(op, source, output, weights):
         kernel = "pointwise_conv_2d_s8"
         at = _strides("input", source, in_planar)
-        rows, row_pixels = output.shape[1:3]
-        if source.shape[1:3] == output.shape[1:3]:
-            rows, row_pixels = 1, rows * row_pixels
+        rows, row_pixels, stride_h, stride_w = *output.shape[1:3], where["stride_h"], where["stride_w"]
+        if source.shape[1:3] == output.shape[1:3]:  # a stride along an axis of one pixel is none
+            rows, row_pixels, stride_h, stride_w = 1, rows * row_pixels, 1, 1
         fields |= {
             "input_bytes": source.bytes,
-            "input_row": width * where["stride_h"] * at["input_pixel"],
-            "input_pixel": where["stride_w"] * at["input_pixel"],
+            "input_row": width * stride_h * at["input_pixel"],
+            "input_pixel": stride_w * at["input_pixel"],
             "input_channel": at["input_channel"],
             "rows": rows,
             "row_pixels": row_pixels,
