@@ -73,7 +73,7 @@ def networks() -> tuple[list[Genotype], list[Genotype]]:
     return fitted, held
 
 
-FRONTENDS = (*TABLE_1[::2], TABLE_1[1], *(MfccConfig.from_name(name) for name in ("640/320/40/mfcc10/fft1024", "400/200/40/fft512", "480/160/40", "512/160/40", "600/300/64", "360/180/32", "800/400/40/mfcc20")))
+FRONTENDS = (*TABLE_1[::2], TABLE_1[1], *(MfccConfig.from_name(name) for name in ("640/320/40/mfcc10/fft1024", "400/200/40/fft512", "480/160/40", "512/160/40", "600/300/64", "360/180/32", "800/400/40/mfcc20", "200/100/40/fft512")))
 HELD_FRONTENDS = (*TABLE_1[3::2], *(MfccConfig.from_name(name) for name in ("320/160/40", "512/256/64", "640/213/48/mfcc32", "450/225/40/fft600")))
 
 

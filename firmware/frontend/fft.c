@@ -27,9 +27,6 @@
   ADD(20, 18, 23) SUB(21, 19, 22) SUB(18, 18, 23) ADD(19, 19, 22)     \
   TURN(br, bi, 20, 21, 24, 25) TURN(cr, ci, 16, 17, 26, 27) TURN(dr, di, 18, 19, 28, 29)
 
-#define FIRST_4                                                                                    \
-  DO(1) LOAD(w, 24, 29) LOAD(x0, 0, 1) LOAD(x1, 2, 3) LOAD(x2, 4, 5) LOAD(x3, 6, 7)                \
-  TURNED_4(0, 1, 2, 3, 4, 5, 6, 7) STORE(y, 0, 7) TIMES_LEFT(1, n)
 #define LOAD_4 LOAD(x0, 0, 3) LOAD(x1, 4, 7) LOAD(x2, 8, 11) LOAD(x3, 12, 15)
 #define STORE_4 STORE(y0, 0, 3) STORE(y1, 4, 7) STORE(y2, 8, 11) STORE(y3, 12, 15)
 #define PLAIN_4                                                                                    \
@@ -38,12 +35,37 @@
   LOAD(w, 24, 29)                                                                                  \
   DO(1) LOAD_4 TURNED_4(0, 1, 4, 5, 8, 9, 12, 13) TURNED_4(2, 3, 6, 7, 10, 11, 14, 15) STORE_4 TIMES_LEFT(1, n)
 
-/* x in order of p at stride 1 */
+/* The first stage: stride 1, twiddles of its own for each p. The butterfly ends with its sums given; where the window is
+ * shorter than the FFT, d and then c are 0 and not read. */
+#define END_4(ar, ai, br, bi, cr, ci, dr, di)                                                      \
+  ADD(8, ar, cr) ADD(9, ai, ci) SUB(16, ar, cr) SUB(17, ai, ci)                                    \
+  ADD(20, br, di) SUB(21, bi, dr) SUB(18, br, di) ADD(19, bi, dr)                                  \
+  TURN(10, 11, 20, 21, 24, 25) TURN(12, 13, 16, 17, 26, 27) TURN(14, 15, 18, 19, 28, 29)           \
+  STORE(y, 8, 15) TIMES_LEFT(1, n)
+#define FIRST_4_OF_4                                                                               \
+  DO(1) LOAD(w, 24, 29) LOAD(x0, 0, 1) LOAD(x1, 2, 3) LOAD(x2, 4, 5) LOAD(x3, 6, 7)                \
+  SUMS_4(0, 1, 2, 3, 4, 5, 6, 7) END_4(16, 17, 18, 19, 20, 21, 22, 23)
+#define FIRST_4_OF_3                                                                               \
+  DO(1) LOAD(w, 24, 29) LOAD(x0, 0, 1) LOAD(x1, 2, 3) LOAD(x2, 4, 5)                               \
+  ADD(16, 0, 4) ADD(17, 1, 5) SUB(18, 0, 4) SUB(19, 1, 5) END_4(16, 17, 18, 19, 2, 3, 2, 3)
+#define FIRST_4_OF_2                                                                               \
+  DO(1) LOAD(w, 24, 29) LOAD(x0, 0, 1) LOAD(x1, 2, 3) END_4(0, 1, 0, 1, 2, 3, 2, 3)
+
 static const float *first_4(const float *x, float *y, const float *w) {
-  uint32_t n = FRONTEND_HALF / 4;
-  const float *x0 = x, *x1 = x0 + 2 * n, *x2 = x1 + 2 * n, *x3 = x2 + 2 * n;
+  enum {
+    PART = FRONTEND_HALF / 4,
+    FILLED = FRONTEND_HALF % 4 ? 4 * PART : FRONTEND_FILLED / 2, /* at least half */
+    OF_4 = FILLED > 3 * PART ? FILLED - 3 * PART : 0,
+    OF_3 = (FILLED < 3 * PART ? FILLED : 3 * PART) - 2 * PART - OF_4
+  };
+  const float *x0 = x, *x1 = x0 + 2 * PART, *x2 = x1 + 2 * PART, *x3 = x2 + 2 * PART;
+  uint32_t n = OF_4;
   FPU_REGISTERS;
-  RUN(FIRST_4, RW(x0), RW(x1), RW(x2), RW(x3), RW(y), RW(w), RW(n));
+  if (n) RUN(FIRST_4_OF_4, RW(x0), RW(x1), RW(x2), RW(x3), RW(y), RW(w), RW(n));
+  n = OF_3;
+  if (n) RUN(FIRST_4_OF_3, RW(x0), RW(x1), RW(x2), RW(y), RW(w), RW(n));
+  n = PART - OF_4 - OF_3;
+  if (n) RUN(FIRST_4_OF_2, RW(x0), RW(x1), RW(y), RW(w), RW(n));
   return w;
 }
 
@@ -203,7 +225,7 @@ float *frontend_power(float *frame, float *scratch) {
   uint32_t m = FRONTEND_HALF, stride = 1;
   for (const uint8_t *radix = frontend_radices; *radix; radix++) {
     m /= *radix;
-    if (*radix == 4) w = stride == 1 ? first_4(x, y, w) : stage_4(x, y, w, m, stride);
+    if (FRONTEND_HALF % 4 == 0 && *radix == 4) w = stride == 1 ? first_4(x, y, w) : stage_4(x, y, w, m, stride);
     if (FRONTEND_HALF % 2 == 0 && *radix == 2) w = stage_2(x, y, w, m, stride);
     if (FRONTEND_HALF % 3 == 0 && *radix == 3) w = stage_3(x, y, w, m, stride);
     if (FRONTEND_HALF % 5 == 0 && *radix == 5) w = stage_5(x, y, w, m, stride);

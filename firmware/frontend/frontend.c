@@ -31,7 +31,7 @@ static void window(const int16_t *samples, size_t from, size_t count) {
 }
 
 static void power_spectrum(void) {
-  for (size_t i = FRONTEND_WINDOW; i < FRONTEND_FFT; i++) buffers[0][i] = 0.0f;
+  for (size_t i = FRONTEND_WINDOW; i < FRONTEND_FILLED; i++) buffers[0][i] = 0.0f;
   power = frontend_power(buffers[0], buffers[1]);
 }
 
@@ -153,12 +153,24 @@ void frontend_reset(void) {
   wanted = FRONTEND_WINDOW;
 }
 
+/* Two samples in one word, wherever they lie. */
+static void copy(const int16_t *from, int16_t *to, size_t count) {
+  for (; count >= 2; count -= 2, from += 2, to += 2) memcpy(to, from, 2 * sizeof *to);
+  if (count) *to = *from;
+}
+
 size_t frontend_push(const int16_t *samples, size_t count, int8_t *features) {
   size_t frames = 0;
-  for (; count > 0; count--) {
-    ring[next] = *samples++;
-    if (++next == FRONTEND_WINDOW) next = 0;
-    if (++taken < wanted) continue;
+  while (count > 0) {
+    size_t part = wanted - taken < FRONTEND_WINDOW - next ? wanted - taken : FRONTEND_WINDOW - next;
+    if (part > count) part = count;
+    copy(samples, ring + next, part);
+    samples += part;
+    count -= part;
+    taken += part;
+    next += part;
+    if (next == FRONTEND_WINDOW) next = 0;
+    if (taken < wanted) continue;
     window(ring + next, 0, FRONTEND_WINDOW - next);
     window(ring, FRONTEND_WINDOW - next, next);
     for (int step = 1; step < FRONTEND_STEPS; step++) frontend_step(step, samples, features);

@@ -18,6 +18,8 @@ enum {
   FRONTEND_HALF = FRONTEND_FFT / 2,
   FRONTEND_BINS = FRONTEND_HALF + 1,
   FRONTEND_BUFFER = FRONTEND_FFT + 4, /* blocks read past the end, times 0 */
+  /* Zeros behind the window, up to here: the rest a first stage of radix 4 knows to be 0. */
+  FRONTEND_FILLED = FRONTEND_HALF % 4 == 0 && FRONTEND_WINDOW >= FRONTEND_HALF ? (FRONTEND_WINDOW + 1) / 2 * 2 : FRONTEND_FFT,
   FRONTEND_SPLIT_PAIRS = (FRONTEND_HALF / 2 + 1) / 2 * 2,
   FRONTEND_GROUP_BLOCK = 4, /* bins */
   FRONTEND_DCT_INPUTS = 4,  /* of one block of the DCT */

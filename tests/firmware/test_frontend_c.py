@@ -81,6 +81,20 @@ def test_log_covers_all_normal_floats(tmp_path):
 # FFT
 
 
+@pytest.mark.parametrize(("window", "n_fft"), [(640, 1024), (400, 512), (512, 1024), (511, 1024), (601, 1024), (300, 1024), (1023, 1024), (320, 640), (319, 640), (481, 640), (33, 64), (60, 100)])
+def test_power_spectrum_of_a_short_window(window, n_fft, tmp_path):
+    """The first stage does not read what lies behind the window but one zero: here it is no number."""
+    config = MfccConfig(window=window, hop=window, n_mels=1, n_fft=n_fft)
+    probe = library(config, tmp_path)
+    probe.frontend_power.restype = ctypes.POINTER(ctypes.c_float)
+    filled = -(-window // 2) * 2 if n_fft % 8 == 0 and window >= n_fft // 2 else n_fft
+    frame = np.append(np.random.default_rng(window).normal(size=window).astype(np.float32), np.zeros(filled - window, np.float32))
+    buffers = np.append(frame / 2, np.full(n_fft + 4 - filled, np.nan, np.float32)), np.full(n_fft + 4, np.nan, np.float32)
+    power = np.ctypeslib.as_array(probe.frontend_power(*map(pointer, buffers)), (n_fft // 2 + 1,))
+    exact = np.abs(np.fft.rfft(frame.astype(np.float64), n_fft)) ** 2
+    assert np.abs(np.sqrt(power) - np.sqrt(exact)).max() < 4e-7 * np.sqrt(exact).max() * np.log2(n_fft)
+
+
 @pytest.mark.parametrize("n_fft", [4, 6, 10, 18, 50, 64, 128, 250, 360, 400, 480, 512, 640, 750, 1024, 2048])
 def test_power_spectrum(n_fft, tmp_path):
     config = MfccConfig(window=n_fft, hop=n_fft, n_mels=1)
@@ -149,6 +163,51 @@ def test_quantize_is_pythons(tmp_path):
         probe.probe_quantize(pointer(row), pointer(features))
     assert np.array_equal(out, quantization.quantize(values))
     assert {-128, 127} <= set(out.ravel().tolist())
+
+
+# Streaming
+
+
+@pytest.mark.parametrize("name", ["640/320/40/mfcc10", "400/100/40/mfcc5", "400/400/20", "225/77/20/fft450", "400/160/20/fft1024"])
+def test_a_stream_is_the_clip_however_it_is_cut(name, tmp_path):
+    from hypothesis import given, settings
+    from hypothesis import strategies as st
+
+    config = MfccConfig.from_name(name)
+    probe = library(config, tmp_path, multiplier=np.full(config.n_mfcc, 3.0), offset=np.full(config.n_mfcc, 5.0))
+    probe.frontend_push.restype = probe.frontend_clip.restype = ctypes.c_size_t
+    audio = np.concatenate([signals()["speech"][4], signals()["noise"][4][:501]])
+
+    @settings(max_examples=40, deadline=None)
+    @given(st.integers(0, 3), st.lists(st.one_of(st.integers(0, 40), st.integers(0, 3 * config.window)), min_size=1, max_size=60))
+    def check(start, pieces):
+        signal = audio[start : start + sum(pieces)].copy()  # odd starts: samples at two bytes from a word
+        whole = np.zeros((config.frames(len(signal)) + 1, config.n_mfcc), np.int8)
+        assert probe.frontend_clip(pointer(signal), ctypes.c_size_t(len(signal)), pointer(whole)) == len(whole) - 1
+        probe.frontend_reset()
+        found = []
+        for end, piece in zip(np.cumsum(pieces), pieces):
+            part = signal[max(0, end - piece) : end].copy()
+            rows = np.full((2 + len(part) // config.hop, config.n_mfcc), 99, np.int8)
+            count = probe.frontend_push(pointer(part), ctypes.c_size_t(len(part)), pointer(rows))
+            assert count <= 1 + len(part) // config.hop and (rows[count:] == 99).all()
+            found.append(rows[:count])
+        assert np.array_equal(np.concatenate(found), whole[:-1])
+
+    check()
+
+
+def test_a_stream_begins_anew_after_reset(tmp_path):
+    probe = library(CONFIG, tmp_path, multiplier=np.full(40, 3.0))
+    probe.frontend_push.restype = ctypes.c_size_t
+    audio, rows = signals()["speech"][4], np.zeros((3, 2, 40), np.int8)
+    counts = []
+    for row, begin in zip(rows, (True, True, False)):
+        if begin:
+            probe.frontend_reset()
+        counts.append(probe.frontend_push(pointer(audio[4000:4700].copy()), ctypes.c_size_t(700), pointer(row)))
+    assert counts == [1, 1, 2]
+    assert np.array_equal(rows[0], rows[1]) and not np.array_equal(rows[0], rows[2])
 
 
 def test_no_undefined_behaviour(tmp_path):

@@ -132,6 +132,11 @@ def fft_twiddles(points: int) -> np.ndarray:
     return np.concatenate([np.zeros(0, np.float32), *parts])
 
 
+def filled_samples(config: MfccConfig) -> int:
+    """FRONTEND_FILLED: samples and the zeros behind them that are written; a first stage of radix 4 knows the other zeros."""
+    return -(-config.window // 2) * 2 if config.n_fft % 8 == 0 and config.window >= config.n_fft // 2 else config.n_fft
+
+
 def tables(config: MfccConfig) -> dict[str, np.ndarray]:
     """Every constant table that depends on ``config`` alone, by its C name, as it lies in flash."""
     half = config.n_fft // 2
