@@ -3,18 +3,7 @@
 #include <string.h>
 
 #include "depthwise.h"
-
-static void copy(const depthwise_planar_s8_params *p, const int8_t *from, int8_t *to) {
-  const int32_t width = p->input_width, pitch = p->phase_bytes, last = width - 4;
-  for (int32_t y = p->input_height; y > 0; y--, from += width, to += pitch) {
-    if (last < 0) {
-      for (int32_t x = 0; x < width; x++) to[x] = from[x];
-    } else {
-      for (int32_t x = 0; x < last; x += 4) write_word(to + x, read_word(from + x));
-      write_word(to + last, read_word(from + last)); /* some again rather than beyond */
-    }
-  }
-}
+#include "planes.h"
 
 static inline int8_t look_up(const int8_t *table, int8_t value) { return table != NULL ? table[value] : value; }
 
@@ -42,12 +31,6 @@ static inline void spread(const depthwise_planar_s8_params *p, const int8_t *inp
   }
 }
 
-static void clamp(const depthwise_planar_s8_params *p, int8_t *output) {
-  for (int32_t i = 0; i < p->output_height * p->output_width; i++) {
-    output[i] = (int8_t)clamp_s32(output[i], p->activation_min, p->activation_max);
-  }
-}
-
 void depthwise_planes_s8(const depthwise_planar_s8_params *p, const int8_t *input, int8_t *output, int8_t *scratch,
                          depthwise_plane_function *function) {
   const int32_t pitch = p->phase_bytes * p->phases_w;
@@ -66,7 +49,7 @@ void depthwise_planes_s8(const depthwise_planar_s8_params *p, const int8_t *inpu
     } else if (p->phases_w > 1) {
       spread(p, input, padded, NULL);
     } else {
-      copy(p, input, padded + p->pad_left);
+      copy_plane(input, p->input_height, p->input_width, padded + p->pad_left, pitch);
     }
     plane.bias = p->bias_multiplier[2 * channel];
     plane.multiplier = p->bias_multiplier[2 * channel + 1];
@@ -81,7 +64,6 @@ void depthwise_planes_s8(const depthwise_planar_s8_params *p, const int8_t *inpu
         function(&plane);
       }
     }
-    if (p->bounded) clamp(p, output);
     plane.weights += p->filter_height * p->filter_width;
     input += p->input_height * p->input_width;
     output += p->output_height * p->output_width;

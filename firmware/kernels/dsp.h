@@ -50,6 +50,18 @@ static inline uint32_t sxtb16_ror8(uint32_t x) {
   return result;
 }
 
+static inline uint32_t sxtab16(uint32_t sum, uint32_t x) {
+  uint32_t result;
+  __asm__("sxtab16 %0, %1, %2" : "=r"(result) : "r"(sum), "r"(x));
+  return result;
+}
+
+static inline uint32_t sxtab16_ror8(uint32_t sum, uint32_t x) {
+  uint32_t result;
+  __asm__("sxtab16 %0, %1, %2, ror #8" : "=r"(result) : "r"(sum), "r"(x));
+  return result;
+}
+
 static inline int32_t ssat8(int32_t x) {
   int32_t result;
   __asm__("ssat %0, #8, %1" : "=r"(result) : "r"(x));
@@ -119,6 +131,10 @@ static inline int32_t ssat8(int32_t x) { return x < -128 ? -128 : x > 127 ? 127 
 static inline int32_t sadd16(uint32_t a, uint32_t b) {
   return (int32_t)halves(low_half(a) + low_half(b), high_half(a) + high_half(b));
 }
+
+/* Bytes 0 and 2, or 1 and 3, added to the halves of a sum. */
+static inline uint32_t sxtab16(uint32_t sum, uint32_t x) { return (uint32_t)sadd16(sum, sxtb16(x)); }
+static inline uint32_t sxtab16_ror8(uint32_t sum, uint32_t x) { return (uint32_t)sadd16(sum, sxtb16_ror8(x)); }
 
 /* High word of the product, to nearest. */
 static inline int32_t smmulr(uint32_t a, uint32_t b) {

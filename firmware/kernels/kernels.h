@@ -114,7 +114,6 @@ typedef struct {
   const int8_t *shift;            /* (channels,) */
   const int32_t *taps; /* (filter_height, filter_width) where the taps lie, from the first; NULL in the unrolled kernels */
   int32_t zero;        /* requant_s8_shared's */
-  int32_t bounded, activation_min, activation_max; /* bounded: int8 saturation is not all of the activation */
   int32_t channels, input_height, input_width, output_height, output_width;
   int32_t filter_height, filter_width, pad_top, pad_left;
   int32_t phases_w, phase_bytes;
@@ -192,6 +191,26 @@ typedef struct {
 /* The divisor is the number of pixels under the window, or with counts_padding of the whole window. */
 void average_pool_2d_s8(const pool_2d_s8_params *p, const int8_t *input, int8_t *output);
 void max_pool_2d_s8(const pool_2d_s8_params *p, const int8_t *input, int8_t *output);
+
+/* Channel after channel, in place where a plane does not grow; each plane is copied into scratch between its padding. */
+typedef struct {
+  int32_t channels;
+  int32_t input_height, input_width, output_height, output_width;
+  int32_t filter_height, filter_width, stride_h, stride_w, pad_top, pad_left;
+  int32_t pitch, padded_bytes;           /* of the copy: of a row, in all */
+  int32_t counts_padding, padding_value; /* average: as above, a window of at most 180 pixels */
+} pool_planar_s8_params;
+
+void average_pool_planar_s8(const pool_planar_s8_params *p, const int8_t *input, int8_t *output, int8_t *scratch);
+void max_pool_planar_s8(const pool_planar_s8_params *p, const int8_t *input, int8_t *output, int8_t *scratch);
+
+/* The mean of each channel over all pixels: a MEAN that rescales as mean_s8, or an AVERAGE_POOL_2D of the whole image. */
+typedef struct {
+  int32_t channels, pixels, planar;
+  int32_t rescales, zero_sum, output_offset, output_multiplier, output_shift;
+} global_mean_s8_params;
+
+void global_mean_s8(const global_mean_s8_params *p, const int8_t *input, int8_t *output);
 
 /* Kept and reduced axes with their strides in the input, the innermost last; unused places have extent 1. */
 typedef struct {

@@ -6,7 +6,7 @@ import numpy as np
 
 from tinyflow.compile.graph import Graph, Op
 from tinyflow.compile.lowering.requant import requant
-from tinyflow.compile.lowering.step import Step, int8, need
+from tinyflow.compile.lowering.step import Call, Step, clamped, int8, need
 from tinyflow.compile.lowering.weights import biases, constant_weights, geometry, offsets, operand, per_channel
 from tinyflow.compile.needs import PLANAR, Needs
 
@@ -124,7 +124,6 @@ def _planar_step(graph: Graph, op: Op, weights: np.ndarray, plane: Plane, macs: 
         "shift": (rows[:, 3] - 1).astype(np.int8),
         "taps": plane.taps,
         "zero": 2 * int8(graph, op, op.outputs[0])[1] + 1,
-        **{name: quant[name] for name in ("bounded", "activation_min", "activation_max")},
         "channels": channels,
         "input_height": source[1],
         "input_width": source[2],
@@ -138,4 +137,5 @@ def _planar_step(graph: Graph, op: Op, weights: np.ndarray, plane: Plane, macs: 
         "padding": operand(graph, op)[1],
     }
     kernel = "depthwise_planar_s8" if plane.taps is not None else UNROLLED[filter_h, filter_w]
-    return Step.of(op, kernel, "depthwise_planar_s8_params", fields, (op.inputs[0], op.outputs[0]), macs, scratch=True)
+    convolution = Call(kernel, "depthwise_planar_s8_params", fields, (op.inputs[0], op.outputs[0]), scratch=True)
+    return Step(op, (convolution, *clamped(graph, op)), macs)

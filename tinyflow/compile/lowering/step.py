@@ -98,6 +98,14 @@ def activation_range(graph: Graph, op: Op) -> dict[str, int]:
     }
 
 
+def clamped(graph: Graph, op: Op) -> tuple[Call, ...]:
+    """After a kernel that only saturates: the clamp of the fused activation, if it is narrower than int8."""
+    limits, output = activation_range(graph, op), op.outputs[0]
+    if limits["activation_min"] == -128 and limits["activation_max"] == 127:
+        return ()
+    return (Call("clamp_s8", "clamp_s8_params", {"elements": graph.tensor(output).elements, **limits}, (output, output)),)
+
+
 def strides(shape: tuple[int, ...]) -> list[int]:
     """Row-major strides in elements."""
     result, step = [], 1
