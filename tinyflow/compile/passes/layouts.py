@@ -14,6 +14,7 @@ from tinyflow.compile.operators import needs
 from tinyflow.compile.passes.cut import FOREVER, Cut
 
 CONVERT, COPY = 4, 1  # per byte: a transposing copy; the copy that a CONCATENATION of planes saves (passes/placement.py)
+ALIKE = 1  # in all, where an operator could do with one layout and so perhaps work in place
 
 
 def choose_layouts(graph: Graph) -> Graph:
@@ -85,6 +86,10 @@ def _planar(graph: Graph) -> set[tuple]:
                     cut.edge(wish, cut.SINK, COPY * graph.tensor(index).bytes)
             elif wish is not None:
                 cut.edge(tensor, cut.SINK, FOREVER) if wish else cut.edge(cut.SOURCE, tensor, FOREVER)
+        if not either(graph.tensor(op.outputs[0])) and needs(graph, op).layout == FREE:
+            source, tensor = ("tensor", op.inputs[0]), ("tensor", op.outputs[0])
+            cut.edge(source, tensor, ALIKE)
+            cut.edge(tensor, source, ALIKE)
     return cut.sink_side()
 
 
