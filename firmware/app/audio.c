@@ -12,10 +12,10 @@
 #include "reply.h"
 #include "stream.h"
 
-void command_audio(const request *parsed, uint32_t id) {
+void command_audio(const request *parsed) {
   static uint32_t expected; /* offset of the next byte */
   uint32_t offset, size;
-  const uint8_t *data = command_bulk(parsed, id, &offset, &size);
+  const uint8_t *data = command_bulk(parsed, &offset, &size);
   if (!data) return;
   if (offset == 0) {
     stream_reset();
@@ -25,16 +25,16 @@ void command_audio(const request *parsed, uint32_t id) {
     stream_samples(data, size);
     expected += size;
   } else if (offset + size != expected) { /* the last line once more is harmless: its answer was lost */
-    command_error(id, "offset", "not the next piece of audio");
+    reply_error("offset", "not the next piece of audio");
     return;
   }
-  reply_begin("ok", "audio", id);
+  reply_ok("audio");
   reply_number("frames", stream_frames());
-  reply_number("ticks", stream_ticks());
+  reply_ticks("ticks", stream_ticks());
   reply_end();
 }
 
-void command_frontend(const request *parsed, uint32_t id) {
+void command_frontend(const request *parsed) {
   (void)parsed;
   int8_t features[FRONTEND_MFCC];
   port_stack_paint();
@@ -46,13 +46,13 @@ void command_frontend(const request *parsed, uint32_t id) {
     begin = counting_begin();
     frontend_step(step, stream_window(), features);
     uint64_t step_ticks = counting_end(begin);
-    reply_begin("event", "step", id);
+    reply_begin("event", "step");
     reply_string("name", frontend_step_names[step]);
-    reply_number("ticks", step_ticks);
+    reply_ticks("ticks", step_ticks);
     reply_end();
   }
-  reply_begin("ok", "frontend", id);
-  reply_number("ticks", ticks);
+  reply_ok("frontend");
+  reply_ticks("ticks", ticks);
   reply_number("stack", stack);
   reply_end();
 }

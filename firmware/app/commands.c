@@ -16,36 +16,30 @@
 #define PROTOCOL 1
 #define CHUNK_BYTES 672 /* of bulk data per line */
 
-void command_error(uint32_t id, const char *code, const char *detail) {
-  reply_begin("error", code, id);
-  reply_string("detail", detail);
-  reply_end();
-}
-
-const uint8_t *command_bulk(const request *parsed, uint32_t id, uint32_t *offset, uint32_t *size) {
+const uint8_t *command_bulk(const request *parsed, uint32_t *offset, uint32_t *size) {
   uint32_t crc;
   const char *text = request_string(parsed, "data");
   if (!text || !request_number(parsed, "offset", offset) || !request_number(parsed, "size", size) || !request_number(parsed, "crc", &crc)) {
-    command_error(id, "field", "wanted: offset, size, crc, data");
+    reply_error("field", "wanted: offset, size, crc, data");
     return NULL;
   }
   uint8_t *data = (uint8_t *)text; /* the line is ours, and shrinks */
   int decoded = base64_decode(text, data, LINE_BYTES);
   if (decoded < 0) {
-    command_error(id, "base64", "data is not base64");
+    reply_error("base64", "data is not base64");
   } else if ((uint32_t)decoded != *size) {
-    command_error(id, "size", "data is not of the size given");
+    reply_error("size", "data has another size");
   } else if (crc32(data, *size) != crc) {
-    command_error(id, "crc", "data does not have the CRC-32 given");
+    reply_error("crc", "data has another CRC-32");
   } else {
     return data;
   }
   return NULL;
 }
 
-static void command_hello(const request *parsed, uint32_t id) {
+static void command_hello(const request *parsed) {
   (void)parsed;
-  reply_begin("ok", "hello", id);
+  reply_ok("hello");
   reply_number("protocol", PROTOCOL);
   reply_string("build", APP_BUILD_ID);
   reply_string("board", APP_BOARD);
@@ -71,70 +65,70 @@ static void command_hello(const request *parsed, uint32_t id) {
   reply_end();
 }
 
-static void command_put(const request *parsed, uint32_t id) {
+static void command_put(const request *parsed) {
   uint32_t offset, size;
-  const uint8_t *data = command_bulk(parsed, id, &offset, &size);
+  const uint8_t *data = command_bulk(parsed, &offset, &size);
   if (!data) return;
   if (offset > MODEL_INPUT_BYTES || size > MODEL_INPUT_BYTES - offset) {
-    command_error(id, "range", "beyond the end of the input");
+    reply_error("range", "beyond the end");
     return;
   }
   for (uint32_t i = 0; i < size; i++) model_input()[offset + i] = (int8_t)data[i]; /* memcpy is linked only where a kernel wants it */
-  reply_begin("ok", "put", id);
+  reply_ok("put");
   reply_end();
 }
 
-static void command_infer(const request *parsed, uint32_t id) {
+static void command_infer(const request *parsed) {
   (void)parsed;
   port_stack_paint();
   uint64_t begin = counting_begin();
   model_invoke();
   uint64_t ticks = counting_end(begin);
   size_t stack = port_stack_used();
-  reply_begin("ok", "infer", id);
-  reply_number("ticks", ticks);
+  reply_ok("infer");
+  reply_ticks("ticks", ticks);
   reply_number("stack", stack);
   reply_data((const uint8_t *)model_output(), MODEL_OUTPUT_BYTES < CHUNK_BYTES ? MODEL_OUTPUT_BYTES : CHUNK_BYTES);
   reply_end();
 }
 
 /* A piece of a buffer back to the host. */
-static void read_back(const request *parsed, uint32_t id, const char *name, const int8_t *buffer, uint32_t bytes) {
+static void read_back(const request *parsed, const char *name, const int8_t *buffer, uint32_t bytes) {
   uint32_t offset, size;
   if (!request_number(parsed, "offset", &offset) || !request_number(parsed, "size", &size)) {
-    command_error(id, "field", "wanted: offset, size");
+    reply_error("field", "wanted: offset, size");
   } else if (size > CHUNK_BYTES || offset > bytes || size > bytes - offset) {
-    command_error(id, "range", "longer than a line, or beyond the end");
+    reply_error("range", "longer than a line, or beyond the end");
   } else {
-    reply_begin("ok", name, id);
+    reply_ok(name);
     reply_data((const uint8_t *)buffer + offset, size);
     reply_end();
   }
 }
 
-static void command_input(const request *parsed, uint32_t id) { read_back(parsed, id, "input", model_input(), MODEL_INPUT_BYTES); }
+static void command_input(const request *parsed) { read_back(parsed, "input", model_input(), MODEL_INPUT_BYTES); }
 
-static void command_output(const request *parsed, uint32_t id) { read_back(parsed, id, "output", model_output(), MODEL_OUTPUT_BYTES); }
+static void command_output(const request *parsed) { read_back(parsed, "output", model_output(), MODEL_OUTPUT_BYTES); }
 
-static void command_arena(const request *parsed, uint32_t id) { read_back(parsed, id, "arena", model_arena(), MODEL_ARENA_BYTES); }
+static void command_arena(const request *parsed) { read_back(parsed, "arena", model_arena(), MODEL_ARENA_BYTES); }
 
-static void command_layer(const request *parsed, uint32_t id) {
+static void command_layer(const request *parsed) {
   uint32_t index;
   if (!request_number(parsed, "index", &index)) {
-    command_error(id, "field", "wanted: index");
+    reply_error("field", "wanted: index");
   } else if (index >= MODEL_LAYERS) {
-    command_error(id, "range", "no such layer");
+    reply_error("range", "no such layer");
   } else {
     for (uint32_t i = 0; i <= index; i++) model_invoke_layer((int)i);
-    reply_begin("ok", "layer", id);
+    reply_ok("layer");
     reply_end();
   }
 }
 
-void command_run(const request *parsed, uint32_t id) {
+void command_run(const request *parsed) {
   static const struct {
     const char *name;
-    void (*run)(const request *parsed, uint32_t id);
+    void (*run)(const request *parsed);
   } commands[] = {
       {"hello", command_hello},   {"put", command_put},       {"infer", command_infer}, {"output", command_output},
       {"input", command_input},   {"arena", command_arena},   {"layer", command_layer}, {"profile", command_profile},
@@ -145,14 +139,14 @@ void command_run(const request *parsed, uint32_t id) {
   };
   const char *name = request_string(parsed, "cmd");
   if (!name) {
-    command_error(id, "field", "wanted: cmd");
+    reply_error("field", "wanted: cmd");
     return;
   }
   for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
     if (text_equal(name, commands[i].name)) {
-      commands[i].run(parsed, id);
+      commands[i].run(parsed);
       return;
     }
   }
-  command_error(id, "command", "no such command in this firmware");
+  reply_error("command", "no such command");
 }

@@ -32,20 +32,22 @@ int main(void) {
   port_init();
   counting_calibrate();
   model_init();
-  reply_begin("event", "ready", 0);
+  reply_begin("event", "ready");
   reply_end();
   for (;;) {
     static request parsed;
     uint32_t id = 0;
+    reply_to(0);
     if (!read_line()) {
-      command_error(0, "line", "longer than 1024 bytes");
+      reply_error("line", "longer than 1024 bytes");
     } else if (line[0] == 0 || (line[0] == '\r' && line[1] == 0)) {
       continue; /* an empty line only ends a half one */
     } else if (!request_parse(line, &parsed)) {
-      command_error(0, "json", "not a flat JSON object");
+      reply_error("json", "not a flat JSON object");
     } else {
       request_number(&parsed, "id", &id);
-      command_run(&parsed, id);
+      reply_to(id);
+      command_run(&parsed);
     }
   }
 }

@@ -7,19 +7,19 @@
 #include "port.h"
 #include "reply.h"
 
-void command_profile(const request *parsed, uint32_t id) {
+void command_profile(const request *parsed) {
   (void)parsed;
   for (int layer = 0; layer < MODEL_LAYERS; layer++) {
     uint64_t begin = counting_begin();
     model_invoke_layer(layer);
     uint64_t ticks = counting_end(begin);
-    reply_begin("event", "layer", id);
-    reply_number("index", (uint64_t)layer);
-    reply_number("ticks", ticks);
+    reply_begin("event", "layer");
+    reply_number("index", (uint32_t)layer);
+    reply_ticks("ticks", ticks);
     reply_end();
   }
-  reply_begin("ok", "profile", id);
-  reply_number("overhead", counting_overhead());
+  reply_ok("profile");
+  reply_ticks("overhead", counting_overhead());
   reply_end();
 }
 
@@ -33,16 +33,16 @@ static inline void loop(uint32_t count) {
 #endif
 }
 
-void command_loop(const request *parsed, uint32_t id) {
+void command_loop(const request *parsed) {
   uint32_t count;
   if (!request_number(parsed, "count", &count) || !count) {
-    command_error(id, "field", "wanted: count, at least 1");
+    reply_error("field", "wanted: count, at least 1");
     return;
   }
   uint64_t begin = counting_begin();
   loop(count);
   uint64_t ticks = counting_end(begin);
-  reply_begin("ok", "loop", id);
-  reply_number("ticks", ticks);
+  reply_ok("loop");
+  reply_ticks("ticks", ticks);
   reply_end();
 }

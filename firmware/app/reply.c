@@ -39,16 +39,24 @@ static void write_key(const char *key) {
   write_text("\":");
 }
 
-void reply_begin(const char *kind, const char *name, uint32_t id) {
+static uint32_t answered;
+
+void reply_to(uint32_t id) { answered = id; }
+
+void reply_begin(const char *kind, const char *name) {
   write_text("{\"");
   write_text(kind);
   write_text("\":\"");
   write_text(name);
   write_text("\"");
-  reply_number("id", id);
+  reply_number("id", answered);
 }
 
-void reply_number(const char *key, uint64_t value) {
+void reply_ok(const char *name) { reply_begin("ok", name); }
+
+void reply_number(const char *key, uint32_t value) { reply_ticks(key, value); }
+
+void reply_ticks(const char *key, uint64_t value) {
   write_key(key);
   write_number(value);
 }
@@ -72,3 +80,9 @@ void reply_data(const uint8_t *data, size_t size) {
 }
 
 void reply_end(void) { write_text("}\n"); }
+
+void reply_error(const char *code, const char *detail) {
+  reply_begin("error", code);
+  reply_string("detail", detail);
+  reply_end();
+}

@@ -27,7 +27,7 @@ static int argmax(const int8_t *values, int count) {
   return best;
 }
 
-void command_selftest(const request *parsed, uint32_t id) {
+void command_selftest(const request *parsed) {
   (void)parsed;
   uint32_t features_equal = 0, answers_equal = 0;
   port_stack_paint();
@@ -42,18 +42,18 @@ void command_selftest(const request *parsed, uint32_t id) {
     uint32_t answer = first_difference(model_output(), selftest_answers[clip], MODEL_OUTPUT_BYTES);
     features_equal += feature == MODEL_INPUT_BYTES;
     answers_equal += answer == MODEL_OUTPUT_BYTES;
-    reply_begin("event", "clip", id);
-    reply_number("clip", (uint64_t)clip);
+    reply_begin("event", "clip");
+    reply_number("clip", (uint32_t)clip);
     reply_string("word", selftest_words[clip]);
-    reply_number("heard", (uint64_t)argmax(model_output(), MODEL_OUTPUT_BYTES));
+    reply_number("heard", (uint32_t)argmax(model_output(), MODEL_OUTPUT_BYTES));
     /* index of the first difference; the size of the array where there is none */
     reply_number("feature", feature);
     reply_number("answer", answer);
-    reply_number("frontend_ticks", frontend_ticks);
-    reply_number("network_ticks", network_ticks);
+    reply_ticks("frontend_ticks", frontend_ticks);
+    reply_ticks("network_ticks", network_ticks);
     reply_end();
   }
-  reply_begin("ok", "selftest", id);
+  reply_ok("selftest");
   reply_number("clips", SELFTEST_CLIPS);
   reply_number("features_equal", features_equal);
   reply_number("answers_equal", answers_equal);
@@ -64,9 +64,9 @@ void command_selftest(const request *parsed, uint32_t id) {
 
 #else
 
-void command_selftest(const request *parsed, uint32_t id) {
+void command_selftest(const request *parsed) {
   (void)parsed;
-  command_error(id, "clips", "no self-test clips in this firmware");
+  reply_error("clips", "none in this firmware");
 }
 
 #endif

@@ -50,7 +50,7 @@ def app(tmp_path_factory):
         getattr(library, name).restype = ctypes.c_uint64
     library.counting_elapsed.argtypes = [ctypes.c_uint64, ctypes.c_uint64, ctypes.c_uint]
     library.set_ticks.argtypes = [ctypes.c_uint64]
-    library.reply_number.argtypes = [ctypes.c_char_p, ctypes.c_uint64]
+    library.reply_ticks.argtypes = [ctypes.c_char_p, ctypes.c_uint64]
     library.take.restype = ctypes.POINTER(ctypes.c_char)
     return library
 
@@ -119,7 +119,7 @@ def test_noise_never_parses_as_what_json_would_not(app, line):
 
 @given(st.integers(0, 2**64 - 1))
 def test_numbers_are_written_in_full(app, value):
-    app.reply_number(b"n", value)
+    app.reply_ticks(b"n", value)
     size = ctypes.c_size_t()
     text = app.take(ctypes.byref(size))[: size.value]
     assert text == f',"n":{value}'.encode()

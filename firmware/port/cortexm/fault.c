@@ -14,21 +14,15 @@ static void write_text(const char *text) {
 }
 
 static void write_hex(const char *name, uint32_t value) {
-  char digits[] = "0x00000000";
-  for (int i = 9; i > 1; i--, value >>= 4) digits[i] = "0123456789abcdef"[value & 15];
   write_text(",\"");
   write_text(name);
-  write_text("\":\"");
-  write_text(digits);
+  write_text("\":\"0x");
+  for (int digit = 0; digit < 8; digit++, value <<= 4) port_write("0123456789abcdef" + (value >> 28), 1);
   write_text("\"");
 }
 
 /* A newline first: the fault may have cut a line short. */
-static void write_reason(const char *reason) {
-  write_text("\n{\"event\":\"fault\",\"reason\":\"");
-  write_text(reason);
-  write_text("\"");
-}
+static void write_fault(void) { write_text("\n{\"event\":\"fault\",\"reason\":\""); }
 
 /* BASEPRI, not PRIMASK: under PRIMASK a stack overflow locks the core up, for its BusFault becomes a HardFault, whose
  * stacking fails in turn. Faults keep priority 0; a port that enables an interrupt gives it 0x20 or less urgent. */
@@ -38,8 +32,9 @@ void port_unlock(void) { __asm volatile("msr basepri, %0" ::"r"(0) : "memory"); 
 
 void port_fail(const char *reason) {
   port_lock();
-  write_reason(reason);
-  write_text("}\n");
+  write_fault();
+  write_text(reason);
+  write_text("\"}\n");
   port_exit(1);
 }
 
@@ -48,33 +43,23 @@ void port_exit(int status) {
   for (;;) __asm volatile("wfi");
 }
 
-/* Which of CFSR's bits (Armv7-M ARM, B3.2.15) is set, in words. */
-static const char *reason_of(uint32_t exception, uint32_t cfsr, uint32_t hfsr) {
-  static const struct {
-    uint32_t bit;
-    const char *text;
-  } reasons[] = {
-      {1u << 0, "instruction fetch refused by the memory protection"},
-      {1u << 1, "data access refused by the memory protection"},
-      {1u << 4, "stacking refused by the memory protection"},
-      {1u << 8, "bus fault on instruction fetch"},
-      {1u << 12, "bus fault on stacking"},
-      {1u << 9, "bus fault on a data access"},
-      {1u << 10, "imprecise bus fault on a data access"},
-      {1u << 11, "bus fault on unstacking"},
-      {1u << 13, "bus fault on lazy floating-point stacking"},
-      {1u << 16, "undefined instruction"},
-      {1u << 17, "invalid execution state"},
-      {1u << 18, "invalid return from exception"},
-      {1u << 19, "no coprocessor (FPU off or absent)"},
-      {1u << 20, "stack overflow"},
-      {1u << 24, "unaligned access"},
-      {1u << 25, "division by zero"},
+/* What CFSR says (Armv7-M ARM, B3.2.15): a byte for the memory protection, one alike for the bus, and a half for usage. */
+static void write_cause(uint32_t exception, uint32_t cfsr) {
+  static const char *const accesses[] = {"instruction fetch", "data access", "late data access", "unstacking", "stacking", "lazy stacking"};
+  static const char *const usages[] = {
+      "undefined instruction", "invalid state", "invalid return", "no coprocessor (FPU off or absent)", "stack overflow", 0, 0, 0,
+      "unaligned access", "division by zero",
   };
-  for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++)
-    if (cfsr & reasons[i].bit) return reasons[i].text;
-  if (hfsr & 2u) return "vector table read failed";
-  return exception == 3 ? "hard fault" : exception == 2 ? "non-maskable interrupt" : "unexpected exception";
+  const uint32_t access = (cfsr | cfsr >> 8) & 63, usage = cfsr >> 16;
+  if (access) write_text(cfsr & 63 ? "memory protection: " : "bus fault: ");
+  for (uint32_t i = 0; i < 10; i++) {
+    const char *text = access ? i < 6 ? accesses[i] : 0 : usages[i];
+    if (text && (access ? access : usage) >> i & 1) {
+      write_text(text);
+      return;
+    }
+  }
+  write_text(exception == 3 ? "hard fault" : "unexpected exception");
 }
 
 __attribute__((used)) void cortexm_fault_report(const uint32_t *frame, uint32_t exception_return) {
@@ -86,14 +71,18 @@ __attribute__((used)) void cortexm_fault_report(const uint32_t *frame, uint32_t 
   uintptr_t bottom = (uintptr_t)__stack_bottom, top = (uintptr_t)__stack_top, at = (uintptr_t)frame;
   int readable = at >= bottom && at + 32 <= top && !(at & 3);
   uint32_t below = (cfsr & (1u << 7) ? SCB_MMFAR : cfsr & (1u << 15) ? SCB_BFAR : (uint32_t)bottom) - (uint32_t)bottom;
-  write_reason(at < bottom || below > 0xFFFF0000u ? "stack overflow" : reason_of(exception & 0x1FF, cfsr, SCB_HFSR));
+  write_fault();
+  if (at < bottom || below > 0xFFFF0000u)
+    write_text("stack overflow");
+  else
+    write_cause(exception & 0x1FF, cfsr);
+  write_text("\"");
   write_hex("exception", exception & 0x1FF);
   write_hex("sp", (uint32_t)at);
   for (int i = 0; readable && i < 8; i++) write_hex(names[i], frame[i]);
   write_hex("cfsr", cfsr);
   write_hex("hfsr", SCB_HFSR);
-  if (cfsr & (1u << 7)) write_hex("address", SCB_MMFAR);
-  if (cfsr & (1u << 15)) write_hex("address", SCB_BFAR);
+  if (cfsr & 0x8080u) write_hex("address", cfsr & 0x80u ? SCB_MMFAR : SCB_BFAR);
   write_hex("exc_return", exception_return);
   write_text("}\n");
   port_exit(1);
