@@ -19,14 +19,15 @@ from tinyflow.genotype import Cell, Genotype
 STEM_MULTIPLIER = 3  # channels after the stem, in units of C (train/network.py)
 
 
-def shape_graph(genotype: Genotype, size: tuple[int, int] | None = None) -> Graph:
+def shape_graph(genotype: Genotype, size: tuple[int, int] | None = None, ordered: bool = True) -> Graph:
     """The int8 Graph of ``genotype`` as read_tflite and the passes give it after conversion; zero padding pruned.
 
     ``size``: features of so many (frames, coefficients) instead of the front end's own, as they were before pruning.
+    ``ordered``: in the order that is best for the arena; instructions and counts need none.
 
     TinyflowError when the genotype names no labels, or an operation unknown here.
     """
-    return run_passes(_network(genotype, size).graph(genotype.task))
+    return run_passes(_network(genotype, size).graph(genotype.task), ordered)
 
 
 def count_parameters(genotype: Genotype) -> int:

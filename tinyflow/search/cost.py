@@ -4,8 +4,8 @@ Derivation keeps two edges a node and one operation an edge, never ``none``. So 
 ``inclusion``, an operation on it with its share of alpha without ``none``. All costs are of the *derived* network: its
 channels, cells, stem stride and map sizes, weighted by softmax(gamma) with the front end's own instructions.
 
-For one-hot mixtures these are the costs of that genotype: parameters and instructions exactly (unless two nodes are copies of
-each other without weights, which conversion merges), memory to the tolerance that docs/cost.md states.
+For one-hot mixtures these are the costs of that genotype: parameters exactly, instructions to a few per cent (what the compiler
+decides over the whole network, such as copies between layouts, is left out), memory to the tolerance that docs/cost.md states.
 """
 
 from typing import NamedTuple
@@ -58,7 +58,7 @@ class Resources:
             if source < 2:
                 chosen[edge, names.index(REFERENCE[config.operations])] = 1
         happened = self.events.probabilities(chosen)
-        whole = [instructions.network_instructions(shape_graph(network)) + instructions.frontend_instructions(network.mfcc) for network in networks]
+        whole = [instructions.network_instructions(shape_graph(network, ordered=False)) + instructions.frontend_instructions(network.mfcc) for network in networks]
         self.fixed = torch.tensor(whole, dtype=torch.float64) - self.prices @ happened
         self.fixed_parameters = count_parameters(networks[0]) - float(self.parameter_prices @ happened)
         self.budgets = image.budgets(board, configs) if board else None

@@ -1,9 +1,10 @@
 """The parts that expected costs are sums of: which operators a choice of edges brings, and what they cost in every cell.
 
 An event is "some of these (cell kind, edge, operation) is chosen", or that two such happen together. Every operator of the
-converted network depends on one: a convolution on its own edge and operation; a PAD, a pool or a slice on all edges of the
-source that share it (the converter merges equal operators); the RELU of a state on somebody who reads it rectified and
-somebody who reads it as it is (else it is part of the operator before it, and free).
+converted network depends on one: a convolution on its own edge and operation; a pool on all edges of the source that share it
+(the converter merges equal operators); the RELU of a state on somebody who reads it rectified and somebody who reads it as
+it is (else it is part of the operator before it, and free). Copies between layouts, a matter of the whole network, are left
+out, and the RELUs that depthwise convolutions take over are not: a few per cent either way.
 """
 
 from collections import defaultdict
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor
 
 from tinyflow.compile.graph import Graph
+from tinyflow.compile.passes import LOCAL
 from tinyflow.compile.shape_graph import STEM_MULTIPLIER, operation
 from tinyflow.compile.tf_function import Nodes
 from tinyflow.genotype import NODES, Genotype
@@ -80,20 +82,20 @@ def _source_costs(place: Place, source: int, names: tuple[str, ...], costs: Cost
         network = Nodes()
         raw, positive = network.add("raw", "", (), shape), network.add("positive", "", (), shape)
         result = operation(network, name, "0_0", "cell", raw, lambda: positive, stride)
-        tensors, made, _ = network.operators(range(len(network.nodes)))
-        graph = Graph("operation", tensors, (), (), ())
-        keys: dict[int, tuple] = {raw: ("raw",), positive: ("positive",)}
+        graph, inputs = _operation_graph(network, (raw, positive), result)
+        keys: dict[int, tuple] = dict(zip(inputs, (("raw",), ("positive",))))
         readers = {source_ for node in network.nodes for source_ in node.inputs} | {result}
         plain |= {index} if raw in readers else set()
         rectified |= {index} if positive in readers else set()
         alone = 0.0
-        for number, op in made.items():
-            node = network.nodes[number]
-            price = 0.0 if op.kind == "RELU" else instructions.operator_instructions(graph, op)  # in a sep_conv: fused
-            if not node.weights and all(parent in keys for parent in node.inputs):
-                keys[number] = (node.kind, *node.options.items(), *(c.tobytes() for c in node.constants), *(keys[parent] for parent in node.inputs))
-                shared[keys[number]].add(index)
-                prices[keys[number]] = price
+        for op in graph.ops:
+            free = op.kind in ("RELU", "CONCATENATION")  # fused in a sep_conv; placed in a factorized reduce
+            price = 0.0 if free else instructions.operator_instructions(graph, op)
+            parents = [parent for parent in op.inputs if not graph.tensor(parent).constant]
+            if op.kind not in instructions.MACS and all(parent in keys for parent in parents):
+                key = keys[op.outputs[0]] = (op.kind, *sorted(op.options.items()), *(keys[parent] for parent in parents))
+                shared[key].add(index)
+                prices[key] = price
             else:
                 alone += price
         parameters = sum(node.parameters for node in network.nodes)
@@ -118,6 +120,16 @@ def _source_costs(place: Place, source: int, names: tuple[str, ...], costs: Cost
         first = second
     if first and second:
         costs.instructions[first, second] += relu
+
+
+def _operation_graph(network: Nodes, sources: tuple[int, int], result: int) -> tuple[Graph, tuple[int, ...]]:
+    """The operators of an edge as they end up beside each other, and the tensors of ``sources`` in it."""
+    tensors, made, place = network.operators(range(len(network.nodes)))
+    inputs = tuple(place[source] for source in sources)
+    graph = Graph("operation", tensors, tuple({op.outputs: op for op in made.values()}.values()), inputs, (place[result],))
+    for function in LOCAL:
+        graph = function(graph)
+    return graph, inputs
 
 
 class Events:

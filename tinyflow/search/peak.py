@@ -14,6 +14,8 @@ from tinyflow.genotype import NODES, Genotype
 from tinyflow.search.cost_terms import LEAVING, SOURCES, places
 from tinyflow.search.supernet import EDGES
 
+ORDERED = 0.85  # what the planner's order and work in place keep alive of a typical schedule's peak
+
 # Columns of what the choice of edges decides, for each kind of cell, after each state: results that wait, nodes finished, and
 # every state held for a skip.
 WAITING, FINISHED, HELD, COLUMNS = 0, SOURCES, 2 * SOURCES, 2 * SOURCES + SOURCES**2
@@ -40,7 +42,7 @@ class Peak:
     def bytes(self, chosen: Tensor) -> Tensor:
         """(configurations,) from the probabilities ``chosen`` (2 * 14, operations)."""
         columns = [self._columns(part, reduces) for part, reduces in zip(chosen.split(len(EDGES)), (False, True))]
-        return (self.fixed + self.costs @ torch.cat(columns)).amax(1)
+        return ORDERED * (self.fixed + self.costs @ torch.cat(columns)).amax(1)
 
     def _columns(self, chosen: Tensor, reduces: bool) -> Tensor:
         included, skips = chosen.sum(1), chosen[:, self.skip]
@@ -63,10 +65,9 @@ def _moments(network: Genotype) -> list[tuple[float, Tensor]]:
     for index, place in enumerate(cells):
         inputs, nodes = (place.channels * size[0] * size[1] for size in (place.inputs, place.nodes))
         base = place.kind * COLUMNS
-        if place.after_reduction:  # its first input is copied with a zero behind odd sizes, beside a state of the reduction cell
+        if place.after_reduction:  # its first input waits beside a state of the reduction cell
             previous = cells[index - 1]
-            copies = 2 if any(n % 2 for n in previous.inputs) else 1
-            moments.append((float(copies * before + previous.channels * previous.inputs[0] * previous.inputs[1]), nothing))
+            moments.append((float(before + previous.channels * previous.inputs[0] * previous.inputs[1]), nothing))
         for state in range(SOURCES):
             costs = nothing.clone()
             costs[base + WAITING + state] += nodes
@@ -74,9 +75,9 @@ def _moments(network: Genotype) -> list[tuple[float, Tensor]]:
             for held in range(state + 1):
                 costs[base + HELD + state * SOURCES + held] += inputs if held < 2 else nodes
             fixed = nodes  # a result in the making
-            if state < 2:  # the state, at stride 2 its copy with padding (or the pool at stride 1), and the maps it came from
-                fixed += inputs * (2 if place.kind else 1) + last + before
+            if state < 2:  # the state, and the maps it came from
+                fixed += inputs + last + before
             moments.append((float(fixed), costs))
-        moments.append((float(2 * NODES * nodes + last), nothing))
+        moments.append((float(NODES * nodes + last), nothing))  # the nodes are made where their concatenation wants them
         before, last = last, NODES * nodes
     return moments

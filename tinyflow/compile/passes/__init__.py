@@ -37,9 +37,11 @@ PASSES = (
     order_operators,
 )
 
+LOCAL = (fuse_slices, fuse_padding, remove_dead)  # those that see no more than neighbours, for a part of a network
 
-def run_passes(graph: Graph) -> Graph:
-    """All of them, in order."""
+
+def run_passes(graph: Graph, ordered: bool = True) -> Graph:
+    """All of them, in order. ``ordered``: with the search for the order of operators, which takes longest and moves no cost."""
     for function in PASSES:
-        graph = function(graph)
+        graph = function(graph) if ordered or function is not order_operators else graph
     return graph
