@@ -149,7 +149,11 @@ class Console:
         title = f"{result['clips']} test clips ({result['description']}): accuracy {percent(result['accuracy'])}, balanced {percent(result['balanced_accuracy'])}"
         self.table(title, ["said \\ heard", "recall", *names], rows, right=tuple(range(1, 2 + len(names))))
 
-    def compiled(self, compiled, board) -> dict[str, Any]:
+    def compiled(self, compiled, boards: list) -> dict[str, Any]:
+        """The model, what takes its memory, what would save most, and whether it fits ``boards``; a board without memory is left out."""
+        from tinyflow.compile.fit import board_fit
+
+        fits = [board_fit(compiled, board) for board in boards if board.memory]
         facts = {
             "name": compiled.name,
             "macs": compiled.macs,
@@ -160,21 +164,31 @@ class Console:
             "accuracy": compiled.accuracy,
             "checks": compiled.checks,
             "folder": str(compiled.folder),
+            "memory": compiled.memory,
+            "by_layer": [{key: getattr(layer, key) for key in ("name", "kind", "macs", "bytes", "model_bytes")} for layer in compiled.layers],
+            "fits": {fit.board: not fit.warnings for fit in fits},
+            "boards": {fit.board: fit.to_dict() for fit in fits},
         }
+        largest = sorted((layer for layer in compiled.layers if layer.model_bytes), key=lambda layer: -layer.model_bytes)[:3]
         rows = [
             ["MACs (nominal, padding counted)", f"{compiled.macs:,}"],
             ["weights, biases, multipliers", size(compiled.model_bytes)],
+            ["  most of them", "; ".join(f"{layer.name} {size(layer.model_bytes)} ({layer.model_bytes / compiled.model_bytes:.0%})" for layer in largest)],
             ["arena, planned", f"{size(compiled.arena_bytes)} (lower bound {size(compiled.arena_bound_bytes)})"],
+            *_peak(compiled.memory),
             *[[f"accuracy {name}", percent(value) if isinstance(value, float) else value] for name, value in compiled.accuracy.items()],
             *[[name, value] for name, value in compiled.checks.items()],
         ]
-        if board and board.memory:
-            flash, ram = board.region("FLASH").length, board.region("RAM").length
-            fits = compiled.model_bytes < flash and compiled.arena_bytes + board.stack_bytes < ram
-            facts["fits"] = {board.name: fits}
-            text = f"model {size(compiled.model_bytes)} of {size(flash)} flash; arena and stack {size(compiled.arena_bytes + board.stack_bytes)} of {size(ram)} RAM"
-            rows.append([f"fits {board.name} (estimated; the build measures)", ("yes: " if fits else "NO: ") + text])
-        self.table(compiled.name, ["", ""], rows)
+        self.table(compiled.name, ["", ""], [row for row in rows if row[1] != ""])
+        if fits:
+            of = lambda used, limit: [size(used), size(limit), f"{used / limit:.1%}"]  # noqa: E731
+            rows = [[fit.board, "NO" if fit.warnings else "yes", *of(fit.ram_bytes, fit.ram_limit), *of(fit.flash_bytes, fit.flash_limit)] for fit in fits]
+            title = "fits, before any build: RAM = arena (planned), stack (reserved), the application's own (estimated); flash = model (counted), code (estimated)"
+            self.table(title, ["board", "fits", "RAM", "of", "", "flash", "of", ""], rows, right=(2, 3, 4, 5, 6, 7))
+        for warning in (warning for fit in fits for warning in fit.warnings):
+            self.say(f"warning: {warning}")
+        for number, saving in enumerate(compiled.memory.get("savings", ()), 1):
+            self.say(f"saving {number}: {saving['text']}")
         return facts
 
     def firmware(self, firmware) -> dict[str, Any]:
@@ -371,6 +385,16 @@ def _plain(value: Any) -> Any:
 
 def _accuracy(accuracy: dict[str, Any]) -> str:
     return ", ".join(f"{name} {percent(value)}" for name, value in accuracy.items() if isinstance(value, float)) or "-"
+
+
+def _peak(memory: dict[str, Any]) -> list[list[str]]:
+    """Where most of the arena is in use, and by what."""
+    if not memory:
+        return []
+    peak = memory["peak"]
+    alive = ", ".join(f"{item['name']} {size(item['bytes'])}" for item in peak["alive"][:6])
+    more = f" and {len(peak['alive']) - 6} smaller" if len(peak["alive"]) > 6 else ""
+    return [["  most at step", f"{peak['step']} {peak['kind']} {peak['output']}: {alive}{more}"]]
 
 
 def _where(board) -> str:

@@ -26,7 +26,8 @@ def test_the_folder_is_whole(tmp_path):
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["arena.png", "c", "compiled.json", "model_int8.tflite"]
     assert model.tflite.read_bytes() == path.read_bytes()
     assert model == load_compiled(tmp_path / "out") and model.folder == tmp_path / "out"
-    assert (model.name, model.macs, model.arena_bytes, model.frontend, model.labels) == ("keywords", 2_656_768, 16_000, None, ())
+    assert (model.name, model.macs, model.frontend, model.labels) == ("keywords", 2_656_768, None, ())
+    assert 8_000 < model.arena_bytes <= 10_500, "one map, worked over in place, and a little scratch; TFLM plans 22,820 B"
     assert model.input.shape == (1, 49, 10, 1) and model.input.zero_point == 83 and model.output.scale == 1 / 256
     assert said[-1][1:3] == (1, 1) and "2,656,768 MACs" in said[-1][3]
     assert str(tmp_path) not in json.dumps(json.loads((model.folder / "compiled.json").read_text()))

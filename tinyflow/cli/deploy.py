@@ -12,21 +12,18 @@ from tinyflow.show import Console
 
 @command("compile", recipe=True, tflite=True)
 @dry
-@click.option("--board", "-b", "board_name", help="say whether the model fits this board")
+@click.option("--board", "-b", "board_name", help="say whether the model fits this board; without: for every board")
 def compile_command(console: Console, runs: Path, dry_run: bool, board_name: str | None, **options):
     """Network to ONNX, int8 TFLite, a memory plan and C."""
+    from tinyflow.board import board_names, load_board
     from tinyflow.compile import load_compiled
 
-    board = None
-    if board_name:
-        from tinyflow.board import load_board
-
-        board = load_board(board_name)
+    boards = [load_board(name) for name in ([board_name] if board_name else board_names())]
     run = enter(console, runs, **options)
     result = stages(console, run, "compile", None, dry_run)
     if not dry_run:
         compiled = load_compiled(run.folder.compile)
-        result["compiled"] = console.compiled(compiled, board)
+        result["compiled"] = console.compiled(compiled, boards)
     return result
 
 
@@ -136,14 +133,15 @@ def flash(console: Console, runs: Path, board_name: str, probe: str | None, **op
 
 @command("export", recipe=True, tflite=True)
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="folder to write; an earlier export in it is replaced")
+@click.option("--fixed", is_flag=True, help="the front end in integers, for cores without FPU")
 @click.option("--force", is_flag=True, help="replace the folder, whatever is in it")
-def export(console: Console, runs: Path, out: Path, force: bool, **options):
+def export(console: Console, runs: Path, out: Path, fixed: bool, force: bool, **options):
     """A self-contained folder of C for any project: cc *.c, CMake, CubeIDE, Zephyr, PlatformIO."""
     from tinyflow.compile import load_compiled
     from tinyflow.deploy.export import export as export_stage
 
     run = enter(console, runs, **options)
     run.make("compile")
-    result = export_stage(load_compiled(run.folder.compile), out, force)
+    result = export_stage(load_compiled(run.folder.compile), out, force, fixed)
     console.say(f"wrote {len(result['files'])} files to {result['folder']}; try it: cd {shlex.quote(result['folder'])} && cc -O2 *.c && ./a.out")
     return result

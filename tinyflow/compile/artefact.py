@@ -53,6 +53,7 @@ class Layer:
     macs: int
     offset: int  # of the output in the arena, bytes
     bytes: int
+    model_bytes: int = 0  # its constants in flash; those that it shares with an earlier layer are that one's
     planar: bool = False  # the output's bytes lie channel after channel
     kernels: tuple[str, ...] = ()  # C functions it calls
     in_place: bool = False  # the output begins where an input did
@@ -83,6 +84,7 @@ class CompiledModel:
     frontend: dict[str, Any] | None = None  # MfccConfig.to_dict(); None for a foreign model
     multiplier: tuple[float, ...] = ()  # per coefficient: q = round_half_even(mfcc * multiplier + offset)
     offset: tuple[float, ...] = ()
+    memory: dict[str, Any] = field(default_factory=dict)  # where most is alive, and the largest savings (savings.memory_report)
     accuracy: dict[str, Any] = field(default_factory=dict)  # float and int8, on which recordings
     checks: dict[str, Any] = field(default_factory=dict)  # largest difference torch-ONNX, torch-TFLite, ...
 

@@ -4,7 +4,7 @@ Every layer is a function of its own (a symbol for profilers) that hands constan
 firmware/kernels. The text depends on the graph and the plan alone: equal inputs give equal bytes.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,8 +35,12 @@ def generate_model(graph: Graph, plan: MemoryPlan, out: Path) -> tuple[tuple[Lay
             raise TinyflowError(f"{graph.name}: {graph.tensor(index).name!r} is a constant input or output", "export it again")
     steps = lower_graph(graph)
     constants = Constants()
-    bodies = [_layer(graph, plan, step, index, constants) for index, step in enumerate(steps)]
-    layers = _layers(graph, plan, steps)
+    bodies, sizes = [], []
+    for index, step in enumerate(steps):
+        before = constants.bytes
+        bodies.append(_layer(graph, plan, step, index, constants))
+        sizes.append(constants.bytes - before)
+    layers = _layers(graph, plan, steps, sizes)
     out.mkdir(parents=True, exist_ok=True)
     (out / "model_config.h").write_text(_config(graph, plan, len(steps)))
     (out / "model.c").write_text(_source(graph, plan, bodies, constants))
@@ -124,7 +128,7 @@ def _place(graph: Graph, plan: MemoryPlan, tensor: int, index: int, constants: C
     return f"arena + {plan.offsets[tensor]}"
 
 
-def _layers(graph: Graph, plan: MemoryPlan, steps: Iterable[Step]) -> tuple[Layer, ...]:
+def _layers(graph: Graph, plan: MemoryPlan, steps: Iterable[Step], sizes: Sequence[int]) -> tuple[Layer, ...]:
     layers, taken = [], set()
     for index, step in enumerate(steps):
         tensor = step.op.outputs[0]
@@ -143,6 +147,7 @@ def _layers(graph: Graph, plan: MemoryPlan, steps: Iterable[Step]) -> tuple[Laye
                 macs=step.macs,
                 offset=plan.offsets[tensor],
                 bytes=output.bytes,
+                model_bytes=sizes[index],
                 planar=output.planar,
                 kernels=tuple(call.kernel for call in step.calls),
                 in_place=any(plan.offsets[i] == plan.offsets[tensor] for i in step.op.inputs if i >= 0 and not graph.tensor(i).constant),

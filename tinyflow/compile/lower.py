@@ -10,6 +10,7 @@ from tinyflow.compile.cgen import generate_model
 from tinyflow.compile.graph import Graph, Tensor
 from tinyflow.compile.passes import run_passes
 from tinyflow.compile.plan import MemoryPlan, plan_memory
+from tinyflow.compile.savings import memory_report
 from tinyflow.compile.tflite import read_tflite
 from tinyflow.errors import TinyflowError
 
@@ -46,6 +47,7 @@ def translate(tflite: Path, out: Path, name: str, reference: bool = False, **ext
         arena_bound_bytes=plan.bound_bytes,
         model_bytes=model_bytes,
         macs=macs,
+        memory=memory_report(graph, plan),
         **extra,
     )
     return model, plan

@@ -26,9 +26,15 @@ def model_bytes(graph: Graph) -> int:
 
 def flash_bytes(graph: Graph, config: MfccConfig) -> int:
     """Of a whole image without self-test clips."""
+    layers = sum(op.kind not in VIEWS and not op.placed for op in graph.ops)
+    return model_bytes(graph) + code_bytes(layers, config)
+
+
+def code_bytes(layers: int, config: MfccConfig | None) -> int:
+    """Flash of everything but the model's constants: the application, so many layers and their kernels, the front end if there is one."""
     code = instructions.table()["image"]
-    layers = sum(op.kind not in VIEWS for op in graph.ops)
-    return round(model_bytes(graph) + code["flash_fixed"] + code["flash_per_layer"] * layers + code["flash_frontend"]) + table_bytes(config)
+    frontend = code["flash_frontend"] + table_bytes(config) if config else 0
+    return round(code["flash_fixed"] + code["flash_per_layer"] * layers + frontend)
 
 
 def frontend_buffers(config: MfccConfig) -> int:
@@ -36,9 +42,9 @@ def frontend_buffers(config: MfccConfig) -> int:
     return buffer_bytes(config) + 2 * config.window
 
 
-def static_bytes(config: MfccConfig) -> int:
-    """RAM besides arena and stack."""
-    return instructions.table()["image"]["ram_fixed"] + frontend_buffers(config)
+def static_bytes(config: MfccConfig | None) -> int:
+    """RAM besides arena and stack; without a front end its buffers are not there."""
+    return instructions.table()["image"]["ram_fixed"] + (frontend_buffers(config) if config else 0)
 
 
 def budgets(board: Board, configs: tuple[MfccConfig, ...]) -> tuple[float, float, float]:
