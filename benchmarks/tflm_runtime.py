@@ -75,7 +75,7 @@ def count_tflm(library: Library, tflite: Path, board: Board, x: np.ndarray, fold
     (folder / "model_data.h").write_text(_model_data(sorted({op["kind"] for op in ops}), tflite.read_bytes(), x))
     elf = _build(library, board, folder)
     lines = _run(board, elf)
-    layers = [round(board.counter.rate * int(words[3])) for words in lines if words[0] == "layer"]
+    layers = [round(board.counter.rate * int(words[1])) for words in lines if words[0] == "layer"]
     counts = [board.counter.rate * int(words[1]) for words in lines if words[0] == "ticks"]
     outputs = np.array([np.frombuffer(bytes.fromhex(words[1]), np.int8) for words in lines if words[0] == "output"])
     sizes = measure(elf)
@@ -131,6 +131,9 @@ def _model_data(kinds: list[str], model: bytes, x: np.ndarray) -> str:
             f"extern const unsigned char tflm_model[];\nalignas(16) const unsigned char tflm_model[] = {{{','.join(map(str, model))}}};",
             "inline void tflm_register(tflite::MicroMutableOpResolver<TFLM_OPERATORS> &resolver) {",
             *map(add, kinds),
+            "}",
+            "template <template <int> class Watched>\nvoid tflm_watch(const tflite::MicroOpResolver &resolver) {",
+            *(f"  Watched<{index}>::In(resolver, tflite::BuiltinOperator_{kind});" for index, kind in enumerate(kinds)),
             "}\n",
         ]
     )

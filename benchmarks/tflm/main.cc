@@ -2,14 +2,12 @@
 // Counts one model under TensorFlow Lite Micro's interpreter, on the port and by the counter that count our own code.
 //
 // benchmarks/tflm.py generates model_data.h: the model, rows of input, the operators to register, TFLM_ARENA_BYTES.
-// Prints one line each: "arena BYTES", "layer INDEX TAG TICKS" (second run), "ticks N" (further runs, profiler off),
-// "output HEX" of every row, "end" or "fail WHAT".
+// Prints lines: "arena BYTES"; "ticks N" and "output HEX" of every row; "layer TICKS" of each operator; "end" or "fail WHAT".
 #include <new>
 
 #include "model_data.h"
 #include "tensorflow/lite/micro/micro_interpreter.h"
 #include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
-#include "tensorflow/lite/micro/micro_profiler_interface.h"
 #include "tensorflow/lite/schema/schema_generated.h"
 
 extern "C" {
@@ -19,6 +17,9 @@ extern "C" {
 // No heap: destructors refer to it, nothing calls it.
 void operator delete(void *) noexcept {}
 void operator delete(void *, std::size_t) noexcept {}
+
+// TFLM's failed checks end here; newlib's own would bring signals and a heap.
+extern "C" [[noreturn]] void abort(void) { port_fail("abort"); }
 
 namespace {
 
@@ -42,19 +43,27 @@ void Number(uint32_t value) {
   Text(digits + at);
 }
 
-class Layers : public tflite::MicroProfilerInterface {
- public:
-  uint32_t BeginEvent(const char *tag) override {
-    if (count == kLayers) return kLayers - 1;
-    tags[count] = tag;
-    ticks[count] = static_cast<uint32_t>(port_ticks());
-    return static_cast<uint32_t>(count++);
-  }
-  void EndEvent(uint32_t event) override { ticks[event] = static_cast<uint32_t>(port_ticks()) - ticks[event]; }
+// Ticks of each operator of one inference, in order. The library's own profiler is compiled out of its release build.
+int layers;
+uint32_t layer_ticks[kLayers];
 
-  int count = 0;
-  const char *tags[kLayers];
-  uint32_t ticks[kLayers];
+// Puts itself in the place of a kernel's invoke.
+template <int index>
+struct Watched {
+  static inline decltype(TFLMRegistration::invoke) original;
+
+  static TfLiteStatus Invoke(TfLiteContext *context, TfLiteNode *node) {
+    const uint32_t begin = static_cast<uint32_t>(port_ticks());
+    const TfLiteStatus status = original(context, node);
+    if (layers < kLayers) layer_ticks[layers++] = static_cast<uint32_t>(port_ticks()) - begin;
+    return status;
+  }
+
+  static void In(const tflite::MicroOpResolver &resolver, tflite::BuiltinOperator kind) {
+    auto *registration = const_cast<TFLMRegistration *>(resolver.FindOp(kind));
+    original = registration->invoke;
+    registration->invoke = Invoke;
+  }
 };
 
 alignas(16) uint8_t arena[TFLM_ARENA_BYTES];
@@ -73,11 +82,11 @@ void Fill(tflite::MicroInterpreter &interpreter, int row) {
   for (size_t i = 0; i < sizeof tflm_rows[0]; i++) input[i] = tflm_rows[row][i];
 }
 
-// With a profiler for the layers, without one for the whole: tags and ticks would count too.
-const char *Run(const Resolver &resolver, Layers *profiler) {
-  tflite::MicroInterpreter interpreter(tflite::GetModel(tflm_model), resolver, arena, sizeof arena, nullptr, profiler);
+// The whole is counted first; watching the layers costs a little.
+const char *Run(const Resolver &resolver, bool watching) {
+  tflite::MicroInterpreter interpreter(tflite::GetModel(tflm_model), resolver, arena, sizeof arena);
   if (interpreter.AllocateTensors() != kTfLiteOk) return "allocate";
-  if (profiler == nullptr) {
+  if (!watching) {
     Text("arena");
     Number(static_cast<uint32_t>(interpreter.arena_used_bytes()));
     Text("\n");
@@ -86,7 +95,7 @@ const char *Run(const Resolver &resolver, Layers *profiler) {
     Fill(interpreter, row);
     if (row == 0) {  // the first run is not counted
       if (interpreter.Invoke() != kTfLiteOk) return "invoke";
-      if (profiler != nullptr) profiler->count = 0;
+      layers = 0;
       Fill(interpreter, row);
     }
     port_lock();
@@ -95,7 +104,7 @@ const char *Run(const Resolver &resolver, Layers *profiler) {
     const uint32_t ticks = static_cast<uint32_t>(port_ticks()) - begin;
     port_unlock();
     if (status != kTfLiteOk) return "invoke";
-    if (profiler != nullptr) break;
+    if (watching) break;
     Text("ticks");
     Number(ticks);
     Text("\noutput ");
@@ -115,16 +124,15 @@ const char *Run(const Resolver &resolver, Layers *profiler) {
 extern "C" int main(void) {
   port_init();
   Resolver &resolver = Made<Resolver>();
-  Layers &layers = Made<Layers>();
   tflm_register(resolver);
-  const char *failed = Run(resolver, nullptr);
-  if (failed == nullptr) failed = Run(resolver, &layers);
-  for (int i = 0; failed == nullptr && i < layers.count; i++) {
+  const char *failed = Run(resolver, false);
+  if (failed == nullptr) {
+    tflm_watch<Watched>(resolver);
+    failed = Run(resolver, true);
+  }
+  for (int i = 0; failed == nullptr && i < layers; i++) {
     Text("layer");
-    Number(static_cast<uint32_t>(i));
-    Text(" ");
-    Text(layers.tags[i]);
-    Number(layers.ticks[i]);
+    Number(layer_ticks[i]);
     Text("\n");
   }
   Text(failed ? "fail " : "end");

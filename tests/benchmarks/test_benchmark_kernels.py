@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tflite_builder import Builder
 
@@ -69,3 +70,29 @@ def test_any_tflite_is_counted_and_shown_layer_by_layer(tmp_path):
 def test_an_unknown_model_is_named():
     result = benchmark("alexnet")
     assert result.returncode == 2 and "alexnet" in result.stderr and "ds_cnn" in result.stderr
+
+
+def test_a_folder_without_tflm_is_named(tmp_path):
+    """TFLM_ROOT must hold a library; operators of a model are found, those no output depends on too."""
+    from tflm_runtime import libraries, operators
+
+    from tinyflow.errors import TinyflowError
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TFLM_ROOT", str(tmp_path))
+        with pytest.raises(TinyflowError, match="libtensorflow-microlite.a"):
+            libraries()
+        for name in ("gen/plain/lib", "gen/with_cmsis_nn/lib"):
+            (tmp_path / name).mkdir(parents=True)
+            (tmp_path / name / "libtensorflow-microlite.a").touch()
+        assert [library.kernels for library in libraries()] == ["TFLM reference", "TFLM + CMSIS-NN"]
+        patch.delenv("TFLM_ROOT")
+        assert libraries() == []
+    b = Builder()
+    x = b.tensor((1, 6, 5, 8), 0.05, 3)
+    for _ in range(2):  # the second is dead
+        w = b.const(np.ones((4, 1, 1, 8)), "int8", 0.01)
+        y = b.tensor((1, 6, 5, 4), 0.03, -128)
+        b.op("CONV_2D", [x, w], [y], "Conv2DOptions", strideH=1, strideW=1, padding="SAME", activation="NONE")
+    (tmp_path / "two.tflite").write_bytes(b.finish([x], [y - 2]))
+    assert [(op["sort"], op["macs"]) for op in operators(tmp_path / "two.tflite")] == [("pointwise", 960)] * 2
