@@ -8,6 +8,7 @@ from tflite_builder import Builder
 from tinyflow.compile.graph import Graph
 from tinyflow.compile.passes import run_passes
 from tinyflow.compile.passes.activations import fuse_activations
+from tinyflow.compile.passes.dead import remove_dead
 from tinyflow.compile.passes.grouped import untangle_groups
 from tinyflow.compile.passes.padding import fuse_padding
 from tinyflow.compile.passes.slices import fuse_slices
@@ -104,14 +105,12 @@ def test_pad_goes_into_convolutions(kind, weights, dilation, padding):
     net = Net()
     padded = net.pad(net.input, (2, 1), (0, 3))
     data = net.finish(net.window(kind, padded, weights, stride=2 if dilation == 1 else 1, padding=padding, dilation=dilation))
-    graph = changed(data, lambda graph: fuse_padding_alone(graph), [kind])
+    graph = changed(data, fuse_padding_alone, [kind])
     options = graph.ops[0].options
     assert options["pad_top"] >= 2 and options["padding"] == "EXPLICIT"
 
 
 def fuse_padding_alone(graph: Graph) -> Graph:
-    from tinyflow.compile.passes.dead import remove_dead
-
     return remove_dead(fuse_padding(graph))
 
 
