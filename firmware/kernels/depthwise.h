@@ -29,10 +29,9 @@ typedef void depthwise_plane_function(const depthwise_plane *plane);
 void depthwise_planes_s8(const depthwise_planar_s8_params *p, const int8_t *input, int8_t *output, int8_t *scratch,
                          depthwise_plane_function *function);
 
-static inline int8_t depthwise_output(const depthwise_plane *plane, int32_t sum) {
-  const int32_t doubled = 2 * sum + plane->bias;
-  const int32_t value = smmlar((uint32_t)doubled, (uint32_t)plane->multiplier, plane->rounding + (doubled >> 31));
-  return (int8_t)ssat8(value >> plane->shift >> 1);
+static inline int8_t depthwise_output(int32_t doubled, int32_t multiplier, int32_t rounding, uint32_t shift) {
+  const int32_t value = smmlar((uint32_t)doubled, (uint32_t)multiplier, rounding + (doubled >> 31));
+  return (int8_t)ssat8_half(value >> shift);
 }
 
 /* The unrolled kernels in C99, for machines without DSP instructions. */
@@ -44,7 +43,8 @@ static inline void depthwise_plane_plain(const depthwise_plane *plane, int32_t h
       for (int32_t i = 0; i < height; i++, from += plane->row) {
         for (int32_t j = 0; j < width; j++) sum += *weights++ * from[j];
       }
-      plane->to[y * plane->to_row + x * plane->to_column] = depthwise_output(plane, sum);
+      int8_t *to = plane->to + y * plane->to_row + x * plane->to_column;
+      *to = depthwise_output(2 * sum + plane->bias, plane->multiplier, plane->rounding, plane->shift);
     }
   }
 }

@@ -98,6 +98,20 @@ static inline uint32_t pkhbt(int32_t low, int32_t high) {
   return result;
 }
 
+/* ssat8(x >> 1) */
+static inline int32_t ssat8_half(int32_t x) {
+  int32_t result;
+  __asm__("ssat %0, #8, %1, asr #1" : "=r"(result) : "r"(x));
+  return result;
+}
+
+/* The high halves, the first argument's in the low one. */
+static inline uint32_t pkhtb(uint32_t low, uint32_t high) {
+  uint32_t result;
+  __asm__("pkhtb %0, %1, %2, asr #16" : "=r"(result) : "r"(high), "r"(low));
+  return result;
+}
+
 TINYFLOW_DSP_2(sadd16, "sadd16")
 TINYFLOW_DSP_2(smmulr, "smmulr")
 TINYFLOW_DSP_3(smmlar, "smmlar")
@@ -118,6 +132,7 @@ static inline int32_t high_half(uint32_t x) { return (int16_t)(uint16_t)(x >> 16
 static inline uint32_t halves(int32_t low, int32_t high) { return (uint16_t)low | (uint32_t)(uint16_t)high << 16; }
 
 static inline uint32_t pkhbt(int32_t low, int32_t high) { return halves(low, high); }
+static inline uint32_t pkhtb(uint32_t low, uint32_t high) { return halves(high_half(low), high_half(high)); }
 
 /* Bytes 0 and 2, sign-extended to the halves of a word. */
 static inline uint32_t sxtb16(uint32_t x) { return halves((int8_t)(uint8_t)x, (int8_t)(uint8_t)(x >> 16)); }
@@ -126,6 +141,8 @@ static inline uint32_t sxtb16(uint32_t x) { return halves((int8_t)(uint8_t)x, (i
 static inline uint32_t sxtb16_ror8(uint32_t x) { return sxtb16(x >> 8); }
 
 static inline int32_t ssat8(int32_t x) { return x < -128 ? -128 : x > 127 ? 127 : x; }
+
+static inline int32_t ssat8_half(int32_t x) { return ssat8(x >> 1); }
 
 /* Halves added apart, wrapping. */
 static inline int32_t sadd16(uint32_t a, uint32_t b) {

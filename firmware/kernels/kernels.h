@@ -122,9 +122,10 @@ typedef struct {
   int32_t padded_bytes, padding; /* padding: the input's zero point */
 } depthwise_planar_s8_params;
 
-/* Any filter; 3x3 and 5x5 whose neighbouring outputs are one tap apart. */
+/* Any filter; 3x3 and 5x5 whose neighbouring outputs are one tap apart; 3x3 without dilation, two columns apart. */
 void depthwise_planar_s8(const depthwise_planar_s8_params *p, const int8_t *input, int8_t *output, int8_t *scratch);
 void depthwise_planar_3x3_s8(const depthwise_planar_s8_params *p, const int8_t *input, int8_t *output, int8_t *scratch);
+void depthwise_planar_3x3_stride2_s8(const depthwise_planar_s8_params *p, const int8_t *input, int8_t *output, int8_t *scratch);
 void depthwise_planar_5x5_s8(const depthwise_planar_s8_params *p, const int8_t *input, int8_t *output, int8_t *scratch);
 
 /* weights: (outputs, depth). */

@@ -11,6 +11,7 @@ from tinyflow.compile.lowering.weights import biases, constant_weights, geometry
 from tinyflow.compile.needs import PLANAR, Needs
 
 UNROLLED = {(3, 3): "depthwise_planar_3x3_s8", (5, 5): "depthwise_planar_5x5_s8"}
+STEPPING = "depthwise_planar_3x3_stride2_s8"
 TAIL = 4  # bytes that a kernel may read beyond the last row
 
 
@@ -24,7 +25,8 @@ class Plane:
     outputs_w: int
     row: int
     padded_bytes: int
-    taps: np.ndarray | None  # None: neighbouring outputs are one tap apart, for the unrolled kernels
+    kernel: str
+    taps: np.ndarray | None  # for the kernel of any filter
 
     @staticmethod
     def of(graph: Graph, op: Op) -> "Plane":
@@ -35,7 +37,8 @@ class Plane:
         height = max(at["pad_top"] + source[1], (output[1] - 1) * stride_h + (filter_h - 1) * dilation_h + 1)
         width = max(at["pad_left"] + source[2], (output[2] - 1) * stride_w + (filter_w - 1) * dilation_w + 1)
         unrolled = (filter_h, filter_w) in UNROLLED and stride_h in (1, dilation_h) and stride_w in (1, dilation_w)
-        phases = dilation_w if unrolled else stride_w
+        stepping = (filter_h, filter_w, stride_w, dilation_h, dilation_w) == (3, 3, 2, 1, 1)
+        phases = dilation_w if unrolled else 1 if stepping else stride_w
         phase = -(-width // phases)
         pitch = phase * phases
         row = pitch * (dilation_h if unrolled else stride_h)
@@ -48,7 +51,8 @@ class Plane:
             outputs_w=min(dilation_w, output[2]) if unrolled and stride_w == 1 else 1,
             row=row,
             padded_bytes=height * pitch + row * unrolled + TAIL,  # the unrolled kernels make two rows at a time
-            taps=None if unrolled else taps.astype(np.int32),
+            kernel=UNROLLED[filter_h, filter_w] if unrolled else STEPPING if stepping else "depthwise_planar_s8",
+            taps=None if unrolled or stepping else taps.astype(np.int32),
         )
 
 
@@ -136,6 +140,5 @@ def _planar_step(graph: Graph, op: Op, weights: np.ndarray, plane: Plane, macs: 
         **{name: getattr(plane, name) for name in ("phases_w", "phase_bytes", "outputs_h", "outputs_w", "row", "padded_bytes")},
         "padding": operand(graph, op)[1],
     }
-    kernel = "depthwise_planar_s8" if plane.taps is not None else UNROLLED[filter_h, filter_w]
-    convolution = Call(kernel, "depthwise_planar_s8_params", fields, (op.inputs[0], op.outputs[0]), scratch=True)
+    convolution = Call(plane.kernel, "depthwise_planar_s8_params", fields, (op.inputs[0], op.outputs[0]), scratch=True)
     return Step(op, (convolution, *clamped(graph, op)), macs)
