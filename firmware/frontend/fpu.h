@@ -11,7 +11,8 @@
 
 #include "fp.h"
 
-#if defined(__ARM_FEATURE_FMA) && defined(__thumb2__) && defined(__GNUC__) && !defined(TINYFLOW_PORTABLE)
+/* Not at -O0, which leaves too few core registers. */
+#if defined(__ARM_FEATURE_FMA) && defined(__thumb2__) && defined(__GNUC__) && defined(__OPTIMIZE__) && !defined(TINYFLOW_PORTABLE)
 #define TINYFLOW_FPU 1
 #else
 #define TINYFLOW_FPU 0
