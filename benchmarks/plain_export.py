@@ -87,7 +87,7 @@ def compare(channels: int, python: str, folder: Path, rows: int) -> dict[str, An
     exports = {}
     for name, path in files.items():
         (folder / f"counts{len(exports)}").mkdir()
-        exports[name] = {**measure(str(path), folder / f"counts{len(exports)}", rows, None), "kinds": kinds(path)}
+        exports[name] = {**measure(str(path), folder / f"counts{len(exports)}", rows, None), "kinds": kinds(path), "model": name, "weights": "random"}
     macs = exports["our export"]["macs"]
     for export in exports.values():
         for side in export["sides"]:

@@ -33,7 +33,7 @@ static void pool(const pool_planar_s8_params *p, const int8_t *padded, int8_t *t
 
 void max_pool_planar_s8(const pool_planar_s8_params *p, const int8_t *input, int8_t *output, int8_t *scratch) {
   int8_t *inside = scratch + p->pad_top * p->pitch + p->pad_left;
-  memset(scratch, INT8_MIN, (size_t)p->padded_bytes);
+  memset(scratch, p->counts_padding ? p->padding_value : INT8_MIN, (size_t)p->padded_bytes);
   for (int32_t channel = 0; channel < p->channels; channel++) {
     copy_plane(input, p->input_height, p->input_width, inside, p->pitch);
     pool(p, scratch, output);

@@ -127,13 +127,14 @@ def test_pad_goes_into_each_reader_and_stays_for_the_others():
 
 @pytest.mark.parametrize("zero, value", [(-128, None), (3, None), (3, -128)])
 @pytest.mark.parametrize("kind", ["MAX_POOL_2D", "AVERAGE_POOL_2D"])
-@pytest.mark.parametrize("stride", [1, 2])
-def test_pad_goes_into_pools_where_exact(zero, value, kind, stride):
+@pytest.mark.parametrize("stride, planar", [(1, False), (2, False), (1, True), (2, True)])
+def test_pad_goes_into_pools_where_exact(zero, value, kind, stride, planar):
     net = Net(quant=(np.float32(0.05), zero))
-    pool = net.window(kind, net.pad(net.input, (1, 1), (1, 0), value), (3, 3), stride)
+    x = net.window("DEPTHWISE_CONV_2D", net.input, (1, 3, 3, 6), padding="SAME") if planar else net.input
+    pool = net.window(kind, net.pad(x, (1, 1), (1, 0), value), (3, 3), stride)
     fused = kind == "MAX_POOL_2D" or value is None  # -128 is the least of all, yet no zero point
-    graph = changed(net.finish(pool), fuse_padding_alone, [kind] if fused else ["PADV2", kind])
-    assert graph.ops[0].options.get("counts_padding", False) == (fused and (kind == "AVERAGE_POOL_2D" or -128 not in (zero, value)))
+    graph = changed(net.finish(pool), fuse_padding_alone, ["DEPTHWISE_CONV_2D"] * planar + ([kind] if fused else ["PADV2", kind]))
+    assert graph.ops[planar].options.get("counts_padding", False) == (fused and (kind == "AVERAGE_POOL_2D" or -128 not in (zero, value)))
 
 
 def test_pad_stays_where_it_means_something_else():
