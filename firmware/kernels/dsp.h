@@ -105,13 +105,6 @@ static inline int32_t ssat8_half(int32_t x) {
   return result;
 }
 
-/* The high halves, the first argument's in the low one. */
-static inline uint32_t pkhtb(uint32_t low, uint32_t high) {
-  uint32_t result;
-  __asm__("pkhtb %0, %1, %2, asr #16" : "=r"(result) : "r"(high), "r"(low));
-  return result;
-}
-
 TINYFLOW_DSP_2(sadd16, "sadd16")
 TINYFLOW_DSP_2(smmulr, "smmulr")
 TINYFLOW_DSP_3(smmlar, "smmlar")
@@ -132,7 +125,6 @@ static inline int32_t high_half(uint32_t x) { return (int16_t)(uint16_t)(x >> 16
 static inline uint32_t halves(int32_t low, int32_t high) { return (uint16_t)low | (uint32_t)(uint16_t)high << 16; }
 
 static inline uint32_t pkhbt(int32_t low, int32_t high) { return halves(low, high); }
-static inline uint32_t pkhtb(uint32_t low, uint32_t high) { return halves(high_half(low), high_half(high)); }
 
 /* Bytes 0 and 2, sign-extended to the halves of a word. */
 static inline uint32_t sxtb16(uint32_t x) { return halves((int8_t)(uint8_t)x, (int8_t)(uint8_t)(x >> 16)); }

@@ -143,6 +143,30 @@ uint32_t *matmul_s8_widen(uint32_t *columns, const int8_t *const pixels[MATMUL_P
   return columns;
 }
 
+void matmul_s8_widen_neighbours(uint32_t *columns, const int8_t *pixel, int32_t quads, int32_t stride) {
+#if TINYFLOW_DSP
+  __asm__ volatile(
+      "1:\n"
+      "ldr r3, [%1]\n"
+      "ldr r4, [%1, %3, lsl #1]\n"
+      "sxtb16 r5, r3\nsxtb16 r6, r4\nsxtb16 r3, r3, ror #8\nsxtb16 r4, r4, ror #8\n"
+      "pkhbt r4, r3, r4, lsl #16\npkhbt r3, r5, r6, lsl #16\npkhtb r5, r6, r5, asr #16\n"
+      "ldr r6, [%1, %3]\n"
+      "ldr r8, [%1, %4]\n"
+      "sxtb16 r9, r6\nsxtb16 r10, r8\nsxtb16 r6, r6, ror #8\nsxtb16 r8, r8, ror #8\n"
+      "pkhbt r8, r6, r8, lsl #16\npkhbt r6, r9, r10, lsl #16\npkhtb r9, r10, r9, asr #16\n"
+      "add %1, %1, %3, lsl #2\n"
+      "subs %2, #1\n"
+      "stm %0!, {r3, r4, r5, r6, r8, r9}\n"
+      "bne 1b\n"
+      : "+r"(columns), "+r"(pixel), "+r"(quads)
+      : "r"(stride), "r"(3 * stride)
+      : "r3", "r4", "r5", "r6", "r8", "r9", "r10", "cc", "memory");
+#else
+  matmul_s8_widen_planes(columns, pixel, 1, 2, 4 * quads, stride);
+#endif
+}
+
 void matmul_s8_widen_planes(uint32_t *columns, const int8_t *pixel, int32_t second, int32_t third, int32_t channels, int32_t stride) {
   int32_t to1 = stride, to2 = stride, to3 = stride;
   for (; channels > 0; channels -= 4, columns += MATMUL_QUAD_WORDS) {

@@ -18,6 +18,9 @@ uint32_t *matmul_s8_widen(uint32_t *columns, const int8_t *const pixels[MATMUL_P
  * whole quad whose rest meets weights of 0. */
 void matmul_s8_widen_planes(uint32_t *columns, const int8_t *pixel, int32_t second, int32_t third, int32_t channels, int32_t stride);
 
+/* The same of three pixels side by side, in whole quads; may read a byte more of each plane. */
+void matmul_s8_widen_neighbours(uint32_t *columns, const int8_t *pixel, int32_t quads, int32_t stride);
+
 /* A layer's work, the same for all blocks but for where the pixels go: second and third are bytes from `output`. A block of less than
  * three pixels has the last in its columns again, and its place. */
 struct matmul_s8_block {

@@ -17,6 +17,7 @@ void pointwise_conv_2d_s8(const pointwise_conv_2d_s8_params *p, const int8_t *in
   int8_t *copies = scratch + p->matmul.depth * MATMUL_PIXELS * 2;
   const int8_t *end = input + p->input_bytes;
   const int32_t in = p->input_pixel, out = p->output_pixel;
+  const int32_t quads = in == 1 && p->input_channels % 4 == 0 ? p->input_channels / 4 : 0; /* of neighbours in planes */
   matmul_s8_block block;
   matmul_s8_begin(&block, &p->matmul, columns, p->output_channel);
 
@@ -28,6 +29,7 @@ void pointwise_conv_2d_s8(const pointwise_conv_2d_s8_params *p, const int8_t *in
       const int8_t *pixel = input + first * in;
       const int32_t second = more > 0 ? in : 0, third = more > 1 ? 2 * in : second;
       if (p->input_channel == 1) widen_pixels(p, columns, pixel, second, third, end, copies);
+      else if (quads > 0 && more > 2) matmul_s8_widen_neighbours(columns, pixel, quads, p->input_channel);
       else matmul_s8_widen_planes(columns, pixel, second, third, p->input_channels, p->input_channel);
       block.output = output + first * out;
       block.second = more > 0 ? out : 0;
