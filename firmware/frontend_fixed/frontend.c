@@ -10,48 +10,66 @@
 
 const char *const frontend_step_names[FRONTEND_STEPS] = {"window", "fft", "mel", "log", "dct", "quantize"};
 
+/* Short loops that the compiler would leave as they are. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define UNROLL _Pragma("GCC unroll 4")
+#else
+#define UNROLL
+#endif
+
 static fixed_buffer buffers[2];
 static const uint64_t *power = buffers[1].power;
 static uint64_t energies[FRONTEND_MELS];
 static int32_t logarithms[FRONTEND_MELS];
-static int64_t coefficients[FRONTEND_BLOCKS * FRONTEND_BLOCK]; /* int8 features, 2^FRONTEND_FIXED_SHIFT */
+static int32_t mean; /* of the logarithms, times FRONTEND_MELS / 2^FRONTEND_MEAN_SHIFT */
+static int64_t coefficients[FRONTEND_MFCC + FRONTEND_BLOCK]; /* int8 features, 2^FRONTEND_FIXED_SHIFT, in frontend_fixed_order */
 static int gain; /* the frame is shifted left by this more than one that reaches full scale */
 
-/* Spare bits of the largest sample, 0 to 15. x ^ 2x has its highest bit where the run of sign bits ends; the two
- * samples of a word do not disturb one another but for a bit that says "at least 1". */
-static int spare_bits(const int16_t *samples) {
+/* Bits that differ from their neighbours: the highest is where the run of sign bits ends. The two samples of a word do
+ * not disturb one another, but for a bit that says "at least 1". */
+static uint32_t used_bits(const int16_t *samples, size_t count) {
   uint32_t used = 1;
-  for (size_t i = 0; i + 1 < FRONTEND_WINDOW; i += 2) {
+  UNROLL
+  for (; count > 1; count -= 2, samples += 2) {
     uint32_t pair;
-    memcpy(&pair, samples + i, sizeof pair);
+    memcpy(&pair, samples, sizeof pair);
     used |= pair ^ pair << 1;
   }
-  if (FRONTEND_WINDOW % 2) used |= (uint32_t)samples[FRONTEND_WINDOW - 1] ^ (uint32_t)samples[FRONTEND_WINDOW - 1] << 1;
-  used = (used | used >> 16) & 0xFFFFu;
-  int spare = 0;
-  for (; !(used & 0x8000u); used <<= 1) spare++;
-  return spare;
+  if (count) used |= (uint32_t)samples[0] ^ (uint32_t)samples[0] << 1;
+  return used;
 }
 
-static void window(const int16_t *samples) {
-  int32_t *frame = (int32_t *)buffers[0].points;
-  gain = spare_bits(samples);
+/* 0 to 15 spare bits of the largest sample. */
+static void set_gain(uint32_t used) {
+  used = (used | used >> 16) & 0xFFFFu;
+  for (gain = 0; !(used & 0x8000u); used <<= 1) gain++;
+}
+
+/* Samples `from` to `from` + count of a frame. */
+static void window(const int16_t *samples, size_t from, size_t count) {
+  const int32_t *w = frontend_fixed_window + from;
+  int32_t *frame = (int32_t *)buffers[0].points + from;
   const int shift = gain + FRONTEND_FIXED_PEAK - 16;
-  for (size_t i = 0; i < FRONTEND_WINDOW; i++)
-    frame[i] = high_product((int32_t)((uint32_t)samples[i] << shift), frontend_fixed_window[i]);
+  UNROLL
+  for (size_t i = 0; i < count; i++) frame[i] = high_product((int32_t)((uint32_t)samples[i] << shift), w[i]);
+}
+
+static void power_spectrum(void) {
+  int32_t *frame = (int32_t *)buffers[0].points;
   for (size_t i = FRONTEND_WINDOW; i < FRONTEND_FFT; i++) frame[i] = 0;
+  power = frontend_fixed_power(&buffers[0], &buffers[1]);
 }
 
 /* A bin between the centres of two bands gives each a share of its power, and the shares sum to 1. Bins of segment i lie
  * between the centres of bands i - 1 and i. */
 static void mel_energies(void) {
   const uint64_t *bin = power + FRONTEND_FIXED_FIRST_BIN;
-  const uint32_t *weight = frontend_fixed_mel_weights;
+  const uint32_t *shares = frontend_fixed_shares;
   for (size_t i = 0; i <= FRONTEND_MELS; i++) {
     uint64_t all = 0, upper = 0;
     for (size_t n = frontend_fixed_segments[i]; n > 0; n--) {
       const uint64_t value = *bin++;
-      const uint32_t share = *weight++;
+      const uint32_t share = *shares++;
       all += value;
       upper += (uint64_t)share * (uint32_t)(value >> 32) + ((uint64_t)share * (uint32_t)value >> 32);
     }
@@ -63,38 +81,77 @@ static void mel_energies(void) {
 static void take_logarithms(void) {
   const uint64_t offset = FRONTEND_FIXED_LOG_OFFSET << 2 * gain;
   const int32_t unit = (FRONTEND_FIXED_UNIT + 2 * gain) * (1 << 24); /* a power of 1 is 2^that */
-  for (size_t i = 0; i < FRONTEND_MELS; i++) logarithms[i] = frontend_fixed_log2(energies[i] + offset) - unit;
+  int64_t sum = 0;
+  for (size_t i = 0; i < FRONTEND_MELS; i++) {
+    const int32_t value = frontend_fixed_log2(energies[i] + offset) - unit;
+    logarithms[i] = value;
+    sum += value;
+  }
+  mean = (int32_t)(sum >> FRONTEND_MEAN_SHIFT);
+}
+
+/* x[i] and x[size - 1 - i] become their sum and their difference: coefficients 0, 2, ... are the DCT of half the size of
+ * the sums; 1, 3, ... are a matrix times the differences. */
+static void fold(int32_t *x, size_t size) {
+  for (int32_t *low = x, *high = x + size - 1; low < high; low++, high--) {
+    const int32_t a = *low, b = *high;
+    *low = a + b;
+    *high = a - b;
+  }
+}
+
+/* coefficients[from] to [from + outputs] = offset + drift * mean + table * x[inputs]; returns the table past it. Writes
+ * whole blocks. */
+static const int32_t *products(const int32_t *table, const int32_t *x, size_t inputs, size_t from, size_t outputs) {
+  for (size_t i = from; i < from + outputs; i += FRONTEND_BLOCK) {
+    const fixed_scaling *first = frontend_fixed_scaling + i;
+    int64_t a = first[0].offset + (int64_t)first[0].drift * mean, b = first[1].offset + (int64_t)first[1].drift * mean;
+    int64_t c = first[2].offset + (int64_t)first[2].drift * mean, d = first[3].offset + (int64_t)first[3].drift * mean;
+    for (const int32_t *in = x, *end = x + inputs; in != end; table += FRONTEND_BLOCK) {
+      const int32_t value = *in++;
+      a += (int64_t)table[0] * value;
+      b += (int64_t)table[1] * value;
+      c += (int64_t)table[2] * value;
+      d += (int64_t)table[3] * value;
+    }
+    coefficients[i] = a;
+    coefficients[i + 1] = b;
+    coefficients[i + 2] = c;
+    coefficients[i + 3] = d;
+  }
+  return table;
 }
 
 static void dct(void) {
   const int32_t *table = frontend_fixed_dct;
-  for (size_t block = 0; block < FRONTEND_BLOCKS * FRONTEND_BLOCK; block += FRONTEND_BLOCK) {
-    int64_t a = frontend_fixed_offset[block], b = frontend_fixed_offset[block + 1];
-    for (size_t i = 0; i < FRONTEND_MELS; i++, table += FRONTEND_BLOCK) {
-      const int32_t value = logarithms[i];
-      a += (int64_t)table[0] * value;
-      b += (int64_t)table[1] * value;
-    }
-    coefficients[block] = a;
-    coefficients[block + 1] = b;
+  size_t size = FRONTEND_MELS, done = 0;
+  for (int i = 0; i < FRONTEND_FIXED_FOLDS; i++) {
+    fold(logarithms, size);
+    size /= 2;
+    const size_t outputs = (FRONTEND_MFCC - done) / 2;
+    table = products(table, logarithms + size, size, done, outputs);
+    done += outputs;
   }
+  products(table, logarithms, size, done, FRONTEND_MFCC - done);
 }
 
-/* Half to even, then clamped. */
+/* Half to even, of what the fraction's first FRACTION bits show; then clamped. */
 static void quantize(int8_t *features) {
-  const uint64_t half = (uint64_t)1 << (FRONTEND_FIXED_SHIFT - 1);
+  enum { FRACTION = FRONTEND_FIXED_SHIFT - 32 };
   for (size_t i = 0; i < FRONTEND_MFCC; i++) {
-    int64_t value = coefficients[i] >> FRONTEND_FIXED_SHIFT;
-    const uint64_t rest = (uint64_t)coefficients[i] & (2 * half - 1);
-    value += rest > half || (rest == half && (value & 1));
-    features[i] = (int8_t)(value < -128 ? -128 : value > 127 ? 127 : value);
+    int32_t value = (int32_t)(coefficients[i] >> 32);
+    value = (value + (1 << (FRACTION - 1)) - 1 + (value >> FRACTION & 1)) >> FRACTION;
+    features[frontend_fixed_order[i]] = (int8_t)(value < -128 ? -128 : value > 127 ? 127 : value);
   }
 }
 
 void frontend_step(int step, const int16_t *samples, int8_t *features) {
   switch (step) {
-    case 0: window(samples); break;
-    case 1: power = frontend_fixed_power(&buffers[0], &buffers[1]); break;
+    case 0:
+      set_gain(used_bits(samples, FRONTEND_WINDOW));
+      window(samples, 0, FRONTEND_WINDOW);
+      break;
+    case 1: power_spectrum(); break;
     case 2: mel_energies(); break;
     case 3: take_logarithms(); break;
     case 4: dct(); break;
@@ -113,6 +170,34 @@ size_t frontend_clip(const int16_t *samples, size_t count, int8_t *features) {
     frontend_frame(samples, features);
     samples += FRONTEND_HOP;
     count -= FRONTEND_HOP;
+  }
+  return frames;
+}
+
+/* The last samples, in a ring: `next` is the place of the oldest, and where the next one goes. */
+static int16_t ring[FRONTEND_WINDOW];
+static size_t next, taken; /* taken: since the last frame, or of the first */
+static size_t wanted = FRONTEND_WINDOW;
+
+void frontend_reset(void) {
+  next = taken = 0;
+  wanted = FRONTEND_WINDOW;
+}
+
+size_t frontend_push(const int16_t *samples, size_t count, int8_t *features) {
+  size_t frames = 0;
+  for (; count > 0; count--) {
+    ring[next] = *samples++;
+    if (++next == FRONTEND_WINDOW) next = 0;
+    if (++taken < wanted) continue;
+    set_gain(used_bits(ring, FRONTEND_WINDOW));
+    window(ring + next, 0, FRONTEND_WINDOW - next);
+    window(ring, FRONTEND_WINDOW - next, next);
+    for (int step = 1; step < FRONTEND_STEPS; step++) frontend_step(step, samples, features);
+    features += FRONTEND_MFCC;
+    frames++;
+    taken = 0;
+    wanted = FRONTEND_HOP;
   }
   return frames;
 }

@@ -18,23 +18,29 @@ typedef struct {
 enum {
   FRONTEND_HALF = FRONTEND_FFT / 2,
   FRONTEND_BINS = FRONTEND_HALF + 1,
-  FRONTEND_BLOCK = 2, /* coefficients of one DCT block */
-  FRONTEND_BLOCKS = (FRONTEND_MFCC + FRONTEND_BLOCK - 1) / FRONTEND_BLOCK
+  FRONTEND_BLOCK = 4,     /* coefficients of one DCT block */
+  FRONTEND_MEAN_SHIFT = 7 /* the mean logarithm is their sum over 2^that */
 };
+
+/* What the DCT adds to a coefficient: offset + drift * mean. */
+typedef struct {
+  int64_t offset;
+  int32_t drift;
+} fixed_scaling;
 
 typedef union {
   fixed_complex points[FRONTEND_HALF];
   uint64_t power[FRONTEND_BINS];
 } fixed_buffer;
 
-extern const int32_t frontend_fixed_window[FRONTEND_WINDOW];             /* Hann, 2^30 */
-extern const uint8_t frontend_fixed_radices[];                           /* product FRONTEND_HALF, ends with 0 */
-extern const fixed_complex frontend_fixed_twiddles[FRONTEND_HALF];       /* exp(-2 pi i k / FRONTEND_HALF), 2^30 */
-extern const fixed_complex frontend_fixed_split[FRONTEND_HALF / 2 + 1];  /* exp(-2 pi i k / FRONTEND_FFT), 2^30 */
-extern const uint16_t frontend_fixed_segments[FRONTEND_MELS + 1];        /* bins between the centres of two bands */
-extern const uint32_t frontend_fixed_mel_weights[];                      /* share of the upper band, 2^32 */
-extern const int32_t frontend_fixed_dct[FRONTEND_BLOCKS * FRONTEND_MELS * FRONTEND_BLOCK]; /* [block][mel][coefficient] */
-extern const int64_t frontend_fixed_offset[FRONTEND_BLOCKS * FRONTEND_BLOCK];
+extern const int32_t frontend_fixed_window[FRONTEND_WINDOW]; /* Hann, 2^30 */
+extern const fixed_complex frontend_fixed_twiddles[]; /* 2^30, in the order fft.c reads them */
+extern const fixed_complex frontend_fixed_split[FRONTEND_HALF / 2 + 1]; /* exp(-2 pi i k / FRONTEND_FFT), 2^30 */
+extern const uint16_t frontend_fixed_segments[FRONTEND_MELS + 1]; /* bins between the centres of two bands */
+extern const uint32_t frontend_fixed_shares[]; /* of the upper band, 2^32 */
+extern const int32_t frontend_fixed_dct[]; /* [stage][block][input][coefficient] */
+extern const fixed_scaling frontend_fixed_scaling[]; /* in the order of the DCT's outputs, as ... */
+extern const uint16_t frontend_fixed_order[FRONTEND_MFCC]; /* ... says which coefficients they are */
 
 /* High word of the product. */
 static inline int32_t high_product(int32_t a, int32_t b) { return (int32_t)((int64_t)a * b >> 32); }

@@ -1,10 +1,12 @@
 """Every emulated core beside the Cortex-M4F of the other tests: counter, faults, self-test, network bit for bit, front end."""
 
+import re
+import subprocess
 from math import ceil
 
 import numpy as np
 import pytest
-from firmware_models import misbehaving
+from firmware_models import misbehaving, speaking
 from model_zoo import ds_cnn, every_operator
 
 from tinyflow.board import load_board
@@ -15,6 +17,7 @@ from tinyflow.deploy.profile import profile
 from tinyflow.deploy.run import selftest
 from tinyflow.deploy.validate import validate
 from tinyflow.errors import TinyflowError
+from tinyflow.features.config import TABLE_1
 
 pytestmark = pytest.mark.qemu
 BOARDS = ("mps2-an385", "mps2-an500", "mps2-an505", "mps3-an547")
@@ -54,8 +57,21 @@ def test_front_end_and_self_test(speaking_built, clips):
     firmware, board, compiled = speaking_built.firmware, speaking_built.board, speaking_built.compiled
     result = selftest(firmware, board)
     assert result["passed"] and result["features_equal"] == result["answers_equal"] == 3
+    names = subprocess.run(["arm-none-eabi-nm", firmware.elf], capture_output=True, text=True, check=True).stdout
+    assert "frontend_fixed_power" in names if not board.fpu else "frontend_fixed" not in names
+    assert board.fpu or not re.search(r"__aeabi_[df]|__aeabi_u?[il]2[df]", names)  # no float arithmetic anywhere
     checked = validate(firmware, board, compiled, n=1, audio=clips[:1])
     assert checked["passed"] and checked["parity"]["features"]["identical_on_device_and_host"] == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("config", TABLE_1, ids=lambda config: config.name)
+def test_every_front_end_of_table_1_in_integers(config, tmp_path, clips):
+    """Bit for bit the host's; and what a second of audio costs."""
+    compiled, m3 = speaking(tmp_path / "model", config, clips[:2]), load_board("mps2-an385")
+    result = selftest(build(compiled, m3, tmp_path / "out"), m3)
+    assert result["passed"] and result["features_equal"] == 2
+    print(f"{config.name}: {result['frontend_units']:,} instructions a second of audio on mps2-an385")
 
 
 def test_faults_are_reported(board, tmp_path):

@@ -17,7 +17,7 @@ from tinyflow.features.config import MfccConfig
 from tinyflow.features.tables import LOG_OFFSET, dct_matrix, hann_window, mel_bank
 
 FIXED = "fixed"  # the folder of its generated C, in the model's c/
-BLOCK = 2  # FRONTEND_BLOCK
+BLOCK, MEAN_SHIFT = 4, 7  # FRONTEND_BLOCK, FRONTEND_MEAN_SHIFT
 LOG_BITS = 24  # logarithms are log2 in 2^24, of at most 2^5
 LICENSE = "/* SPDX-License-Identifier: Apache-2.0 */\n"
 
@@ -35,30 +35,35 @@ def generate_fixed_frontend(config: MfccConfig, multiplier: np.ndarray, offset: 
 
 def fixed_tables(config: MfccConfig, multiplier: np.ndarray, offset: np.ndarray, radices: list[int]) -> tuple[dict[str, str | int], dict[str, np.ndarray]]:
     """The defines (without FRONTEND_FIXED_) and the tables (without frontend_fixed_) of the C."""
-    window, half = hann_window(config).astype(np.float64), config.n_fft // 2
-    peak = _peak_bits(window, half, radices)
-    unit = 2 * (12 + peak - 16 - 2 * len(radices))
-    log_offset = max(1, round(float(np.float32(LOG_OFFSET)) * 2.0**unit))
-    first, segments, weights = _segments(config)
-    shift, dct, offsets = _dct(config, multiplier, offset)
-    values = {"PEAK": peak, "UNIT": f"({unit})", "LOG_OFFSET": f"{log_offset}ull", "FIRST_BIN": first, "SHIFT": shift}
+    half = config.n_fft // 2
+    lengths = [half // math.prod(radices[: stage + 1]) for stage in range(len(radices))]  # m of each stage of the FFT
+    peak = _peak_bits(config, radices)
+    unit = 2 * (peak - 4 - 2 * len(radices))
+    first, segments, shares = _segments(config)
+    dct_values, dct_tables = _dct(config, multiplier, offset)
+    values = {
+        "STAGES": " ".join(f"STAGE({radix}, {m}, {half // (radix * m)})" for radix, m in zip(radices, lengths)),
+        "PEAK": peak,
+        "UNIT": f"({unit})",
+        "LOG_OFFSET": f"{max(1, round(float(np.float32(LOG_OFFSET)) * 2.0**unit))}ull",
+        "FIRST_BIN": first,
+        **dct_values,
+    }
     tables = {
-        "window": _rounded(window, 30, np.int32),
-        "radices": np.array([*radices, 0], np.uint8),
-        "twiddles": _unit_roots(half, half),
-        "split": _unit_roots(config.n_fft, half // 2 + 1),
+        "window": _rounded(hann_window(config), 30, np.int32),
+        "twiddles": np.concatenate([_twiddles(radix, m) for radix, m in zip(radices, lengths)] + [_unit_roots(1)]),  # never empty
+        "split": _unit_roots(config.n_fft)[: half // 2 + 1],
         "segments": segments,
-        "mel_weights": weights,
-        "dct": dct,
-        "offset": offsets,
+        "shares": shares,
+        **dct_tables,
     }
     return values, tables
 
 
-def _peak_bits(window: np.ndarray, half: int, radices: list[int]) -> int:
+def _peak_bits(config: MfccConfig, radices: list[int]) -> int:
     """The most bits a frame's samples may fill. |z| of each point is followed as a bound through the stages."""
-    padded = np.zeros(2 * half)
-    padded[: len(window)] = window
+    padded = np.zeros(config.n_fft)
+    padded[: config.window] = hann_window(config)
     bound = np.hypot(padded[::2], padded[1::2])
     worst, stride = 0.0, 1
     for radix in radices:
@@ -72,9 +77,10 @@ def _peak_bits(window: np.ndarray, half: int, radices: list[int]) -> int:
 
 
 def _segments(config: MfccConfig) -> tuple[int, np.ndarray, np.ndarray]:
-    """(first bin, bins of each of the n_mels + 1 segments uint16, share of the upper band uint32): mel_bank by its edges.
+    """(first bin, bins of each of the n_mels + 1 segments uint16, share of the upper band of each bin uint32 in 2^32).
 
-    Between two centres the lower filter falls as the upper rises, and the two sum to 1.
+    A segment lies between the centres of two bands. In it the filter of the lower falls as that of the upper rises, and the
+    two sum to 1: mel_bank in half the weights.
     """
     bank = mel_bank(config).astype(np.float64)
     used = np.flatnonzero(bank.any(1))
@@ -89,28 +95,59 @@ def _segments(config: MfccConfig) -> tuple[int, np.ndarray, np.ndarray]:
             upper += 1  # its one band falls here, or is at its centre
         counts[upper] += 1
         shares.append(bank[bin, upper] if upper <= last else 1 - bank[bin, last])
-    return int(used[0]), counts, np.minimum(np.rint(np.array(shares) * 2.0**32), 2.0**32 - 1).astype(np.uint32)
+    return int(used[0]), counts, np.minimum(_rounded(np.array(shares), 32, np.float64), 2.0**32 - 1).astype(np.uint32)
 
 
-def _dct(config: MfccConfig, multiplier: np.ndarray, offset: np.ndarray) -> tuple[int, np.ndarray, np.ndarray]:
-    """(shift, table int32, offset int64): features, scaled by 2^shift, are the sum of table * log2 plus offset."""
-    matrix = dct_matrix(config).astype(np.float64) * math.log(2) * np.asarray(multiplier, np.float64)
-    reach = np.abs(matrix).sum(0) * 2.0**5
+def _dct(config: MfccConfig, multiplier: np.ndarray, offset: np.ndarray) -> tuple[dict[str, int], dict[str, np.ndarray]]:
+    """Features, scaled by 2^SHIFT, are the sum of table * log2, plus offset + drift * mean.
+
+    The DCT is folded by its symmetry: coefficients 1, 3, ... from the differences of the first and last, second and last
+    but one logarithms, the others from the sums, which fold again. torchaudio's cosines are not quite symmetric
+    (features/tables.py), so each stage takes the mean of an entry and its mirror; what that loses is the sum of an odd
+    column times the mean logarithm, the drift.
+    """
+    left = dct_matrix(config).astype(np.float64) * math.log(2) * np.asarray(multiplier, np.float64)
+    reach = np.abs(left).sum(0) * 2.0**5
     offset = np.clip(np.asarray(offset, np.float64), -reach - 256, reach + 256)  # beyond, the feature saturates either way
-    largest, furthest = float(np.abs(matrix).max()), float((reach + np.abs(offset)).max())
-    shift = min(LOG_BITS + 30 - math.ceil(math.log2(largest + 2.0**-20)), 61 - math.ceil(math.log2(furthest)))
-    if shift < LOG_BITS + 8:
-        raise TinyflowError(f"MFCC {config.name}: a multiplier of {np.abs(multiplier).max():g}", "a coefficient hardly varies over the training clips: check them")
-    blocks = -(-config.n_mfcc // BLOCK)
-    table, offsets = np.zeros((config.n_mels, blocks * BLOCK), np.int32), np.zeros(blocks * BLOCK, np.int64)
-    table[:, : config.n_mfcc] = _rounded(matrix, shift - LOG_BITS, np.int32)
-    offsets[: config.n_mfcc] = _rounded(offset, shift, np.int64)
-    return shift, np.ascontiguousarray(table.reshape(config.n_mels, blocks, BLOCK).transpose(1, 0, 2)).reshape(-1), offsets
+    folds = 2 if config.n_mels % 4 == 0 else 1 - config.n_mels % 2
+    drift, order, stages = left.sum(0), np.arange(config.n_mfcc), []
+    for _ in range(folds):
+        size = len(left) // 2
+        upper, lower = left[:size], left[: size - 1 : -1]
+        stages.append((order[1::2], ((upper - lower) / 2)[::-1, 1::2]))
+        order, left = order[::2], ((upper + lower) / 2)[:, ::2]
+    stages.append((order, left))
+    drift[order] = 0.0
+    drift *= 2.0**MEAN_SHIFT / config.n_mels
+    largest = max(np.abs(drift).max(), *(np.abs(matrix).max(initial=0) for _, matrix in stages))
+    furthest = float((reach + np.abs(offset)).max())
+    shift = min(LOG_BITS + 30 - math.ceil(math.log2(largest + 2.0**-20)), 62 - math.ceil(math.log2(furthest)))
+    if shift < 42:
+        said = f"MFCC {config.name}: multipliers up to {np.abs(multiplier).max():g} leave no room for fixed point"
+        raise TinyflowError(said, "a coefficient hardly varies over the training clips: check them")
+    order = np.concatenate([columns for columns, _ in stages])
+    scaling = np.zeros((len(order) + BLOCK, 2), np.int64)
+    scaling[: len(order), 0] = _rounded(offset[order], shift, np.int64)
+    scaling[: len(order), 1] = _rounded(drift[order], shift - LOG_BITS, np.int64)
+    table = np.concatenate([_blocks(_rounded(matrix, shift - LOG_BITS, np.int32)) for _, matrix in stages])
+    return {"SHIFT": shift, "FOLDS": folds}, {"dct": table, "scaling": scaling, "order": order.astype(np.uint16)}
 
 
-def _unit_roots(order: int, count: int) -> np.ndarray:
-    """exp(-2 pi i k / order) for k < count, int32 (count, 2) in 2^30."""
-    angle = 2 * np.pi * np.arange(count) / order
+def _blocks(matrix: np.ndarray) -> np.ndarray:
+    """(inputs, outputs) as [block of outputs][input][output], flat; the last block filled with zeros."""
+    inputs, outputs = matrix.shape
+    padded = np.pad(matrix, ((0, 0), (0, -outputs % BLOCK)))
+    return padded.reshape(inputs, -1, BLOCK).transpose(1, 0, 2).reshape(-1)
+
+
+def _twiddles(radix: int, m: int) -> np.ndarray:
+    """What a stage reads, in order: for p = 1 .. m - 1 w^p, w^2p, ... w^((radix - 1) p), w = exp(-2 pi i / (radix m))."""
+    return _unit_roots(radix * m)[np.outer(np.arange(1, m), np.arange(1, radix)).reshape(-1)]
+
+
+def _unit_roots(order: int) -> np.ndarray:
+    """exp(-2 pi i k / order) for k < order, int32 (order, 2) in 2^30."""
+    angle = 2 * np.pi * np.arange(order) / order
     return _rounded(np.stack([np.cos(angle), -np.sin(angle)], axis=1), 30, np.int32)
 
 
@@ -119,8 +156,8 @@ def _rounded(value: np.ndarray, bits: int, dtype: type) -> np.ndarray:
 
 
 def _array(name: str, table: np.ndarray) -> str:
-    kind = "fixed_complex" if table.ndim == 2 else f"{table.dtype.name}_t"
+    kind = {"frontend_fixed_scaling": "fixed_scaling"}.get(name, f"{table.dtype.name}_t" if table.ndim == 1 else "fixed_complex")
     suffix = {"uint32": "u", "int64": "ll"}.get(table.dtype.name, "")
-    items = ["{" + ", ".join(map(str, row)) + "}" for row in table.tolist()] if table.ndim == 2 else [f"{value}{suffix}" for value in table.tolist()]
+    items = [f"{{{row[0]}{suffix}, {row[1]}}}" for row in table.tolist()] if table.ndim == 2 else [f"{value}{suffix}" for value in table.tolist()]
     body = "".join(f"  {', '.join(items[i : i + 8])},\n" for i in range(0, len(items), 8))
     return f"const {kind} {name}[{len(table)}] = {{\n{body}}};\n"
