@@ -28,10 +28,10 @@ PASSES = (
     remove_noops,
     fuse_slices,
     fuse_padding,
+    remove_dead,  # padding and slices that went into all their readers are none any more
     untangle_groups,
     fuse_activations,
     fuse_tables,
-    remove_dead,
     choose_layouts,
     place_concatenations,
     order_operators,
