@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Samples to the network's input: a whole clip, or a stream that holds one window of samples and the newest frames. */
+/* Samples to the network's input: a whole clip, or a stream of which the newest frames are kept. */
 #include <string.h>
 
 #include "frontend.h"
@@ -11,31 +11,25 @@ int tinyflow_classify(const int16_t *samples) {
   return tinyflow_best();
 }
 
-static int16_t heard[TINYFLOW_WINDOW];
-static size_t filled;                                   /* samples in it */
-static int8_t frames[TINYFLOW_FRAMES][TINYFLOW_FEATURES]; /* a ring: the network consumes its own input */
-static int next, known;                                 /* row to write; rows written, TINYFLOW_FRAMES at most */
+static int8_t frames[TINYFLOW_FRAMES][TINYFLOW_FEATURES]; /* a ring, for the network consumes its own input */
+static int next, known;                                  /* row to write; rows written, TINYFLOW_FRAMES at most */
 
 void tinyflow_stream_reset(void) {
-  filled = 0;
+  frontend_reset();
   next = known = 0;
 }
 
 int tinyflow_stream_push(const int16_t *samples, size_t count) {
   int made = 0;
   while (count) {
-    const size_t take = TINYFLOW_WINDOW - filled < count ? TINYFLOW_WINDOW - filled : count;
-    memcpy(heard + filled, samples, take * sizeof *samples);
-    filled += take;
-    samples += take;
-    count -= take;
-    if (filled < TINYFLOW_WINDOW) break;
-    frontend_frame(heard, frames[next]);
-    next = next + 1 < TINYFLOW_FRAMES ? next + 1 : 0;
-    known += known < TINYFLOW_FRAMES;
-    made++;
-    filled = TINYFLOW_WINDOW - TINYFLOW_HOP;
-    memmove(heard, heard + TINYFLOW_HOP, filled * sizeof *heard);
+    const size_t part = count < TINYFLOW_HOP ? count : TINYFLOW_HOP; /* completes one frame at most */
+    if (frontend_push(samples, part, frames[next])) {
+      next = next + 1 < TINYFLOW_FRAMES ? next + 1 : 0;
+      known += known < TINYFLOW_FRAMES;
+      made++;
+    }
+    samples += part;
+    count -= part;
   }
   return made;
 }

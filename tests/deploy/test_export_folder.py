@@ -39,6 +39,13 @@ def speaking(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def integers(speaking, tmp_path_factory):
+    """The same with its front end in integers."""
+    folder = tmp_path_factory.mktemp("integers") / "out"
+    return speaking[0], folder, export(speaking[0], folder, fixed=True)
+
+
+@pytest.fixture(scope="module")
 def foreign(tmp_path_factory):
     folder = tmp_path_factory.mktemp("foreign")
     (folder / "ds_cnn.tflite").write_bytes(ds_cnn())
@@ -62,15 +69,15 @@ def answers(output: str) -> tuple[list[int], list[str]]:
     return [int(row[1]) for row in rows], [row[2] for row in rows]
 
 
-def expected(compiled, clip: np.ndarray) -> list[int]:
+def expected(compiled, clip: np.ndarray, fixed: bool = False) -> list[int]:
     """tflite_micro's answer to the clip's features."""
-    features = HostFrontend(compiled.c).features(clip[None])
+    features = HostFrontend(compiled.c, fixed=fixed).features(clip[None])
     return oracle.invoke(compiled.tflite, features.reshape(1, *compiled.input.shape[1:])).ravel().tolist()
 
 
 @pytest.mark.parametrize(
     "flags",
-    [[], ["-O0", *WARNINGS], ["-O2", *WARNINGS], ["-O3", "-ffp-contract=fast", "-march=native"], ["-Os", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]],
+    [[], ["-O1", *WARNINGS, "-fsanitize=address,undefined", "-fno-sanitize-recover=all"], ["-O3", "-ffp-contract=fast", "-march=native"]],
     ids=" ".join,
 )
 def test_bare_compiler(speaking, foreign, clip, tmp_path, flags):
@@ -100,12 +107,23 @@ def test_clang(speaking, clip, tmp_path):
     assert answers(done([tmp_path / "speaking", "clip.raw"], tmp_path))[0] == expected(compiled, clip)
 
 
+def test_front_end_in_integers(integers, clip, tmp_path):
+    compiler = shutil.which("cc") or pytest.skip("no host C compiler: apt-get install gcc")
+    compiled, folder, said = integers
+    done([compiler, "-O2", *WARNINGS, *sources(folder, example=True), "-o", tmp_path / "integers"], folder)
+    clip.tofile(tmp_path / "clip.raw")
+    assert answers(done([tmp_path / "integers", "clip.raw"], tmp_path))[0] == expected(compiled, clip, fixed=True)
+    assert "fp.h" not in said["files"] and "integers" in (folder / "README.md").read_text()
+    for path in folder.glob("*.c"):
+        assert not re.search(r"\bfloat\b", re.sub(r"/\*.*?\*/", "", path.read_text(), flags=re.DOTALL)) or path.name == "tinyflow.c", path.name
+
+
 @pytest.mark.skipif(not shutil.which(ARM), reason=f"no {ARM}: apt-get install gcc-arm-none-eabi")
 @pytest.mark.parametrize("core", CORES)
-def test_cross_compiler(speaking, foreign, tmp_path, core):
-    """Objects for every core at the optimisations of a debug and a release build; a whole program from them all."""
-    for _, folder, _ in (speaking, foreign):
-        for flags in (["-O0", "-std=gnu11"], ["-Og", "-fno-omit-frame-pointer"], ["-O2", *WARNINGS]):
+def test_cross_compiler(speaking, integers, foreign, tmp_path, core):
+    """Programs for every core at the optimisations of a debug and a release build."""
+    for _, folder, _ in (speaking, integers, foreign):
+        for flags in (["-O0", "-std=gnu11"], ["-Og"], ["-O2", *WARNINGS]):
             done([ARM, "-mthumb", *CORES[core], *flags, "-Wall", "-Wextra", "-Werror", "--specs=nosys.specs", "-Wl,--no-warnings", "-Wl,--gc-sections", *sources(folder, example=True), "-o", tmp_path / "a.elf"], folder)
 
 
@@ -118,10 +136,11 @@ def test_no_flag_fuses_floats(speaking, tmp_path):
         done([ARM, "-mthumb", *CORES["m4"], "-O2", *flags, "-I", folder, "-c", source, "-o", tmp_path / "one.o"], folder)
         return done(["arm-none-eabi-objdump", "-d", tmp_path / "one.o"], tmp_path)
 
-    computing = [folder / name for name in sources(folder) if '#include "fp.h"' in (folder / name).read_text()]
+    computing = [folder / name for name in sources(folder) if re.search(r'#include "(fp|fpu)\.h"', (folder / name).read_text())]
     assert len(computing) >= 3
     for source in computing:
-        assert code(source, "-ffp-contract=fast") == code(source) == code(source, "-ffp-contract=off")
+        for flags in ([], ["-DTINYFLOW_PORTABLE"]):
+            assert code(source, *flags, "-ffp-contract=fast") == code(source, *flags) == code(source, *flags, "-ffp-contract=off")
     (tmp_path / "bare.c").write_text("float f(float a, float b, float c) { return a * b + c; }")
     assert code(tmp_path / "bare.c", "-ffp-contract=fast") != code(tmp_path / "bare.c", "-ffp-contract=off")
     for path in folder.glob("*.c"):  # who computes with floats includes it
@@ -164,11 +183,16 @@ int main(void) {
     assert twice > 0  # rounding through double alone would have been seen
 
 
-def test_global_names(speaking, foreign, tmp_path):
-    compiler = shutil.which("cc") or pytest.skip("no host C compiler: apt-get install gcc")
-    for _, folder, _ in (speaking, foreign):
-        done([compiler, "-O2", "-c", "-I", folder, *(folder / name for name in sources(folder))], tmp_path)
-        names = re.findall(r" [TDBRCVW] (\w+)$", done(["nm", *sorted(tmp_path.glob("*.o"))], tmp_path), re.MULTILINE)
+@pytest.mark.parametrize("compiler", ["cc", ARM])
+def test_global_names(speaking, integers, foreign, tmp_path, compiler):
+    """For the host, and as a Cortex-M4F sees it: assembly too."""
+    if not shutil.which(compiler):
+        pytest.skip(f"no {compiler}: apt-get install gcc gcc-arm-none-eabi")
+    for index, (_, folder, _) in enumerate((speaking, integers, foreign)):
+        objects = tmp_path / str(index)
+        objects.mkdir()
+        done([compiler, *(CORES["m4"] + ["-mthumb"] if compiler == ARM else []), "-O2", "-c", "-I", folder, *(folder / name for name in sources(folder))], objects)
+        names = re.findall(r" [TDBRCVW] (\w+)$", done([compiler.replace("gcc", "nm") if compiler == ARM else "nm", *sorted(objects.glob("*.o"))], objects), re.MULTILINE)
         assert len(names) > 15 and [name for name in names if not name.startswith("tinyflow_")] == []
 
 
@@ -199,7 +223,7 @@ def test_streaming_equals_whole_clips(speaking, tmp_path):
     sound = (rng.normal(0, 1, 40000) * np.abs(np.sin(np.arange(40000) / 4000)) * 9000).astype(np.int16)
     (tmp_path / "stream.c").write_text(STREAM)
     # the example's main is weak: this one takes its place
-    done([compiler, "-O2", "-I", folder, *(folder / name for name in sources(folder, example=True)), "stream.c", "-o", "stream"], tmp_path)
+    done([compiler, "-O1", "-I", folder, *(folder / name for name in sources(folder, example=True)), "stream.c", "-o", "stream"], tmp_path)
     sound.tofile(tmp_path / "sound.raw")
     with open(tmp_path / "sound.raw") as file:
         rows = [[int(word) for word in line.split()] for line in done(["./stream"], tmp_path, stdin=file).splitlines()]
@@ -209,11 +233,11 @@ def test_streaming_equals_whole_clips(speaking, tmp_path):
     for frames, best, *scores in rows:
         if frames < 49:
             assert best == -1
-        elif frames not in checked and len(checked) < 12:
+        elif frames not in checked and frames % 12 == 0:
             checked.add(frames)
             heard = sound[(frames - 49) * hop :][:clip]
             assert scores == expected(compiled, heard) and best == int(np.argmax(scores))
-    assert len(checked) == 12
+    assert len(checked) >= 5
 
 
 USER = '#include <stdio.h>\n#include "tinyflow.h"\nint main(void) { tinyflow_init(); printf("%d\\n", tinyflow_classify((const int16_t[TINYFLOW_CLIP_SAMPLES]){0})); return 0; }\n'

@@ -14,6 +14,7 @@ from typing import Any
 from tinyflow import __version__
 from tinyflow.artefacts import atomic_folder, read_json, sha256, write_json
 from tinyflow.compile.artefact import CompiledModel, Port
+from tinyflow.compile.frontend_fixed import FIXED
 from tinyflow.compile.hostlib import FIRMWARE
 from tinyflow.errors import TinyflowError
 from tinyflow.features.config import MfccConfig
@@ -25,23 +26,33 @@ MARK = "tinyflow-export.json"
 # Functions of model.h and model.c, everything of the front end; not the files' names nor static objects (model_params_0).
 _MODEL_NAMES = r"model_(?:init|input|invoke|invoke_layer|output|arena|layer_\d+)\b"
 _FRONTEND_NAMES = r"frontend_\w+\b(?!\.[ch]\b)"
-_DEFINITION = re.compile(r"^(?!static|typedef)(?:\w+[ *]+)+(\w+)\([^;{}]*\) \{", re.MULTILINE)  # of a function that others may call
+_DEFINITION = re.compile(r"^(?!static|typedef)(?:\w+[ *]+)+(\w+)\([^;{}]*\) \{|\.global (?=(\w+))", re.MULTILINE)  # of a function that others may call
 
 
-def export(compiled: CompiledModel, out: Path | str, force: bool = False) -> dict[str, Any]:
+_FLOAT_NOTE = """
+The features are the same on every machine, bit for bit: `fp.h` forbids fusing of floats by a pragma (GCC and clang), and
+refuses `-ffast-math`. Without an FPU they are right, but slow: `tinyflow export --fixed` computes them in integers.
+"""
+_FIXED_NOTE = """
+The features are computed in integers, for cores without FPU; they are the same on every machine, bit for bit.
+"""
+
+
+def export(compiled: CompiledModel, out: Path | str, force: bool = False, fixed: bool = False) -> dict[str, Any]:
     """Writes the C of ``compiled`` into the folder ``out``, whole or not at all. Returns what it wrote, JSON-able.
 
+    fixed: with the front end in integers, for cores without FPU; without one in the model it changes nothing.
     A folder that an earlier export wrote, and nobody changed since, is replaced; any other that is not empty only with
     ``force``, and never one we stand in. Errors: those, and a compiled model that is not complete.
     """
     out = Path(out).resolve()
     _may_replace(out, force)
-    files = {path.name: _read(path) for path in _sources(compiled)}
+    files = {path.name: _read(path) for path in _sources(compiled, fixed)}
     files |= {path.relative_to(TEMPLATES).as_posix(): path.read_text() for path in _templates(compiled)}
     files = {name: _prefixed(text) if name.endswith((".c", ".h")) else text for name, text in files.items()}
     files["tinyflow_config.h"] = _config(compiled)
     files["library.json"] = _platformio(compiled)
-    files["README.md"] = _readme(compiled, files["README.md"])
+    files["README.md"] = _readme(compiled, files["README.md"], fixed)
     files["LICENSE"] = LICENSE.read_text()
     with atomic_folder(out) as folder:
         for name, text in sorted(files.items()):
@@ -84,14 +95,15 @@ def _templates(compiled: CompiledModel) -> list[Path]:
     return [path for path in paths if compiled.frontend or path.name != "tinyflow_audio.c"]
 
 
-def _sources(compiled: CompiledModel) -> set[Path]:
+def _sources(compiled: CompiledModel, fixed: bool) -> set[Path]:
     """The generated C, its kernels and front end, and every header that these include."""
     folders = [compiled.c, FIRMWARE / "model", FIRMWARE / "kernels"]
     chosen = {compiled.c / "model.c", *_kernels(compiled.c / "model.c")}
     roots = [TEMPLATES / "tinyflow.c"]
     if compiled.frontend:
-        folders.append(FIRMWARE / "frontend")
-        chosen |= {*(FIRMWARE / "frontend").glob("*.c"), *compiled.c.glob("frontend_*.c")}
+        generated, code = (compiled.c / FIXED, FIRMWARE / "frontend_fixed") if fixed else (compiled.c, FIRMWARE / "frontend")
+        folders += [generated, code, FIRMWARE / "frontend"]
+        chosen |= {*code.glob("*.c"), *generated.glob("frontend_*.c")}
         roots.append(TEMPLATES / "tinyflow_audio.c")
     waiting = [*chosen, *roots]
     while waiting:
@@ -118,7 +130,8 @@ def _kernels(model: Path) -> set[Path]:
 @cache
 def _kernel_functions() -> dict[str, Path]:
     """The source that defines each function of firmware/kernels."""
-    return {name: path for path in sorted((FIRMWARE / "kernels").glob("*.c")) for name in _DEFINITION.findall(path.read_text())}
+    sources = sorted((FIRMWARE / "kernels").glob("*.c"))
+    return {match[1] or match[2]: path for path in sources for match in _DEFINITION.finditer(path.read_text())}
 
 
 def _read(path: Path) -> str:
@@ -191,23 +204,20 @@ def _platformio(compiled: CompiledModel) -> str:
     return json.dumps(value, indent=2) + "\n"
 
 
-def _readme(compiled: CompiledModel, template: str) -> str:
+def _readme(compiled: CompiledModel, template: str, fixed: bool) -> str:
     rows, fpu, notes = "", "", ""
     usage = "tinyflow_init();\nmemcpy(tinyflow_input(), x, TINYFLOW_INPUT_BYTES);\nconst int8_t *y = tinyflow_invoke();"
     if compiled.frontend:
         mfcc = MfccConfig(**compiled.frontend)
         rows = f"| audio | {mfcc.sample_rate} Hz, 16 bits, mono: MFCC, window {mfcc.window}, hop {mfcc.hop}, {mfcc.n_mels} mels, {mfcc.n_mfcc} coefficients |\n"
         rows += f"| classes | {', '.join(map(_plain, compiled.labels))} |\n"
-        fpu = " (and `CONFIG_FPU=y` where the core has one)"
+        fpu = "" if fixed else " (and `CONFIG_FPU=y` where the core has one)"
         usage = (
             "tinyflow_init();\nint heard = tinyflow_classify(samples); /* TINYFLOW_CLIP_SAMPLES of them */\n"
             "printf(\"%s\\n\", tinyflow_label(heard));\n\n/* or as the sound arrives, in pieces of any length: a hop costs one frame */\n"
             "tinyflow_stream_push(samples, count);\nheard = tinyflow_stream_classify(); /* -1 until a whole clip was heard */"
         )
-        notes = (
-            "\nThe features are the same on every machine, bit for bit: `fp.h` forbids fusing of floats by a pragma (GCC and clang), and\n"
-            "refuses `-ffast-math`. Without an FPU they are computed by the compiler's float library: right, but slow.\n"
-        )
+        notes = _FIXED_NOTE if fixed else _FLOAT_NOTE
     return template.format(
         name=_plain(compiled.name), version=__version__, rows=rows, usage=usage, fpu=fpu, notes=notes, macs=compiled.macs,
         model_bytes=compiled.model_bytes, arena_bytes=compiled.arena_bytes,
