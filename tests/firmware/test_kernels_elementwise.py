@@ -1,10 +1,13 @@
 """ADD, SUB, MUL, the table activations, QUANTIZE and DEQUANTIZE against tflite_micro, bit for bit."""
 
+import re
+
 import numpy as np
 import pytest
-from bit_exact import assert_bit_exact
+from bit_exact import assert_bit_exact, compile_bytes
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from network_counts import count
 from tflite_builder import Builder
 
 pytest.importorskip("tflite_micro", reason="needs the tflite-micro wheel: make setup")
@@ -186,3 +189,81 @@ def test_six_over_scale_is_a_float32_tie(scale):
     window = dict(strideH=1, strideW=1, filterHeight=1, filterWidth=1, padding="VALID")
     b.op("MAX_POOL_2D", [x], [y], "Pool2DOptions", activation="RELU6", **window)
     assert_bit_exact(b.finish([x], [y]), x=ALL.reshape(1, 4, 64, 1))
+
+
+def kernels_of(data, folder):
+    """The kernels that the generated C calls, one a layer."""
+    source = (compile_bytes(data, folder).c / "model.c").read_text()
+    return re.findall(r"^  (\w+_s8)\(&model_params", source, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    "kind,scales,activation,kernel",
+    [
+        ("ADD", (0.0312347, 0.0471931, 0.0523177), "NONE", "weighted_sum_s8"),
+        ("ADD", (0.0312347, 0.0471931, 0.0523177), "RELU_N1_TO_1", "weighted_sum_s8"),
+        ("SUB", (0.0312347, 0.0471931, 0.0523177), "RELU", "weighted_sum_s8"),
+        ("ADD", (0.05, 0.05, 0.1), "NONE", "add_s8"),  # every odd sum is a tie, and those below zero round down
+        ("SUB", (0.05, 0.05, 0.1), "NONE", "sub_s8"),
+        ("ADD", (0.05, 0.05, 0.01), "NONE", "add_s8"),  # weights beyond an int32
+    ],
+)
+def test_a_sum_is_linear_where_that_is_proven(kind, scales, activation, kernel, tmp_path):
+    """All pairs of values, by operands of equal shapes: 256 values and the same rolled, a step a row. Scales of few digits make ties."""
+    b = Builder()
+    x = b.tensor((1, 64, 256), scales[0], -3)
+    y = b.tensor((1, 64, 256), scales[1], 5)
+    b.op("QUANTIZE", [x], [y], "QuantizeOptions")
+    z = b.tensor((1, 64, 256), scales[2], 2)
+    b.op(kind, [x, b.const(ALL[None, None, ::-1].repeat(64, 1), "int8", scales[1], 5)], [z], OPTIONS[kind], activation=activation)
+    data = b.finish([x], [z])
+    x = np.stack([np.stack([np.roll(ALL, row + step) for row in range(64)]) for step in range(0, 256, 64)])
+    assert_bit_exact(data, x=x)
+    assert kernels_of(data, tmp_path) == [kernel]
+
+
+@pytest.mark.parametrize(
+    "kind,source,output,kernel",
+    [
+        ("RELU", (0.05, -20), (0.05, -20), "clamp_s8"),
+        ("RELU6", (0.05, -128), (0.05, -128), "clamp_s8"),
+        ("RELU", (0.05, -20), (0.031, -128), "rescale_s8"),
+        ("RELU", (0.05, -20), (0.031, -100), "rescale_s8"),
+        ("QUANTIZE", (0.05, 3), (0.07, -8), "rescale_s8"),
+        ("QUANTIZE", (0.05, 0), (0.1, 0), "rescale_s8"),  # ties away from zero: a slope a little steeper
+        ("QUANTIZE", (0.05, 0), (0.01, 0), "lookup_s8"),  # a weight beyond an int32
+        ("LOGISTIC", (0.05, 3), (1 / 256, -128), "lookup_s8"),
+    ],
+)
+def test_a_function_of_one_value_is_a_clamp_linear_or_a_table(kind, source, output, kernel, tmp_path):
+    b = Builder()
+    x, y = b.tensor((1, 256), *source), b.tensor((1, 256), *output)
+    b.op(kind, [x], [y], {"QUANTIZE": "QuantizeOptions"}.get(kind))
+    data = b.finish([x], [y])
+    assert_bit_exact(data, x=ALL[None])
+    assert kernels_of(data, tmp_path) == [kernel]
+
+
+@pytest.mark.qemu
+def test_the_assembly_on_sizes_that_are_no_multiple_of_four(tmp_path):
+    """The same C with DSP instructions, on the emulated Cortex-M4F, against tflite_micro."""
+    shape = (1, 7, 9, 5)
+    b = Builder()
+    x = b.tensor(shape, 0.0512347, 3)
+    at = {name: b.tensor(shape, *quant) for name, quant in dict(relu6=(0.0512347, 3), relu=(0.0312931, -100), swish=(0.0423177, -9), q=(0.0712391, 2)).items()}
+    b.op("RELU6", [x], [at["relu6"]])
+    b.op("RELU", [x], [at["relu"]])
+    b.op("HARD_SWISH", [x], [at["swish"]], "HardSwishOptions")
+    b.op("QUANTIZE", [x], [at["q"]], "QuantizeOptions")
+    sums = [b.tensor(shape, 0.0634571, 1) for _ in range(3)]
+    b.op("ADD", [at["relu6"], at["relu"]], [sums[0]], "AddOptions", activation="RELU_N1_TO_1")
+    b.op("SUB", [at["swish"], at["q"]], [sums[1]], "SubOptions")
+    b.op("ADD", [sums[0], sums[1]], [sums[2]], "AddOptions")
+    turned = b.tensor((1, 5, 9, 7), 0.0634571, 1)
+    b.op("TRANSPOSE", [sums[2], b.const(np.array([0, 3, 2, 1]), "int32")], [turned], "TransposeOptions")
+    padded = b.tensor((1, 8, 9, 7), 0.0634571, 1)
+    b.op("PAD", [turned, b.const(np.array([[0, 0], [1, 2], [0, 0], [0, 0]]), "int32")], [padded], "PadOptions")
+    path = tmp_path / "small.tflite"
+    path.write_bytes(b.finish([x], [padded]))
+    layers = count(path, tmp_path, rows=3)["layers"]  # raises where an answer differs
+    assert {"clamp_s8", "rescale_s8", "lookup_s8", "weighted_sum_s8", "gather_s8", "pad_s8"} <= {layer["kernel"] for layer in layers}
