@@ -20,6 +20,14 @@ def test_help_imports_nothing_heavy():
     assert out.strip().endswith("[]")
 
 
+def test_commands_stand_in_the_order_of_the_pipeline():
+    pipeline = ["data", "search", "sweep", "train", "evaluate", "compile", "build", "run", "validate", "profile", "flash", "export"]
+    assert [name for name in cli.commands if name in pipeline] == pipeline
+    said = tinyflow("--help").stdout
+    places = [said.index(f"\n  {name} ") for name in cli.commands]
+    assert places == sorted(places)
+
+
 def test_search_and_train_need_no_compiler_package():
     code = (
         "import sys\nfor name in ('tensorflow', 'onnx', 'onnx2tf', 'pydantic', 'yaml', 'tflite_micro', 'ray'): sys.modules[name] = None\n"
