@@ -14,9 +14,9 @@ PIXELS = 3  # of a block (MATMUL_PIXELS)
 
 def conv_2d_needs(graph: Graph, op: Op) -> Needs:
     source, output, weights = graph.tensor(op.inputs[0]), graph.tensor(op.outputs[0]), graph.tensor(op.inputs[1])
-    if not _packs(graph, op) or weights.shape[3] != source.shape[3] or source.shape[0] != 1:
+    if len(weights.shape) != 4 or weights.shape[3] != source.shape[3] or source.shape[0] != 1 or not _packs(graph, op):
         return Needs()
-    channels, filter_h, filter_w, depth = weights.shape
+    _, filter_h, filter_w, depth = weights.shape
     if _pointwise(op, source, output, weights):
         if _pixels(source) == 1:
             return Needs(FREE, 2 * padded(depth), (0,))
@@ -26,9 +26,10 @@ def conv_2d_needs(graph: Graph, op: Op) -> Needs:
 
 
 def fully_connected_needs(graph: Graph, op: Op) -> Needs:
-    if not _packs(graph, op):
+    weights = graph.tensor(op.inputs[1])
+    if len(weights.shape) != 2 or not _packs(graph, op):
         return Needs()
-    outputs, depth = graph.tensor(op.inputs[1]).shape
+    depth = weights.shape[1]
     if graph.tensor(op.inputs[0]).elements == depth:
         return Needs(scratch=2 * padded(depth), in_place=(0,))
     return Needs(scratch=3 * PIXELS * padded(depth), in_place=(0,))
