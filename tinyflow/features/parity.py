@@ -1,4 +1,4 @@
-"""Parity gate (a): int8 features of the C against those of torch. numpy only."""
+"""Parity gate (a): int8 features of the C, in floats or in integers, against those of torch. numpy only."""
 
 from dataclasses import dataclass
 
