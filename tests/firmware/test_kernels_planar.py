@@ -73,7 +73,7 @@ def test_planes_stay_planes_through_pools():
 
 
 def test_a_reciprocal_divides_every_sum_of_every_window():
-    """average_pool_planar_s8.c: start, tie and reciprocal against C's division, half away from zero."""
+    """average.h: start, tie and reciprocal against C's division, half away from zero."""
     for count in range(1, LARGEST_WINDOW + 1):
         sums = np.arange(-128 * count, 127 * count + 1, dtype=np.int64)
         tie = 128 * count + count // 2

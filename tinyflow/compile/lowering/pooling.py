@@ -8,8 +8,8 @@ from tinyflow.compile.lowering.step import MAX_RANK, Call, Step, activation_rang
 from tinyflow.compile.needs import FREE, NHWC, SAME, Needs
 
 
-DIVISION_BYTES = 12  # of average_pool_planar_s8.c
-LARGEST_WINDOW = 180  # pixels that its reciprocals divide exactly
+AVERAGE_BYTES = 12  # of an "average" of firmware/kernels/average.h
+LARGEST_WINDOW = 180  # AVERAGE_LARGEST of firmware/kernels/average.h
 
 
 def pool_2d_needs(graph: Graph, op: Op) -> Needs:
@@ -19,7 +19,7 @@ def pool_2d_needs(graph: Graph, op: Op) -> Needs:
     source, output = graph.tensor(op.inputs[0]), graph.tensor(op.outputs[0])
     if not _planes(graph, op):
         return Needs(SAME if _window(op) <= LARGEST_WINDOW else NHWC)
-    scratch = _padded(graph, op)[1] + (DIVISION_BYTES * (op.options["filter_h"] + 1) * output.shape[2] if op.kind == "AVERAGE_POOL_2D" else 0)
+    scratch = _padded(graph, op)[1] + (AVERAGE_BYTES * (op.options["filter_h"] + 1) * output.shape[2] if op.kind == "AVERAGE_POOL_2D" else 0)
     return Needs(SAME, scratch, (0,) if output.elements <= source.elements else ())
 
 
