@@ -7,8 +7,7 @@
 #define SUM_INTEGER_BITS 12
 
 static int32_t saturating_shift_left(int32_t value, int32_t left) {
-  const int64_t wide = (int64_t)value * ((int64_t)1 << left);
-  return wide > INT32_MAX ? INT32_MAX : wide < INT32_MIN ? INT32_MIN : (int32_t)wide;
+  return value > INT32_MAX >> left ? INT32_MAX : value < INT32_MIN >> left ? INT32_MIN : shift_left(value, left);
 }
 
 /* exp on [-1/4, 0), Q0.31 to Q0.31: fourth-order Taylor series about -1/8. */
