@@ -226,7 +226,7 @@ float *frontend_power(float *frame, float *scratch) {
   for (const uint8_t *radix = frontend_radices; *radix; radix++) {
     m /= *radix;
     if (FRONTEND_HALF % 4 == 0 && *radix == 4) w = stride == 1 ? first_4(x, y, w) : stage_4(x, y, w, m, stride);
-    if (FRONTEND_HALF % 2 == 0 && *radix == 2) w = stage_2(x, y, w, m, stride);
+    if (FRONTEND_HAS_2 && *radix == 2) w = stage_2(x, y, w, m, stride);
     if (FRONTEND_HALF % 3 == 0 && *radix == 3) w = stage_3(x, y, w, m, stride);
     if (FRONTEND_HALF % 5 == 0 && *radix == 5) w = stage_5(x, y, w, m, stride);
     stride *= *radix;

@@ -20,6 +20,7 @@ enum {
   FRONTEND_BUFFER = FRONTEND_FFT + 4, /* blocks read past the end, times 0 */
   /* Zeros behind the window, up to here: the rest a first stage of radix 4 knows to be 0. */
   FRONTEND_FILLED = FRONTEND_HALF % 4 == 0 && FRONTEND_WINDOW >= FRONTEND_HALF ? (FRONTEND_WINDOW + 1) / 2 * 2 : FRONTEND_FFT,
+  FRONTEND_HAS_2 = (FRONTEND_HALF & -FRONTEND_HALF & 0xaaaaaaa) != 0, /* fours leave a two: else its stage is not compiled */
   FRONTEND_SPLIT_PAIRS = (FRONTEND_HALF / 2 + 1) / 2 * 2,
   FRONTEND_GROUP_BLOCK = 4, /* bins */
   FRONTEND_DCT_INPUTS = 4,  /* of one block of the DCT */
