@@ -33,7 +33,7 @@ def check(graph: Graph):
 
 
 @given(graphs())
-@settings(max_examples=400, derandomize=True, deadline=None, database=None)
+@settings(max_examples=300, derandomize=True, deadline=None, database=None)
 def test_no_live_byte_is_overwritten(graph):
     assert set(check(graph).offsets) == set(range(len(graph.tensors)))
 

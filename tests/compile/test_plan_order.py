@@ -52,7 +52,7 @@ def test_no_order_keeps_less_alive(graph):
 
 
 @given(graphs())
-@settings(max_examples=100, derandomize=True, deadline=None, database=None)
+@settings(max_examples=60, derandomize=True, deadline=None, database=None)
 def test_ordered_graphs_run(graph):
     ordered = order_operators(graph)
     before, plan = plan_memory(graph), plan_memory(ordered)
