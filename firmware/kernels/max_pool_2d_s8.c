@@ -6,7 +6,9 @@
 /* Four channels at a time, then those that are left. */
 static void pool(const pool_2d_s8_params *p, const int8_t *from, int32_t rows, int32_t columns, int8_t *output) {
   const int32_t channels = p->channels, row = p->input_width * channels;
-  const uint32_t low = (uint8_t)p->activation_min * 0x01010101u, high = (uint8_t)p->activation_max * 0x01010101u;
+  const int32_t outside = p->filter_height * p->filter_width - rows * columns;
+  const int32_t least = p->counts_padding && outside && p->padding_value > p->activation_min ? p->padding_value : p->activation_min;
+  const uint32_t low = (uint8_t)least * 0x01010101u, high = (uint8_t)p->activation_max * 0x01010101u;
   int32_t c = 0;
   for (; c + 4 <= channels; c += 4) {
     uint32_t largest = low;
@@ -18,7 +20,7 @@ static void pool(const pool_2d_s8_params *p, const int8_t *from, int32_t rows, i
     write_word(output + c, min_s8x4(largest, high));
   }
   for (; c < channels; c++) {
-    int32_t largest = p->activation_min;
+    int32_t largest = least;
     for (int32_t y = 0; y < rows; y++) {
       for (int32_t x = 0; x < columns; x++) {
         const int32_t value = from[y * row + x * channels + c];

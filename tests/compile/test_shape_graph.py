@@ -47,6 +47,8 @@ def operators(graph: Graph) -> list[tuple]:
     for op in graph.ops:
         inputs = [("step", maker[index]) if index in maker else graph.tensor(index).shape for index in op.inputs if index >= 0]
         options = sorted(op.options.items())
+        if {"table", "rectified"} & set(op.options):  # a fused function of one value, known or not
+            options = [(key, value) for key, value in options if key not in ("table", "input_scale", "input_zero_point", "rectified")] + ["fused"]
         if op.kind == "STRIDED_SLICE":  # the file may say the same slice with masks or without
             inputs, options = inputs[:1], []
         rows.append((op.kind, inputs, graph.tensor(op.outputs[0]).shape, options))
