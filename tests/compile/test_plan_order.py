@@ -77,19 +77,19 @@ def test_a_wide_branch_runs_before_a_narrow_one_waits():
 def test_an_order_that_is_as_good_stays():
     ops = tuple(Op("COPIES", (i,), (i + 1,)) for i in range(200))
     chain = Graph("chain", bytes_of(*([100] * 201)), ops, (0,), (200,))
-    start = time.perf_counter()
+    start = time.process_time()
     assert order_operators(chain) is chain
-    assert time.perf_counter() - start < 2, "0.2 s alone on a machine"
+    assert time.process_time() - start < 2, "0.2 s of an idle core"
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_a_genotype_in_seconds(seed):
     rng = random.Random(seed)
     graph = run_passes(shape_graph(random_genotype(rng, channels=16, cells=4)))
-    start = time.perf_counter()
+    start = time.process_time()
     ordered = order_operators(graph)
     plan = plan_memory(ordered)
-    assert time.perf_counter() - start < 20, "about 1 s alone on a machine"
+    assert time.process_time() - start < 20, "about 1 s of an idle core"
     simulate(ordered, plan.offsets, plan.scratch, plan.arena_bytes)
 
 
