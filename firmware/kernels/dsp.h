@@ -14,6 +14,13 @@
 #define TINYFLOW_DSP 0
 #endif
 
+/* Helium, the vectors of Cortex-M55 and M85. */
+#if TINYFLOW_DSP && defined(__ARM_FEATURE_MVE)
+#define TINYFLOW_MVE 1
+#else
+#define TINYFLOW_MVE 0
+#endif
+
 /* Four bytes from anywhere, the first in the lowest. */
 static inline uint32_t read_word(const void *from) {
   uint32_t word;

@@ -180,10 +180,10 @@ def chain(seed):
     return b.finish([source], [at])
 
 
-@pytest.mark.parametrize("name", ["host", pytest.param("mps2-an386", marks=pytest.mark.qemu)])
+@pytest.mark.parametrize("name", ["host", *(pytest.param(name, marks=pytest.mark.qemu) for name in ("mps2-an386", "mps3-an547"))])
 @pytest.mark.parametrize("seed", range(3))
 def test_chains(seed, name, tmp_path):
-    """Every layer on the host, under its sanitizers, and on the emulated Cortex-M4F, whose inner blocks are assembly."""
+    """Every layer on the host, under its sanitizers, and on the emulated Cortex-M4F and M55, whose inner blocks are assembly and Helium."""
     board, compiled = load_board(name), compile_bytes(chain(seed), tmp_path)
     firmware = build(compiled, board, tmp_path / "firmware")
     with connect(firmware, board) as device:
