@@ -165,35 +165,36 @@ static const float *stage_3(const float *x, float *y, const float *w, uint32_t m
   ADD(cr, ar, 25) SUB(ci, ai, 24) SUB(ar, ar, 25) ADD(ai, ai, 24)
 
 #define PLAIN_5                                                                                    \
-  LOAD(w, 28, 31)                                                                                  \
+  LOAD(w, 28, 31) COUNT_IN(w, n)                                                                   \
   DO(1) LOAD(x0, 0, 3) LOAD(x1, 4, 7) LOAD(x2, 8, 11) LOAD(x3, 12, 15) LOAD(x4, 16, 19)            \
   BUTTERFLY_5(0, 1, 4, 5, 8, 9, 12, 13, 16, 17) BUTTERFLY_5(2, 3, 6, 7, 10, 11, 14, 15, 18, 19)    \
-  STORE(y0, 12, 15) STORE(y1, 16, 19) STORE(y2, 8, 11) STORE(y3, 0, 3) STORE(y4, 4, 7) TIMES_LEFT(1, n)
+  STORE(y0, 12, 15) STORE(y1, 16, 19) STORE(y2, 8, 11) STORE(y3, 0, 3) STORE(y4, 4, 7) TIMES_LEFT_IN(1, w, n)
 #define SINGLE_5                                                                                   \
-  LOAD(w, 28, 31) LOAD(w, 10, 17)                                                                  \
+  LOAD(w, 28, 31) LOAD(w, 10, 17) COUNT_IN(w, n)                                                   \
   DO(1) LOAD(x0, 0, 1) LOAD(x1, 2, 3) LOAD(x2, 4, 5) LOAD(x3, 6, 7) LOAD(x4, 8, 9)                 \
   BUTTERFLY_5(0, 1, 2, 3, 4, 5, 6, 7, 8, 9)                                                        \
   TURN(20, 21, 8, 9, 10, 11) TURN(22, 23, 4, 5, 12, 13) TURN(24, 25, 0, 1, 14, 15) TURN(26, 27, 2, 3, 16, 17) \
-  STORE(y0, 6, 7) STORE(y1, 20, 21) STORE(y2, 22, 23) STORE(y3, 24, 25) STORE(y4, 26, 27) TIMES_LEFT(1, n)
+  STORE(y0, 6, 7) STORE(y1, 20, 21) STORE(y2, 22, 23) STORE(y3, 24, 25) STORE(y4, 26, 27) TIMES_LEFT_IN(1, w, n)
 
 static const float *stage_5(const float *x, float *y, const float *w, uint32_t m, uint32_t stride) {
   const uint32_t part = 2 * m * stride;
   const float *x0 = x, *x1 = x0 + part, *x2 = x1 + part, *x3 = x2 + part, *x4 = x3 + part;
+  const float *next = w;
   float *y4 = y;
   FPU_REGISTERS;
   for (uint32_t p = 0; p < m; p++) {
-    uint32_t n = stride / 2;
+    uint32_t n = p || stride % 2 ? stride : stride / 2;
+    w = next;
+    next += 12; /* four constants, four twiddles */
     float *y0 = y4, *y1 = y0 + 2 * stride, *y2 = y1 + 2 * stride, *y3 = y2 + 2 * stride;
     y4 = y3 + 2 * stride;
     if (p || stride % 2) {
-      n = stride;
-      RUN(SINGLE_5, RW(x0), RW(x1), RW(x2), RW(x3), RW(x4), RW(y0), RW(y1), RW(y2), RW(y3), RW(y4), RW(w), RW(n));
+      RUN_WITH(SINGLE_5, IN_MEMORY(n), RW(x0), RW(x1), RW(x2), RW(x3), RW(x4), RW(y0), RW(y1), RW(y2), RW(y3), RW(y4), RW(w));
     } else {
-      RUN(PLAIN_5, RW(x0), RW(x1), RW(x2), RW(x3), RW(x4), RW(y0), RW(y1), RW(y2), RW(y3), RW(y4), RW(w), RW(n));
-      w += 8;
+      RUN_WITH(PLAIN_5, IN_MEMORY(n), RW(x0), RW(x1), RW(x2), RW(x3), RW(x4), RW(y0), RW(y1), RW(y2), RW(y3), RW(y4), RW(w));
     }
   }
-  return w;
+  return next;
 }
 
 /* The power of bins k and FRONTEND_HALF - k, from z = even samples + i odd samples, halved by the window:

@@ -22,8 +22,11 @@
 
 #define FPU_REGISTERS ((void)0)
 #define RW(variable) [variable] "+r"(variable)
-#define RUN(block, ...)                                                                                               \
-  __asm__ volatile(block : __VA_ARGS__ : : "memory", "cc", "s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7", "s8", "s9", \
+#define IN_MEMORY(variable) [variable] "m"(variable)
+#define RUN(block, ...) RUN_WITH(block, , __VA_ARGS__)
+/* A twelfth core register is more than GCC can always find: read_only is a count IN_MEMORY. */
+#define RUN_WITH(block, read_only, ...)                                                                               \
+  __asm__ volatile(block : __VA_ARGS__ : read_only : "memory", "cc", "s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7", "s8", "s9", \
                    "s10", "s11", "s12", "s13", "s14", "s15", "s16", "s17", "s18", "s19", "s20", "s21", "s22", "s23",   \
                    "s24", "s25", "s26", "s27", "s28", "s29", "s30", "s31")
 
@@ -62,12 +65,17 @@
 /* the operations between the two, n times (at least once); n is 0 afterwards */
 #define DO(label) #label ":\n"
 #define TIMES_LEFT(label, n) "subs %[" #n "], %[" #n "], #1\nbne " #label "b\n"
+/* the same with n in memory: the register of p, which is lost, counts */
+#define COUNT_IN(p, n) "ldr %[" #p "], %[" #n "]\n"
+#define TIMES_LEFT_IN(label, p, n) TIMES_LEFT(label, p)
 
 #else
 
 #define FPU_REGISTERS float s[32]
 #define RW(variable) variable
+#define IN_MEMORY(variable) variable
 #define RUN(block, ...) do { block } while (0)
+#define RUN_WITH(block, ...) do { block } while (0)
 
 #define ADD(d, a, b) s[d] = s[a] + s[b];
 #define SUB(d, a, b) s[d] = s[a] - s[b];
@@ -96,6 +104,8 @@
 #define INT_SUB_SHIFTED(v, a, n) v -= (a) << (n);
 #define DO(label) do {
 #define TIMES_LEFT(label, n) } while (--n);
+#define COUNT_IN(p, n)
+#define TIMES_LEFT_IN(label, p, n) TIMES_LEFT(label, n)
 
 /* In [2^23, 2^24) a float's ulp is 1, so adding 1.5 * 2^23 rounds, half to even; clamping first keeps the sum there. */
 static inline uint32_t fpu_round_int8(float x) {
