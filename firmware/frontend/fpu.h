@@ -20,6 +20,10 @@
 
 #if TINYFLOW_FPU
 
+#if !defined(__clang__) && !defined(__OPTIMIZE_SIZE__)
+#pragma GCC optimize("O2", "omit-frame-pointer") /* -O3 clones loops until no core register is left for a block */
+#endif
+
 #define FPU_REGISTERS ((void)0)
 #define RW(variable) [variable] "+r"(variable)
 #define IN_MEMORY(variable) [variable] "m"(variable)

@@ -123,7 +123,7 @@ def test_front_end_in_integers(integers, clip, tmp_path):
 def test_cross_compiler(speaking, integers, foreign, tmp_path, core):
     """Programs for every core at the optimisations of a debug and a release build."""
     for _, folder, _ in (speaking, integers, foreign):
-        for flags in (["-O0", "-std=gnu11"], ["-Og"], ["-O2", *WARNINGS]):
+        for flags in (["-O0", "-std=gnu11"], ["-Og"], ["-O2", *WARNINGS], ["-Os"], ["-O3"]):
             done([ARM, "-mthumb", *CORES[core], *flags, "-Wall", "-Wextra", "-Werror", "--specs=nosys.specs", "-Wl,--no-warnings", "-Wl,--gc-sections", *sources(folder, example=True), "-o", tmp_path / "a.elf"], folder)
 
 
