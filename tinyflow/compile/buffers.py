@@ -156,11 +156,20 @@ def buffers(graph: Graph, choices: Mapping[int, Iterable[int]]) -> tuple[Buffer,
     return tuple(bodies)
 
 
+def used_bytes(bodies: Iterable[Buffer], steps: int) -> list[int]:
+    """Per step, and once after the last: the bytes of all bodies that are in use."""
+    used = [0] * (steps + 1)
+    for body in bodies:
+        for step in range(body.first, body.last + 1):
+            used[step] += body.covered(step) if len(body.parts) > 1 else body.bytes
+    return used
+
+
 def live_bytes(graph: Graph) -> list[int]:
     """Per step, and once after the last: the bytes that must be live, scratch among them, if it may choose what to work over."""
     bodies, choices = buffers(graph, {}), in_place_choices(graph)
     home = {part.tensor: (body, part) for body in bodies for part in body.parts}
-    live = [sum(body.covered(step) for body in bodies) for step in range(len(graph.ops) + 1)]
+    live = used_bytes(bodies, len(graph.ops))
     for step, inputs in choices.items():
         output = graph.tensor(graph.ops[step].outputs[0]).bytes
         free = [graph.tensor(index).bytes for index in inputs if not _read_later(*home[index], step)]

@@ -37,7 +37,7 @@ class _Value:
     kept: bool  # an output of the graph
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class _State:
     peak: int  # bytes on the way here
     area: int  # bytes alive, summed over the steps
@@ -79,25 +79,27 @@ class Orders:
             sources = dict.fromkeys(op.inputs[position] for position in need.in_place) if need else ()
             output = graph.tensor(op.outputs[0]).bytes
             self.over.append([(sharing.body[i], values[i], min(output, graph.tensor(i).bytes)) for i in sources if i in values])
-        self.followers = [[other for other in range(self.count) if self.after[other] >> step & 1] for step in range(self.count)]
+        self.followers = [[(other, after) for other, after in enumerate(self.after) if after >> step & 1] for step in range(self.count)]
         self.costs: list[dict[int, tuple[int, int]]] = [{} for _ in graph.ops]
         self.start = sum(self._covered(self.bodies[sharing.body[index]], 0, 0) for index in graph.inputs)
 
     def cost(self, step: int, done: int) -> tuple[int, int]:
         """(bytes needed while operator ``step`` runs after the set ``done``, bytes alive after it), both less those alive before."""
         key = done & self.relevant[step]
-        if key not in self.costs[step]:
+        known = self.costs[step].get(key)
+        if known is None:
             bit = 1 << step
             bodies = [self.bodies[body] for body in self.touched[step]]
             before = sum(self._covered(body, done, 0) for body in bodies)
             during = sum(self._covered(body, done, bit) for body in bodies) + self.scratch[step]
             after = sum(self._covered(body, done | bit, 0) for body in bodies)
             saved = [size for body, value, size in self.over[step] if not self._read_later(self.bodies[body], value, done | bit)]
-            self.costs[step][key] = during - max(saved, default=0) - before, after - before
-        return self.costs[step][key]
+            known = self.costs[step][key] = during - max(saved, default=0) - before, after - before
+        return known
 
     def smallest(self) -> list[int]:
         """An order with the smallest peak; among those one in which little is alive for long. Past the budget: the most promising."""
+        tried: dict[int, tuple[int, int]] = {}  # set of operators -> (peak, area) of the best way there
         seen, looked = set(), 0
         queue = [(self.start, 0.0, _State(self.start, 0, 0, self.start, [step for step in range(self.count) if not self.after[step]], ()))]
         while True:
@@ -109,27 +111,36 @@ class Orders:
                 return _unwound(state.path)
             looked += len(state.ready)
             if looked > BUDGET:
-                queue = []  # from here on straight ahead
+                queue, seen, tried = [], set(), {}  # from here on straight ahead
             for step in state.ready:
-                then = self._settle(self._run(state, step))
+                then = _State(state.peak, state.area, state.done, state.alive, state.ready, state.path)
+                self._run(then, step)
+                way = then.peak, then.area
+                if then.done in tried and tried[then.done] <= way:
+                    continue
+                tried[then.done] = way
+                self._settle(then)
                 if then.done not in seen:
                     heapq.heappush(queue, (then.peak, then.area / then.done.bit_count(), then))
 
-    def _run(self, state: "_State", step: int) -> "_State":
+    def _run(self, state: _State, step: int) -> None:
         needed, change = self.cost(step, state.done)
-        top, done = state.alive + needed, state.done | 1 << step
-        ready = [other for other in state.ready if other != step] + self._made_ready(step, done)
-        return _State(max(state.peak, top), state.area + top, done, state.alive + change, ready, (state.path, step))
+        top = state.alive + needed
+        state.peak = max(state.peak, top)
+        state.area += top
+        state.done |= 1 << step
+        state.alive += change
+        state.ready = [other for other in state.ready if other != step] + self._made_ready(step, state.done)
+        state.path = state.path, step
 
     def _made_ready(self, step: int, done: int) -> list[int]:
-        return [other for other in self.followers[step] if not self.after[other] & ~done]
+        return [other for other, after in self.followers[step] if after & done == after]
 
-    def _settle(self, state: "_State") -> "_State":
+    def _settle(self, state: _State) -> None:
         """Runs what can run at no cost, until nothing can."""
         while chain := next(filter(None, (self._chain(step, state.done, state.peak - state.alive) for step in state.ready)), None):
             for step in chain:
-                state = self._run(state, step)
-        return state
+                self._run(state, step)
 
     def _chain(self, step: int, done: int, room: int) -> list[int]:
         """Operators from ``step`` on, each made ready by the one before, that end with no more alive than before; or none."""
@@ -140,9 +151,9 @@ class Orders:
                 return []
             links.append(step)
             total += change
-            done |= 1 << step
             if total <= 0:
                 return links
+            done |= 1 << step
             made = self._made_ready(step, done)
             if len(made) != 1:
                 return []

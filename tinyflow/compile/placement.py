@@ -6,12 +6,13 @@ an exact solver (CP-SAT) proves to be the smallest arena of the same buffers. Pu
 """
 
 import random
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 
 from tinyflow.compile.buffers import TENSOR_ALIGNMENT, Buffer
 
 ROUNDS = 60  # improvements of each greedy order
-Gaps = list[list[tuple[int, list[tuple[int, int]]]]]  # buffer -> [(other, open intervals of its offset less the other's that collide)]
+Gaps = list[list[tuple[int, int, int]]]  # buffer -> [(other, open interval of its offset less the other's in which they collide)]
 
 
 def aligned(size: int, alignment: int = TENSOR_ALIGNMENT) -> int:
@@ -28,39 +29,37 @@ def place(buffers: Sequence[Buffer], bound: int, rounds: int = ROUNDS) -> tuple[
         lambda i: (-spans[i], -sizes[i]),
         lambda i: (buffers[i].first, -sizes[i]),
         lambda i: (-buffers[i].last, -sizes[i]),
-        lambda i: (-sum(sizes[other] for other, _ in gaps[i]), -sizes[i]),
+        lambda i: (-sum(sizes[other] for other in {other for other, _, _ in gaps[i]}), -sizes[i]),
     )
     orders = [sorted(range(len(buffers)), key=key) for key in keys]
-    best, arena = min((first_fit(buffers, gaps, order) for order in orders), key=lambda found: found[1])
-    draw = random.Random(0)
-    for order in orders:
+    fits = [FirstFit(buffers, gaps, order) for order in orders]
+    best, arena = min(((fit.places, fit.arena()) for fit in fits), key=lambda found: found[1])
+    best, draw = list(best), random.Random(0)
+    for fit in fits:
         for _ in range(rounds):
             if arena <= aligned(bound):
                 return best, arena
-            found = first_fit(buffers, gaps, order, arena)
-            if isinstance(found, int):  # the place in the order of the first that sticks out
-                order.insert(draw.randrange(found + 1), order.pop(found))
+            late = fit.sticks_out(arena)
+            if late is None:
+                best, arena = list(fit.places), fit.arena()
             else:
-                best, arena = found
+                fit.move(late, draw.randrange(late + 1))
     return best, arena
-
-
-def _next(offset: int, buffer: Buffer) -> int:
-    """The first offset from ``offset`` on at which ``buffer`` is aligned."""
-    return aligned(offset + buffer.anchor, buffer.alignment) - buffer.anchor
 
 
 def collisions(buffers: Sequence[Buffer]) -> Gaps:
     gaps: Gaps = [[] for _ in buffers]
-    for i, buffer in enumerate(buffers):
-        for j in range(i):
-            other = buffers[j]
-            if buffer.first <= other.last and other.first <= buffer.last:
-                pairs = [(b.start - a.start - a.bytes, b.start - a.start + b.bytes) for a in buffer.parts for b in other.parts if a.first <= b.last and b.first <= a.last]
-                if pairs:
-                    intervals = _union(sorted(pairs))
-                    gaps[i].append((j, intervals))
-                    gaps[j].append((i, [(-high, -low) for low, high in intervals]))
+    spans = [(buffer.first, buffer.last) for buffer in buffers]
+    for i, (first, last) in enumerate(spans):
+        for j, (other_first, other_last) in enumerate(spans[:i]):
+            if first <= other_last and other_first <= last:
+                pairs = [
+                    (b.start - a.start - a.bytes, b.start - a.start + b.bytes)
+                    for a in buffers[i].parts for b in buffers[j].parts if a.first <= b.last and b.first <= a.last
+                ]  # fmt: skip
+                for low, high in _union(sorted(pairs)):
+                    gaps[i].append((j, low, high))
+                    gaps[j].append((i, -high, -low))
     return gaps
 
 
@@ -75,23 +74,41 @@ def _union(intervals: list[tuple[int, int]]) -> list[tuple[int, int]]:
     return merged
 
 
-def first_fit(buffers: Sequence[Buffer], gaps: Gaps, order: Sequence[int], limit: int | None = None) -> tuple[list[int], int] | int:
-    """Each buffer, in order, at the lowest offset at which it collides with none of those already placed; the arena.
+class FirstFit:
+    """Buffers in an order, each at the lowest offset at which it collides with none before it. Placed only as far as asked for."""
 
-    With a limit: the position in the order of the first buffer that does not stay below it, if one does not.
-    """
-    places: list[int] = [-1] * len(buffers)
-    arena = 0
-    for position, index in enumerate(order):
-        buffer = buffers[index]
-        offset = _next(0, buffer)
-        taken = [(places[j] + low, places[j] + high) for j, intervals in gaps[index] if places[j] >= 0 for low, high in intervals]
-        taken.sort()
-        for low, high in taken:
-            if low < offset < high:
-                offset = _next(high, buffer)
-        places[index] = offset
-        arena = max(arena, aligned(offset + buffer.bytes))
-        if limit is not None and arena >= limit:
-            return position
-    return places, arena
+    def __init__(self, buffers: Sequence[Buffer], gaps: Gaps, order: list[int]):
+        self.gaps, self.order = gaps, order
+        self.sizes = [(buffer.bytes, buffer.alignment, buffer.anchor) for buffer in buffers]
+        self.places = [-1] * len(buffers)
+        self.tops = [0]  # bytes of the arena with none, one, two ... of the order placed
+
+    def arena(self) -> int:
+        self.sticks_out(None)
+        return self.tops[-1]
+
+    def sticks_out(self, limit: int | None) -> int | None:
+        """The position in the order of the first buffer that does not stay below ``limit``; None if all do."""
+        if limit is not None and self.tops[-1] >= limit:
+            return bisect_left(self.tops, limit) - 1
+        places, tops = self.places, self.tops
+        for position in range(len(tops) - 1, len(self.order)):
+            index = self.order[position]
+            size, alignment, anchor = self.sizes[index]
+            offset = -anchor % alignment  # the anchor is what is aligned
+            for low, high in sorted([(place + low, place + high) for other, low, high in self.gaps[index] if (place := places[other]) >= 0]):
+                if low >= offset:
+                    break
+                if high > offset:
+                    offset = high + -(high + anchor) % alignment
+            places[index] = offset
+            tops.append(max(tops[-1], aligned(offset + size)))
+            if limit is not None and tops[-1] >= limit:
+                return position
+        return None
+
+    def move(self, position: int, earlier: int) -> None:
+        for index in self.order[earlier : len(self.tops) - 1]:
+            self.places[index] = -1
+        del self.tops[earlier + 1 :]
+        self.order.insert(earlier, self.order.pop(position))

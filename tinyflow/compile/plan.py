@@ -1,10 +1,11 @@
 """The memory plan: where in one static arena each tensor lies, step by step. Pure Python and numpy."""
 
 import random
+from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 
-from tinyflow.compile.buffers import SCRATCH, Buffer, buffers, in_place_choices, live_bytes
+from tinyflow.compile.buffers import SCRATCH, Buffer, buffers, in_place_choices, live_bytes, used_bytes
 from tinyflow.compile.graph import Graph
 from tinyflow.compile.placement import aligned, place
 
@@ -54,8 +55,20 @@ class MemoryPlan:
         figure.savefig(path, dpi=150, metadata={"Software": None})
 
 
+RECENT: deque[tuple[Graph, MemoryPlan]] = deque(maxlen=2)  # who orders the operators has planned the graph that others plan next
+
+
 def plan_memory(graph: Graph) -> MemoryPlan:
     """A place in the arena for every tensor that is not constant; the operators in the graph's order."""
+    for known, plan in tuple(RECENT):
+        if known is graph:
+            return plan
+    plan = _plan(graph)
+    RECENT.append((graph, plan))
+    return plan
+
+
+def _plan(graph: Graph) -> MemoryPlan:
     bound = max(live_bytes(graph), default=0)
     bodies, places, arena = _smallest(graph, bound)
     parts = [(part, offset + part.start) for body, offset in zip(bodies, places) for part in body.parts]
@@ -76,7 +89,7 @@ def _smallest(graph: Graph, bound: int) -> tuple[tuple[Buffer, ...], list[int], 
         if best[2] <= aligned(bound):
             break
         bodies = buffers(graph, choices | {step: option})
-        found = (bodies, *place(bodies, bound, QUICK))
-        if found[2] <= best[2]:
+        least = max(used_bytes(bodies, len(graph.ops)))
+        if least <= best[2] and (found := (bodies, *place(bodies, least, QUICK)))[2] <= best[2]:
             best, choices = found, choices | {step: option}
     return best
