@@ -1,12 +1,12 @@
 """Measures the table of coefficients that the search's costs are made of: tinyflow/search/coefficients.json.
 
-    python benchmarks/coefficients.py [--frontend] [--write]
+    python benchmarks/coefficients.py [--frontend | --networks] [--counts FILE] [--write]
 
 Random genotypes of both operation sets, and the DS-CNN baseline, are converted with random weights and run on mps2-an386
 under QEMU, which counts the instructions of every layer. Per kind of operator, non-negative coefficients are fitted to
 them (relative least squares). Front ends are counted step by step. The networks and front ends kept out of the fit
 are then predicted and counted: the relative error is what the estimate is worth. --frontend measures the front end's
-rows alone and leaves the others as they are.
+rows alone and leaves the others as they are, --networks the others.
 """
 
 import argparse
@@ -46,11 +46,9 @@ from tinyflow.features.config import TABLE_1, MfccConfig
 from tinyflow.genotype import Genotype
 from tinyflow.search import image, instructions
 from tinyflow.search.random_genotype import random_genotype
+from tinyflow.search.work import COUNTS, kind, work
 
 BOARD, IMAGE_BOARD = "mps2-an386", "nucleo-l4r5zi"  # who counts instructions; whose image is measured
-COLUMNS = ("per_work", "per_output", "per_place")
-WORK = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "MAX_POOL_2D", "AVERAGE_POOL_2D", "MEAN")  # cost by work and outputs
-PLACES = ("PAD", "CONCATENATION", "STRIDED_SLICE", "RESIZE_NEAREST_NEIGHBOR")  # by outputs and places; all others by outputs
 
 
 def networks() -> tuple[list[Genotype], list[Genotype]]:
@@ -74,6 +72,7 @@ def networks() -> tuple[list[Genotype], list[Genotype]]:
 
 
 FRONTENDS = (*TABLE_1[::2], TABLE_1[1], *(MfccConfig.from_name(name) for name in ("640/320/40/mfcc10/fft1024", "400/200/40/fft512", "480/160/40", "512/160/40", "600/300/64", "360/180/32", "800/400/40/mfcc20", "200/100/40/fft512")))
+COPIES = (1, 3, 8, 16)  # channels
 HELD_FRONTENDS = (*TABLE_1[3::2], *(MfccConfig.from_name(name) for name in ("320/160/40", "512/256/64", "640/213/48/mfcc32", "450/225/40/fft600")))
 
 
@@ -97,21 +96,40 @@ def convert(genotype: Genotype, folder: Path) -> Path:
     return to_tflite(folder / "model.onnx", features, folder)[1]
 
 
-def count_network(genotype: Genotype, folder: Path) -> dict[str, Any]:
-    """Counted instructions per layer beside what the model multiplies, and the sizes of the image."""
-    path = convert(genotype, folder)
-    graph = run_passes(read_tflite(path))
-    compiled = compile_tflite(path, folder / "compile")
+def count_network(tflite: Path, folder: Path) -> dict[str, Any]:
+    """Counted instructions per layer beside what their kernels do, and the sizes of the image."""
+    graph = run_passes(read_tflite(tflite))
+    compiled = compile_tflite(tflite, folder / "compile")
     np.savez(compiled.selftest, features=np.random.default_rng(0).integers(-128, 128, (1, compiled.input.elements)).astype(np.int8))
     board = load_board(BOARD)
     result = profile(build(compiled, board, folder / "build"), board, compiled)
-    image = build(compiled, load_board(IMAGE_BOARD), folder / "image")
-    ops = [op for op in graph.ops if op.kind not in VIEWS]
-    rows = [[instructions.kind(graph, op), op.kind, instructions.work(graph, op).tolist(), layer.units] for op, layer in zip(ops, result.layers, strict=True)]
+    built = build(compiled, load_board(IMAGE_BOARD), folder / "image")
+    ops = [op for op in graph.ops if op.kind not in VIEWS and not op.placed]
+    rows = [[kind(graph, op), work(graph, op).tolist(), layer.units] for op, layer in zip(ops, result.layers, strict=True)]
     return {
         "rows": rows, "invoke": result.invoke_units, "macs": compiled.macs, "compiler": result.compiler, "flags": result.flags,
-        "layers": len(ops), "model_bytes": compiled.model_bytes, **_image(image),
+        "image": image.layers_and_kernels(graph), "model_bytes": compiled.model_bytes, "estimated_bytes": image.model_bytes(graph), **_image(built),
     }  # fmt: skip
+
+
+def copies(channels: int) -> bytes:
+    """A model of the copies that passes take into their neighbours in almost all networks: PAD, STRIDED_SLICE, RESIZE_NEAREST_NEIGHBOR."""
+    b = Builder()
+    narrow, wide = (np.float32(0.1), 0), (np.float32(0.2), 0)
+
+    def numbers(*values):
+        return b.const(np.array(values), "int32")
+
+    def emit(operator, inputs, rows, columns, quantization, options=None):
+        return b.op(operator, inputs, [b.tensor((1, rows, columns, channels), *quantization)], options)
+
+    x = b.tensor((1, 24, 20, channels), *narrow)
+    y = emit("PAD", [x, b.const(np.array([[0, 0], [1, 1], [1, 1], [0, 0]]), "int32")], 26, 22, narrow, "PadOptions")
+    y = emit("RELU", [y], 26, 22, wide)
+    y = emit("STRIDED_SLICE", [y, numbers(0, 1, 1, 0), numbers(1, 26, 22, channels), numbers(1, 1, 1, 1)], 25, 21, wide, "StridedSliceOptions")
+    y = emit("RELU", [y], 25, 21, narrow)
+    y = emit("RESIZE_NEAREST_NEIGHBOR", [y, numbers(20, 16)], 20, 16, narrow, "ResizeNearestNeighborOptions")
+    return b.finish([x], [emit("RELU", [y], 20, 16, wide)])
 
 
 def count_frontend(config: MfccConfig, tflite: Path, folder: Path) -> dict[str, Any]:
@@ -162,19 +180,17 @@ def fit(features: np.ndarray, counted: np.ndarray) -> np.ndarray:
 
 def fit_operators(counts: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """A row of the table for every kind of operator met, with how far its layers are from it."""
-    layers: dict[str, list[tuple[str, list[float], int]]] = defaultdict(list)
+    layers: dict[str, list[tuple[list[float], int]]] = defaultdict(list)
     for count in counts:
-        for kind, operator, work, units in count["rows"]:
-            layers[kind].append((operator, work, units))
+        for name, features, units in count["rows"]:
+            layers[name].append((features, units))
     rows = {}
-    for kind, found in sorted(layers.items()):
-        operator = found[0][0]
-        features, counted = np.array([work for _, work, _ in found]), np.array([units for _, _, units in found], float)
-        used = features * ([1, 1, 0] if operator in WORK else [0, 1, 1] if operator in PLACES else [0, 1, 0])
-        values = fit(used, counted)
-        errors = used @ values / counted - 1
-        rows[kind] = {
-            **{name: round(float(value), 3) for name, value in zip(COLUMNS, values)},
+    for name, found in sorted(layers.items()):
+        features, counted = np.array([features for features, _ in found]), np.array([units for _, units in found], float)
+        values = fit(features, counted)
+        errors = features @ values / counted - 1
+        rows[name] = {
+            **{f"per_{count}": round(float(value), 3) for count, value in zip(COUNTS, values) if value},
             "layers": len(found), "median_error": round(float(np.median(np.abs(errors))), 4), "largest_error": round(float(np.abs(errors).max()), 4),
         }  # fmt: skip
     return rows
@@ -192,12 +208,13 @@ def fit_frontend(counts: dict[MfccConfig, dict[str, int]]) -> dict[str, float]:
 
 def fit_image(networks: list[dict[str, Any]]) -> dict[str, Any]:
     """What an image holds besides the model's constants, the plan, the stack, and the front end."""
-    layers = np.array([[1, count["layers"]] for count in networks], float)
-    fixed, per_layer = np.linalg.lstsq(layers, np.array([count["code_bytes"] for count in networks], float), rcond=None)[0]
-    sizes = sum(count["model_bytes"] + per_layer * count["layers"] for count in networks)
+    parts = np.array([[1, *count["image"]] for count in networks], float)
+    code = np.array([count["code_bytes"] for count in networks], float)
+    fixed, per_layer, per_kernel = np.linalg.lstsq(parts, code, rcond=None)[0]
+    sizes = code - fixed + [count["model_bytes"] for count in networks]
     return {
-        "board": IMAGE_BOARD, "flash_fixed": round(float(fixed)), "flash_per_layer": round(float(per_layer), 1),
-        "flash_per_parameter": round(float(sizes / sum(count["parameters"] for count in networks)), 3),
+        "board": IMAGE_BOARD, "flash_fixed": round(float(fixed)), "flash_per_layer": round(float(per_layer), 1), "flash_per_kernel": round(float(per_kernel), 1),
+        "flash_per_parameter": round(float(sizes.sum() / sum(count["parameters"] for count in networks)), 3),
     }  # fmt: skip
 
 
@@ -211,15 +228,21 @@ def fit_frontend_image(frontends: dict[MfccConfig, dict[str, Any]], plain: int) 
 def report(table: dict[str, Any], counts: list[dict[str, Any]], fitted: int) -> None:
     """Prediction beside count, of what was kept out of the fit."""
     print(f"{table['unit']}; {table['board']}, {table['compiler']}, {table['flags']}, {table['emulator']}")
-    print("\n| operator | per work | per output | per place | layers | median error | largest |\n|---|---|---|---|---|---|---|")
-    for kind, row in table["operators"].items():
-        print(f"| {kind} | {row['per_work']:.2f} | {row['per_output']:.2f} | {row['per_place']:.2f} | {row['layers']} | {row['median_error']:.2%} | {row['largest_error']:.2%} |")
-    print("\n| held-out network | MACs | counted | predicted | error |\n|---|---|---|---|---|")
-    errors = []
+    print(f"\n| operator | {' | '.join(COUNTS)} | layers | median error | largest |\n|---|{'---|' * len(COUNTS)}---|---|---|")
+    for name, row in table["operators"].items():
+        values = (f"{row[f'per_{count}']:.2f}" if f"per_{count}" in row else "" for count in COUNTS)
+        print(f"| {name} | {' | '.join(values)} | {row['layers']} | {row['median_error']:.2%} | {row['largest_error']:.2%} |")
+    print("\n| held-out network | MACs | counted | predicted | error | flash without front end | predicted | error |\n|---|---|---|---|---|---|---|---|")
+    errors, code = [], table["image"]
     for number, count in enumerate(counts[fitted:]):
-        predicted = sum(np.dot(work, [table["operators"][kind][name] for name in COLUMNS]) for kind, _, work, _ in count["rows"])
+        predicted = sum(np.dot(features, [table["operators"][name].get(f"per_{count}", 0) for count in COUNTS]) for name, features, _ in count["rows"])
         errors.append(predicted / count["invoke"] - 1)
-        print(f"| {number + 1} | {count['macs']:,} | {count['invoke']:,} | {predicted:,.0f} | {errors[-1]:+.2%} |")
+        layers, kernels = count["image"]
+        flash, estimated = count["model_bytes"] + count["code_bytes"], count["estimated_bytes"] + code["flash_fixed"] + code["flash_per_layer"] * layers + code["flash_per_kernel"] * kernels
+        print(
+            f"| {number + 1} | {count['macs']:,} | {count['invoke']:,} | {predicted:,.0f} | {errors[-1]:+.2%} "
+            f"| {flash:,} | {estimated:,.0f} | {estimated / flash - 1:+.2%} |"
+        )
     print(f"largest error {max(map(abs, errors)):.2%}")
 
 
@@ -234,6 +257,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--write", action="store_true", help="replace the table of the repository")
     parser.add_argument("--frontend", action="store_true", help="measure the front end's part alone")
+    parser.add_argument("--networks", action="store_true", help="measure the networks' part alone")
     parser.add_argument("--counts", type=Path, help="file that keeps the raw counts; what it holds already is not counted again")
     arguments = parser.parse_args()
     kept: dict[str, Any] = json.loads(arguments.counts.read_text()) if arguments.counts and arguments.counts.is_file() else {}
@@ -249,34 +273,42 @@ def main() -> None:
     result: dict[str, Any] = dict(instructions.table())
     with tempfile.TemporaryDirectory(prefix="tinyflow-coefficients-") as name:
         folder = Path(name)
-        for number, config in enumerate((*FRONTENDS, *HELD_FRONTENDS)):
-            path = folder / f"f{number}.tflite"
-            path.write_bytes(small_model(config))
-            once(f"front end {config.name}", lambda: count_frontend(config, path, folder / f"f{number}"))
-        plain = once("no front end", lambda: plain_code(folder / "f0.tflite", folder / "plain"))
+        if not arguments.networks:
+            for number, config in enumerate((*FRONTENDS, *HELD_FRONTENDS)):
+                path = folder / f"f{number}.tflite"
+                path.write_bytes(small_model(config))
+                once(f"front end {config.name}", lambda: count_frontend(config, path, folder / f"f{number}"))
+            plain = once("no front end", lambda: plain_code(folder / "f0.tflite", folder / "plain"))
         if not arguments.frontend:
             fitted, held = networks()
-            counts = [
-                {**once(f"network {fingerprint(genotype.to_dict())[:12]}", lambda: count_network(genotype, folder / f"n{number}")), "parameters": count_parameters(genotype)}
-                for number, genotype in enumerate(fitted + held)
-            ]
-    frontends = {config: kept[f"front end {config.name}"] for config in (*FRONTENDS, *HELD_FRONTENDS)}
+            counts = []
+            for number, genotype in enumerate(fitted + held):
+                place = folder / f"n{number}"
+                counted = once(f"network {fingerprint(genotype.to_dict())[:12]}", lambda: count_network(convert(genotype, place), place))
+                counts.append({**counted, "parameters": count_parameters(genotype)})
+            more = []
+            for channels in COPIES:
+                path = folder / f"copies{channels}.tflite"
+                path.write_bytes(copies(channels))
+                more.append(once(f"copies {channels}", lambda: count_network(path, folder / f"c{channels}")))
     if not arguments.frontend:
         result |= {
             "how": "fitted to counted instructions by benchmarks/coefficients.py",
             "unit": "executed instructions, not cycles",
             "board": BOARD, "compiler": counts[0]["compiler"], "flags": counts[0]["flags"], "emulator": f"QEMU {'.'.join(map(str, qemu_version()))}", "date": str(date.today()),
             "networks": {"fitted": len(fitted), "held_out": len(held)},
-            "operators": fit_operators(counts[: len(fitted)]),
-            "image": fit_image(counts),
+            "operators": fit_operators(counts[: len(fitted)] + more),
+            "image": {**result["image"], **fit_image(counts[: len(fitted)])},
         }  # fmt: skip
         report(result, counts, len(fitted))
-    result["frontend"] = {
-        "fitted": [config.name for config in FRONTENDS], "date": str(date.today()),
-        "coefficients": fit_frontend({config: frontends[config]["steps"] for config in FRONTENDS}),
-    }  # fmt: skip
-    result["image"] = {**result["image"], **fit_frontend_image(frontends, plain)}
-    report_frontends(result, frontends)
+    if not arguments.networks:
+        frontends = {config: kept[f"front end {config.name}"] for config in (*FRONTENDS, *HELD_FRONTENDS)}
+        result["frontend"] = {
+            "fitted": [config.name for config in FRONTENDS], "date": str(date.today()),
+            "coefficients": fit_frontend({config: frontends[config]["steps"] for config in FRONTENDS}),
+        }  # fmt: skip
+        result["image"] = {**result["image"], **fit_frontend_image(frontends, plain)}
+        report_frontends(result, frontends)
     if arguments.write:
         write_json(instructions.TABLE, result)
 

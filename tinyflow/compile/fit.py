@@ -45,7 +45,8 @@ class BoardFit:
 def board_fit(compiled: CompiledModel, board: Board) -> BoardFit:
     """``compiled`` on ``board``, which must have memory regions; without self-test clips."""
     config = MfccConfig.from_dict(compiled.frontend) if compiled.frontend else None
+    kernels = {name for layer in compiled.layers for name in layer.kernels}
     return BoardFit(
         board.name, compiled.arena_bytes, board.stack_bytes, image.static_bytes(config), board.region("RAM").length,
-        compiled.model_bytes, image.code_bytes(len(compiled.layers), config), board.region("FLASH").length,
+        compiled.model_bytes, image.code_bytes(len(compiled.layers), len(kernels), config), board.region("FLASH").length,
     )  # fmt: skip

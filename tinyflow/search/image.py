@@ -3,38 +3,50 @@
 from tinyflow.board import Board
 from tinyflow.compile.frontend import buffer_bytes, table_bytes
 from tinyflow.compile.graph import VIEWS, Graph
+from tinyflow.compile.lowering.matmul import padded
 from tinyflow.features.config import MfccConfig
 from tinyflow.search import instructions
+from tinyflow.search.work import kind
 
-BIASED = ("CONV_2D", "DEPTHWISE_CONV_2D")
-PER_CHANNEL = 4 + 4 + 1  # bias int32, multiplier int32, shift int8
-LOOKUP = 256  # bytes of a RELU's table
+PER_CHANNEL = {"CONV_2D": 10, "DEPTHWISE_CONV_2D": 9, "FULLY_CONNECTED": 9}  # bytes: bias and multiplier int32, shift; of a pair two shifts in a word
+TABLE = 256  # bytes, of a function of one value
+TAP = 4  # bytes: where it lies in a plane, for depthwise kernels of any filter
 
 
 def model_bytes(graph: Graph) -> int:
-    """Constants of the generated C, equal ones not shared yet: an estimate from above."""
-    total = 0
+    """Constants of the generated C: packed weights, and tables, one for all who read a value through it. A RELU on its own is taken to
+    need none: the compiler knows only from its scales."""
+    total = TABLE * len({op.inputs[0] for op in graph.ops if {"table", "rectified"} & set(op.options)})
     for op in graph.ops:
-        if op.kind in BIASED:
-            total += graph.tensor(op.inputs[1]).elements + PER_CHANNEL * graph.tensor(op.outputs[0]).shape[3]
-        elif op.kind == "FULLY_CONNECTED":
-            total += graph.tensor(op.inputs[1]).elements + 4 * graph.tensor(op.outputs[0]).shape[1] + 5  # one multiplier and shift
-        elif op.kind == "RELU":
-            total += LOOKUP
+        if op.kind not in PER_CHANNEL:
+            continue
+        weights, name = graph.tensor(op.inputs[1]).shape, kind(graph, op)
+        if op.kind == "DEPTHWISE_CONV_2D":
+            channels, depth = weights[3], weights[1] * weights[2]
+            total += TAP * depth if name == "depthwise" else 0
+        else:
+            channels = padded(weights[0], 4 if name == "fully_connected" else 2)
+            depth = padded(weights[-1]) if len(weights) == 2 else weights[1] * padded(weights[2] * weights[3])
+        total += channels * (depth + (PER_CHANNEL["FULLY_CONNECTED"] if name == "fully_connected" else PER_CHANNEL[op.kind]))
     return total
 
 
 def flash_bytes(graph: Graph, config: MfccConfig) -> int:
     """Of a whole image without self-test clips."""
-    layers = sum(op.kind not in VIEWS and not op.placed for op in graph.ops)
-    return model_bytes(graph) + code_bytes(layers, config)
+    return model_bytes(graph) + code_bytes(*layers_and_kernels(graph), config)
 
 
-def code_bytes(layers: int, config: MfccConfig | None) -> int:
-    """Flash of everything but the model's constants: the application, so many layers and their kernels, the front end if there is one."""
+def layers_and_kernels(graph: Graph) -> tuple[int, int]:
+    """How many operators have code, and how many different kernels they call."""
+    kinds = [kind(graph, op).removesuffix("_strided") for op in graph.ops if op.kind not in VIEWS and not op.placed]
+    return len(kinds), len(set(kinds))
+
+
+def code_bytes(layers: int, kernels: int, config: MfccConfig | None) -> int:
+    """Flash of everything but the model's constants: the application, so many layers and different kernels, the front end if there is one."""
     code = instructions.table()["image"]
     frontend = code["flash_frontend"] + table_bytes(config) if config else 0
-    return round(code["flash_fixed"] + code["flash_per_layer"] * layers + frontend)
+    return round(code["flash_fixed"] + code["flash_per_layer"] * layers + code["flash_per_kernel"] * kernels + frontend)
 
 
 def frontend_buffers(config: MfccConfig) -> int:

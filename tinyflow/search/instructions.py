@@ -1,11 +1,8 @@
 """Instructions of a network and of a front end, estimated by the one table of coefficients (coefficients.json).
 
-instructions of an operator = work * per_work + outputs * per_output + places * per_place, with
-  work     multiply-accumulates inside the map (convolutions, fully connected), values compared or added (pools, MEAN)
-  outputs  elements written
-  places   pixels written, times the inputs of a CONCATENATION
-The coefficients were fitted to counted instructions of the portable kernels (benchmarks/coefficients.py): estimates for
-the core, compiler and flags that the table names, and no cycles of a board.
+instructions of an operator = the sum of its counts (work.py), each times the coefficient of its kind. The coefficients were
+fitted to counted instructions of the kernels for cores with DSP instructions (benchmarks/coefficients.py): estimates for the
+core, compiler and flags that the table names, and no cycles of a board.
 """
 
 import json
@@ -20,6 +17,7 @@ from tinyflow.compile.frontend import dct_blocks, dct_folds, fft_radices, filled
 from tinyflow.compile.graph import VIEWS, Graph, Op
 from tinyflow.errors import TinyflowError
 from tinyflow.features.config import MfccConfig
+from tinyflow.search.work import COUNTS, kind, work
 
 TABLE = Path(__file__).with_name("coefficients.json")
 # Instructions of the inner loops of firmware/frontend/fft.c, of one butterfly by its radix and of one pair of bins: of the
@@ -36,35 +34,6 @@ MACS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 def table() -> dict[str, Any]:
     """coefficients.json: "operators", "frontend", "code" and how they were obtained."""
     return json.loads(TABLE.read_text())
-
-
-def kind(graph: Graph, op: Op) -> str:
-    """The row of the table that ``op`` belongs to, such as pointwise, depthwise_5x5_dilated, average_pool."""
-    if op.kind not in ("CONV_2D", "DEPTHWISE_CONV_2D"):
-        return op.kind.lower()
-    rows, columns = graph.tensor(op.inputs[1]).shape[1:3]
-    if op.kind == "CONV_2D":
-        return "pointwise" if rows == columns == 1 else f"convolution_{rows}x{columns}"
-    return f"depthwise_{rows}x{columns}" + ("_dilated" if op.options["dilation_h"] > 1 else "")
-
-
-def work(graph: Graph, op: Op) -> np.ndarray:
-    """(work, outputs, places) of one operator, float64 (3,); see above."""
-    source, output = graph.tensor(op.inputs[0]).shape, graph.tensor(op.outputs[0]).shape
-    outputs = math.prod(output)
-    places, done = outputs // output[-1], 0
-    if op.kind in ("CONV_2D", "DEPTHWISE_CONV_2D"):
-        weights = graph.tensor(op.inputs[1]).shape
-        done = _inside(op, source, output, weights[1:3]) * (weights[0] * weights[3] if op.kind == "CONV_2D" else weights[3])
-    elif op.kind == "FULLY_CONNECTED":
-        done = math.prod(graph.tensor(op.inputs[1]).shape)
-    elif op.kind in ("MAX_POOL_2D", "AVERAGE_POOL_2D"):
-        done = _inside(op, source, output, (op.options["filter_h"], op.options["filter_w"])) * output[3]
-    elif op.kind == "MEAN":
-        done = math.prod(source)
-    elif op.kind == "CONCATENATION":
-        places *= len(op.inputs)
-    return np.array([done, outputs, places], np.float64)
 
 
 def macs(graph: Graph) -> int:
@@ -89,11 +58,11 @@ def network_instructions(graph: Graph) -> float:
 
 @cache
 def coefficients(name: str) -> np.ndarray:
-    """(per_work, per_output, per_place) of a row of the table."""
+    """A row of the table, one for each of COUNTS."""
     rows = table()["operators"]
     if name not in rows:
         raise TinyflowError(f"{TABLE.name} has no operator {name!r}", "measure it: python benchmarks/coefficients.py")
-    return np.array([rows[name][key] for key in ("per_work", "per_output", "per_place")])
+    return np.array([rows[name].get(f"per_{count}", 0.0) for count in COUNTS])
 
 
 def frontend_work(config: MfccConfig) -> dict[str, float]:
@@ -139,13 +108,3 @@ def frontend_instructions(config: MfccConfig) -> float:
     """Estimated instructions of the front end per second of audio."""
     per = table()["frontend"]["coefficients"]
     return config.frames() * sum(per[name] * count for name, count in frontend_work(config).items())
-
-
-def _inside(op: Op, source: tuple[int, ...], output: tuple[int, ...], kernel: tuple[int, ...]) -> int:
-    """Pairs of an output pixel and a filter tap that lie inside the map."""
-    taps = []
-    for axis, (letter, side) in enumerate((("h", "top"), ("w", "left"))):
-        step, dilation = op.options[f"stride_{letter}"], op.options.get(f"dilation_{letter}", 1)
-        places = np.arange(output[1 + axis])[:, None] * step - op.options[f"pad_{side}"] + np.arange(kernel[axis]) * dilation
-        taps.append(int(((places >= 0) & (places < source[1 + axis])).sum()))
-    return taps[0] * taps[1]

@@ -17,7 +17,7 @@ def conv_2d_needs(graph: Graph, op: Op) -> Needs:
     if len(weights.shape) != 4 or weights.shape[3] != source.shape[3] or source.shape[0] != 1 or not _packs(graph, op):
         return Needs()
     _, filter_h, filter_w, depth = weights.shape
-    if _pointwise(op, source, output, weights):
+    if pointwise(op, source, output, weights):
         if _pixels(source) == 1:
             return Needs(FREE, 2 * padded(depth), (0,))
         return Needs(FREE, 3 * PIXELS * padded(depth), (0,) if _in_place(source, output) else ())
@@ -47,7 +47,7 @@ def _pixels(tensor: Tensor) -> int:
     return tensor.shape[1] * tensor.shape[2]
 
 
-def _pointwise(op: Op, source: Tensor, output: Tensor, weights: Tensor) -> bool:
+def pointwise(op: Op, source: Tensor, output: Tensor, weights: Tensor) -> bool:
     """A 1x1 filter that never meets padding."""
     inside = (output.shape[1] - 1) * op.options["stride_h"] < source.shape[1] and (output.shape[2] - 1) * op.options["stride_w"] < source.shape[2]
     return weights.shape[1:3] == (1, 1) and op.options["pad_top"] == op.options["pad_left"] == 0 and inside
@@ -105,11 +105,11 @@ def _packed(graph: Graph, op: Op, product: dict[str, Any], macs: int) -> Step:
     source, output, weights = graph.tensor(op.inputs[0]), graph.tensor(op.outputs[0]), graph.tensor(op.inputs[1])
     _, height, width, channels = source.shape
     where = geometry(op)
-    if _pointwise(op, source, output, weights) and _pixels(source) == 1:
+    if pointwise(op, source, output, weights) and _pixels(source) == 1:
         return _dense(op, matmul(graph, op, weights.data.reshape(output.shape[3], 1, channels), 4), channels, macs)
     in_planar, out_planar = _planes(source, output)
     fields = {**product, "input_channels": channels, **_strides("output", output, out_planar)}
-    if _pointwise(op, source, output, weights):
+    if pointwise(op, source, output, weights):
         kernel = "pointwise_conv_2d_s8"
         at = _strides("input", source, in_planar)
         rows, row_pixels, stride_h, stride_w = *output.shape[1:3], where["stride_h"], where["stride_w"]

@@ -14,7 +14,7 @@ LARGEST_WINDOW = 180  # AVERAGE_LARGEST of firmware/kernels/average.h
 
 def pool_2d_needs(graph: Graph, op: Op) -> Needs:
     """Either layout; planes in place, with a padded copy of one in scratch."""
-    if _whole(graph, op):
+    if whole_image(graph, op):
         return Needs(FREE)
     source, output = graph.tensor(op.inputs[0]), graph.tensor(op.outputs[0])
     if not _planes(graph, op):
@@ -31,7 +31,7 @@ def _window(op: Op) -> int:
     return op.options["filter_h"] * op.options["filter_w"]
 
 
-def _whole(graph: Graph, op: Op) -> bool:
+def whole_image(graph: Graph, op: Op) -> bool:
     """Whether an average pool is one mean of all pixels."""
     (batch, h, w, _), output, options = graph.tensor(op.inputs[0]).shape, graph.tensor(op.outputs[0]).shape, op.options
     covers = (options["filter_h"], options["filter_w"], options["pad_top"], options["pad_left"]) == (h, w, 0, 0) and output[1:3] == (1, 1)
@@ -71,7 +71,7 @@ def pool_2d(graph: Graph, op: Op) -> Step:
     source, output = graph.tensor(op.inputs[0]).shape, graph.tensor(op.outputs[0]).shape
     need(source[3] == output[3] and source[0] == output[0], graph, op, f"{list(source)} -> {list(output)} changes batch or channels")
     options, tensors, kind = op.options, (op.inputs[0], op.outputs[0]), op.kind.lower()
-    if _whole(graph, op):
+    if whole_image(graph, op):
         fields = _global_fields(graph, op) | {"rescales": 0}
         return Step(op, (Call("global_mean_s8", "global_mean_s8_params", fields, tensors), *clamped(graph, op)))
     fields = {
