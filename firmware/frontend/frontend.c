@@ -30,6 +30,11 @@ static void window(const int16_t *samples, size_t from, size_t count) {
   for (count %= 16; count > 0; count--) *frame++ = (float)*samples++ * 0x1p-16f * *w++;
 }
 
+void frontend_begin(const int16_t *first, size_t count, const int16_t *rest) {
+  window(first, 0, count);
+  window(rest, count, FRONTEND_WINDOW - count);
+}
+
 static void power_spectrum(void) {
   for (size_t i = FRONTEND_WINDOW; i < FRONTEND_FILLED; i++) buffers[0][i] = 0.0f;
   power = frontend_power(buffers[0], buffers[1]);
@@ -119,7 +124,7 @@ static void quantize(int8_t *features) {
 
 void frontend_step(int step, const int16_t *samples, int8_t *features) {
   switch (step) {
-    case 0: window(samples, 0, FRONTEND_WINDOW); break;
+    case 0: frontend_begin(samples, FRONTEND_WINDOW, samples); break;
     case 1: power_spectrum(); break;
     case 2: mel_energies(); break;
     case 3: frontend_log(mel + 1, FRONTEND_MELS, FRONTEND_LOG_OFFSET); break;
@@ -127,57 +132,4 @@ void frontend_step(int step, const int16_t *samples, int8_t *features) {
     case 5: quantize(features); break;
     default: break;
   }
-}
-
-void frontend_frame(const int16_t *samples, int8_t *features) {
-  for (int step = 0; step < FRONTEND_STEPS; step++) frontend_step(step, samples, features);
-}
-
-size_t frontend_clip(const int16_t *samples, size_t count, int8_t *features) {
-  size_t frames = 0;
-  for (; count >= FRONTEND_WINDOW; frames++, features += FRONTEND_MFCC) {
-    frontend_frame(samples, features);
-    samples += FRONTEND_HOP;
-    count -= FRONTEND_HOP;
-  }
-  return frames;
-}
-
-/* The last samples, in a ring: `next` is the place of the oldest, and where the next one goes. */
-static int16_t ring[FRONTEND_WINDOW];
-static size_t next, taken; /* taken: since the last frame, or of the first */
-static size_t wanted = FRONTEND_WINDOW;
-
-void frontend_reset(void) {
-  next = taken = 0;
-  wanted = FRONTEND_WINDOW;
-}
-
-/* Two samples in one word, wherever they lie. */
-static void copy(const int16_t *from, int16_t *to, size_t count) {
-  for (; count >= 2; count -= 2, from += 2, to += 2) memcpy(to, from, 2 * sizeof *to);
-  if (count) *to = *from;
-}
-
-size_t frontend_push(const int16_t *samples, size_t count, int8_t *features) {
-  size_t frames = 0;
-  while (count > 0) {
-    size_t part = wanted - taken < FRONTEND_WINDOW - next ? wanted - taken : FRONTEND_WINDOW - next;
-    if (part > count) part = count;
-    copy(samples, ring + next, part);
-    samples += part;
-    count -= part;
-    taken += part;
-    next += part;
-    if (next == FRONTEND_WINDOW) next = 0;
-    if (taken < wanted) continue;
-    window(ring + next, 0, FRONTEND_WINDOW - next);
-    window(ring, FRONTEND_WINDOW - next, next);
-    for (int step = 1; step < FRONTEND_STEPS; step++) frontend_step(step, samples, features);
-    features += FRONTEND_MFCC;
-    frames++;
-    taken = 0;
-    wanted = FRONTEND_HOP;
-  }
-  return frames;
 }

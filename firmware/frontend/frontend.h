@@ -24,4 +24,7 @@ enum { FRONTEND_STEPS = 6 };
 extern const char *const frontend_step_names[FRONTEND_STEPS]; /* window, fft, mel, log, dct, quantize */
 void frontend_step(int step, const int16_t *samples, int8_t *features);
 
+/* Step 0 of a frame in two pieces: its first `count` samples, and the rest. */
+void frontend_begin(const int16_t *first, size_t count, const int16_t *rest);
+
 #endif

@@ -54,6 +54,12 @@ static void window(const int16_t *samples, size_t from, size_t count) {
   for (size_t i = 0; i < count; i++) frame[i] = high_product((int32_t)((uint32_t)samples[i] << shift), w[i]);
 }
 
+void frontend_begin(const int16_t *first, size_t count, const int16_t *rest) {
+  set_gain(used_bits(first, count) | used_bits(rest, FRONTEND_WINDOW - count));
+  window(first, 0, count);
+  window(rest, count, FRONTEND_WINDOW - count);
+}
+
 static void power_spectrum(void) {
   int32_t *frame = (int32_t *)buffers[0].points;
   for (size_t i = FRONTEND_WINDOW; i < FRONTEND_FFT; i++) frame[i] = 0;
@@ -147,10 +153,7 @@ static void quantize(int8_t *features) {
 
 void frontend_step(int step, const int16_t *samples, int8_t *features) {
   switch (step) {
-    case 0:
-      set_gain(used_bits(samples, FRONTEND_WINDOW));
-      window(samples, 0, FRONTEND_WINDOW);
-      break;
+    case 0: frontend_begin(samples, FRONTEND_WINDOW, samples); break;
     case 1: power_spectrum(); break;
     case 2: mel_energies(); break;
     case 3: take_logarithms(); break;
@@ -158,46 +161,4 @@ void frontend_step(int step, const int16_t *samples, int8_t *features) {
     case 5: quantize(features); break;
     default: break;
   }
-}
-
-void frontend_frame(const int16_t *samples, int8_t *features) {
-  for (int step = 0; step < FRONTEND_STEPS; step++) frontend_step(step, samples, features);
-}
-
-size_t frontend_clip(const int16_t *samples, size_t count, int8_t *features) {
-  size_t frames = 0;
-  for (; count >= FRONTEND_WINDOW; frames++, features += FRONTEND_MFCC) {
-    frontend_frame(samples, features);
-    samples += FRONTEND_HOP;
-    count -= FRONTEND_HOP;
-  }
-  return frames;
-}
-
-/* The last samples, in a ring: `next` is the place of the oldest, and where the next one goes. */
-static int16_t ring[FRONTEND_WINDOW];
-static size_t next, taken; /* taken: since the last frame, or of the first */
-static size_t wanted = FRONTEND_WINDOW;
-
-void frontend_reset(void) {
-  next = taken = 0;
-  wanted = FRONTEND_WINDOW;
-}
-
-size_t frontend_push(const int16_t *samples, size_t count, int8_t *features) {
-  size_t frames = 0;
-  for (; count > 0; count--) {
-    ring[next] = *samples++;
-    if (++next == FRONTEND_WINDOW) next = 0;
-    if (++taken < wanted) continue;
-    set_gain(used_bits(ring, FRONTEND_WINDOW));
-    window(ring + next, 0, FRONTEND_WINDOW - next);
-    window(ring, FRONTEND_WINDOW - next, next);
-    for (int step = 1; step < FRONTEND_STEPS; step++) frontend_step(step, samples, features);
-    features += FRONTEND_MFCC;
-    frames++;
-    taken = 0;
-    wanted = FRONTEND_HOP;
-  }
-  return frames;
 }

@@ -9,7 +9,7 @@ import pytest
 import torch
 from frontend_signals import signals
 
-from tinyflow.compile.frontend import SOURCES, HostFrontend, generate_frontend, table_bytes
+from tinyflow.compile.frontend import HostFrontend, generate_frontend, table_bytes
 from tinyflow.compile.hostlib import FIRMWARE, build_host_library
 from tinyflow.features.config import TABLE_1, MfccConfig
 from tinyflow.features.mfcc import Mfcc
@@ -43,7 +43,7 @@ def library(config: MfccConfig, folder, multiplier=None, offset=None) -> ctypes.
     ones = np.ones(config.n_mfcc, np.float32)
     generate_frontend(config, ones if multiplier is None else multiplier, 0 * ones if offset is None else offset, folder)
     (folder / "probe.c").write_text(PROBE)
-    sources = [folder / "probe.c", folder / "frontend_tables.c", FOLDER / "fft.c", FOLDER / "log.c"]
+    sources = [folder / "probe.c", folder / "frontend_tables.c", FOLDER / "fft.c", FOLDER / "log.c", FOLDER / "frames.c"]
     return build_host_library(sources, [folder, FOLDER], folder / "probe.so")
 
 
@@ -236,7 +236,7 @@ def test_cortex_m4f_needs_no_library(config, tmp_path):
     """Warning-free, and nothing is left to link but its own symbols and memcpy: no libm, no double-precision helpers."""
     generate_frontend(config, np.ones(config.n_mfcc), np.zeros(config.n_mfcc), tmp_path)
     objects = []
-    for source in [*(FOLDER / name for name in SOURCES), tmp_path / "frontend_tables.c"]:
+    for source in [*FOLDER.glob("*.c"), tmp_path / "frontend_tables.c"]:
         objects.append(tmp_path / f"{source.stem}.o")
         strict = ["-Wall", "-Wextra", "-Werror", "-Wdouble-promotion", "-Wconversion", "-Wpedantic"]
         command = ["arm-none-eabi-gcc", *CORTEX_M4F, *strict, f"-I{tmp_path}", f"-I{FOLDER}", "-c", str(source), "-o", str(objects[-1])]

@@ -40,7 +40,7 @@ def library(config: MfccConfig, folder, multiplier=1.0, offset=0.0, flags=()) ->
     generate_frontend(config, ones * np.float32(multiplier), ones * np.float32(offset), folder)
     probe = '#include "frontend.c"\nint64_t *probe_coefficients(void) { return coefficients; }\n'
     (folder / "probe.c").write_text(probe + "int probe_shift(void) { return FRONTEND_FIXED_SHIFT; }\nint probe_peak(void) { return FRONTEND_FIXED_PEAK; }\n")
-    sources = [folder / "probe.c", folder / "fixed" / "frontend_fixed_tables.c", FOLDER / "fft.c", FOLDER / "log2.c"]
+    sources = [folder / "probe.c", folder / "fixed" / "frontend_fixed_tables.c", FOLDER / "fft.c", FOLDER / "log2.c", FIRMWARE / "frontend" / "frames.c"]
     return build_host_library(sources, [folder, folder / "fixed", FOLDER, FIRMWARE / "frontend"], folder / "probe.so", flags)
 
 
@@ -226,7 +226,7 @@ def test_parity_on_recordings(built, recordings):
 def test_no_float_and_no_library_but_long_arithmetic(core, tmp_path):
     generate_frontend(TABLE_1[1], np.ones(80), np.zeros(80), tmp_path)
     objects = []
-    for source in (*FOLDER.glob("*.c"), tmp_path / "fixed" / "frontend_fixed_tables.c"):
+    for source in (*FOLDER.glob("*.c"), FIRMWARE / "frontend" / "frames.c", tmp_path / "fixed" / "frontend_fixed_tables.c"):
         objects.append(tmp_path / f"{source.stem}.o")
         strict = ["-Wall", "-Wextra", "-Werror", "-Wpedantic", "-Wconversion", "-Wdouble-promotion", "-Wno-sign-conversion"]
         include = [f"-I{folder}" for folder in (tmp_path, tmp_path / "fixed", FOLDER, FIRMWARE / "frontend")]

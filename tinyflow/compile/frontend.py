@@ -21,7 +21,7 @@ from tinyflow.features.tables import LOG_OFFSET, dct_matrix, hann_window, mel_ba
 
 GROUP_BLOCK = 4  # bins (FRONTEND_GROUP_BLOCK)
 DCT_INPUTS, DCT_OUTPUTS = 4, 5  # of one block of the DCT (FRONTEND_DCT_INPUTS, FRONTEND_DCT_OUTPUTS)
-SOURCES = ("frontend.c", "fft.c", "log.c")
+FRAMES = FIRMWARE / "frontend" / "frames.c"  # of both front ends
 LICENSE = "/* SPDX-License-Identifier: Apache-2.0 */\n"
 
 
@@ -194,7 +194,7 @@ class HostFrontend:
         tables = c_folder / (f"{FIXED}/frontend_fixed_tables.c" if fixed else "frontend_tables.c")
         include = [c_folder, tables.parent, folder, FIRMWARE / "frontend"]
         with tempfile.TemporaryDirectory(prefix="tinyflow-frontend-") as build:  # loaded code outlives its file
-            library = build_host_library([*sorted(folder.glob("*.c")), tables], include, Path(build) / "frontend.so", flags)
+            library = build_host_library([*sorted({*folder.glob("*.c"), FRAMES}), tables], include, Path(build) / "frontend.so", flags)
         self._clip = library.frontend_clip
         self._clip.restype = ctypes.c_size_t
         self._clip.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p]

@@ -14,6 +14,7 @@ from typing import Any
 from tinyflow import __version__
 from tinyflow.artefacts import atomic_folder, read_json, sha256, write_json
 from tinyflow.compile.artefact import CompiledModel, Port
+from tinyflow.compile.frontend import FRAMES
 from tinyflow.compile.frontend_fixed import FIXED
 from tinyflow.compile.hostlib import FIRMWARE
 from tinyflow.errors import TinyflowError
@@ -103,7 +104,7 @@ def _sources(compiled: CompiledModel, fixed: bool) -> set[Path]:
     if compiled.frontend:
         generated, code = (compiled.c / FIXED, FIRMWARE / "frontend_fixed") if fixed else (compiled.c, FIRMWARE / "frontend")
         folders += [generated, code, FIRMWARE / "frontend"]
-        chosen |= {*code.glob("*.c"), *generated.glob("frontend_*.c")}
+        chosen |= {*code.glob("*.c"), FRAMES, *generated.glob("frontend_*.c")}
         roots.append(TEMPLATES / "tinyflow_audio.c")
     waiting = [*chosen, *roots]
     while waiting:
