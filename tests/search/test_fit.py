@@ -112,5 +112,5 @@ def test_estimates_against_the_emulator_and_a_measured_image(tmp_path):
     assert fit.instructions == pytest.approx(counted.invoke_units, rel=0.02)
     measured = build(compiled, load_board("nucleo-l4r5zi"), tmp_path / "image")
     frontend = instructions.table()["image"]["flash_frontend"] + image.table_bytes(network.mfcc)
-    assert fit.flash_bytes - frontend == pytest.approx(measured.flash_bytes, rel=0.03)
+    assert fit.flash_bytes - frontend == pytest.approx(measured.flash_bytes, rel=0.05)
     assert fit.ram_bytes - image.frontend_buffers(network.mfcc) == pytest.approx(measured.ram_bytes, rel=0.02)

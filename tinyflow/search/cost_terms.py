@@ -3,12 +3,12 @@
 An event is "some of these (cell kind, edge, operation) is chosen", or that two such happen together. Every operator of the
 converted network depends on one: a convolution on its own edge and operation; a pool on all edges of the source that share it
 (the converter merges equal operators); the RELU of a state on somebody who reads it rectified and somebody who reads it as
-it is (else it is part of the operator before it, and free). Copies between layouts, a matter of the whole network, are left
-out, and the RELUs that depthwise convolutions take over are not: a few per cent either way.
+it is (else it is part of the operator before it, and free). What the compiler decides over the whole network is left out (pools
+that it leaves pixel after pixel, copies between layouts, RELUs that depthwise convolutions take over): a few per cent either way.
 """
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -123,8 +123,9 @@ def _source_costs(place: Place, source: int, names: tuple[str, ...], costs: Cost
 
 
 def _operation_graph(network: Nodes, sources: tuple[int, int], result: int) -> tuple[Graph, tuple[int, ...]]:
-    """The operators of an edge as they end up beside each other, and the tensors of ``sources`` in it."""
+    """The operators of an edge as they end up beside each other, all in planes, as most are; and the tensors of ``sources`` in it."""
     tensors, made, place = network.operators(range(len(network.nodes)))
+    tensors = tuple(replace(tensor, planar=len(tensor.shape) == 4 and not tensor.constant) for tensor in tensors)
     inputs = tuple(place[source] for source in sources)
     graph = Graph("operation", tensors, tuple({op.outputs: op for op in made.values()}.values()), inputs, (place[result],))
     for function in LOCAL:
