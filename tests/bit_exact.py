@@ -7,11 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
+from tinyflow.board import load_board
 from tinyflow.compile import oracle
 from tinyflow.compile.artefact import CompiledModel
 from tinyflow.compile.hostlib import host_compiler
 from tinyflow.compile.hostmodel import KERNELS, HostModel
 from tinyflow.compile.lower import translate
+from tinyflow.deploy.build import build
+from tinyflow.deploy.device import connect
 
 
 @cache
@@ -36,6 +39,16 @@ def random_rows(model: CompiledModel, rows: int, seed: int) -> np.ndarray:
     x = rng.integers(-128, 128, (rows, *model.input.shape[1:])).astype(np.int8)
     x[: rows // 4] = np.clip(x[: rows // 4], -8, 8)  # small values too: ties and zero points
     return x
+
+
+def assert_bit_exact_on(name: str, data: bytes, folder: Path, rows: int = 1, seed: int = 0) -> None:
+    """Every layer of the firmware for the board ``name``, emulated, equals TFLM's; of the board host, under its sanitizers."""
+    board, model = load_board(name), compile_bytes(data, folder)
+    with connect(build(model, board, folder / "firmware"), board) as device:
+        for row in random_rows(model, rows, seed):
+            ours = [layer.value(device.layer(layer.index, row, layer.offset, layer.bytes)) for layer in model.layers]
+            difference = oracle.first_difference(model, 0, row, ours)
+            assert difference is None, str(difference)
 
 
 def assert_bit_exact(data: bytes, rows: int = 4, seed: int = 0, x: np.ndarray | None = None) -> CompiledModel:
