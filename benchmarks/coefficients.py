@@ -213,7 +213,8 @@ def fit_image(networks: list[dict[str, Any]]) -> dict[str, Any]:
     fixed, per_layer, per_kernel = np.linalg.lstsq(parts, code, rcond=None)[0]
     sizes = code - fixed + [count["model_bytes"] for count in networks]
     return {
-        "board": IMAGE_BOARD, "flash_fixed": round(float(fixed)), "flash_per_layer": round(float(per_layer), 1), "flash_per_kernel": round(float(per_kernel), 1),
+        "board": IMAGE_BOARD, "flash_fixed": round(float(fixed)),
+        "flash_per_layer": round(float(per_layer), 1), "flash_per_kernel": round(float(per_kernel), 1),
         "flash_per_parameter": round(float(sizes.sum() / sum(count["parameters"] for count in networks)), 3),
     }  # fmt: skip
 
@@ -238,7 +239,8 @@ def report(table: dict[str, Any], counts: list[dict[str, Any]], fitted: int) -> 
         predicted = sum(np.dot(features, [table["operators"][name].get(f"per_{count}", 0) for count in COUNTS]) for name, features, _ in count["rows"])
         errors.append(predicted / count["invoke"] - 1)
         layers, kernels = count["image"]
-        flash, estimated = count["model_bytes"] + count["code_bytes"], count["estimated_bytes"] + code["flash_fixed"] + code["flash_per_layer"] * layers + code["flash_per_kernel"] * kernels
+        flash = count["model_bytes"] + count["code_bytes"]
+        estimated = count["estimated_bytes"] + code["flash_fixed"] + code["flash_per_layer"] * layers + code["flash_per_kernel"] * kernels
         print(
             f"| {number + 1} | {count['macs']:,} | {count['invoke']:,} | {predicted:,.0f} | {errors[-1]:+.2%} "
             f"| {flash:,} | {estimated:,.0f} | {estimated / flash - 1:+.2%} |"

@@ -111,10 +111,13 @@ def _pointwise(graph: Graph, op: Op) -> bool:
 
 def _collected(op: Op, source: tuple[int, ...], output: tuple[int, ...], weights: tuple[int, ...]) -> int:
     """Taps in rows of the filter that meet padding on the left or right, or are dilated, and are gathered one by one."""
-    places = {
-        axis: np.arange(output[axis])[:, None] * op.options[f"stride_{letter}"] - op.options[f"pad_{side}"] + np.arange(weights[axis]) * op.options[f"dilation_{letter}"]
-        for axis, letter, side in ((1, "h", "top"), (2, "w", "left"))
-    }  # fmt: skip
-    rows, columns = ((places[axis] >= 0) & (places[axis] < source[axis]) for axis in (1, 2))
+
+    def taps(axis: int, letter: str, side: str) -> np.ndarray:
+        """Whether each (output, tap) along an axis lies inside."""
+        starts = np.arange(output[axis])[:, None] * op.options[f"stride_{letter}"] - op.options[f"pad_{side}"]
+        places = starts + np.arange(weights[axis]) * op.options[f"dilation_{letter}"]
+        return (places >= 0) & (places < source[axis])
+
+    rows, columns = taps(1, "h", "top"), taps(2, "w", "left")
     apart = ~columns.all(1) if op.options["dilation_w"] == 1 else np.ones(output[2], bool)
     return int(rows.sum() * apart.sum()) * weights[2]
