@@ -7,12 +7,13 @@ BIN := .venv/bin
 demo: setup
 	$(BIN)/tinyflow demo
 
+# One thread a process: torch's two threads on two busy cores wait for each other.
 test: setup
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 # Only what runs everywhere in a few minutes.
 test-fast: setup
-	$(BIN)/python -m pytest -m "not slow and not qemu"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow and not qemu"
 
 setup: .venv/.ready
 
