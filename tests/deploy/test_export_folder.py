@@ -121,9 +121,10 @@ def test_front_end_in_integers(integers, clip, tmp_path):
 @pytest.mark.skipif(not shutil.which(ARM), reason=f"no {ARM}: apt-get install gcc-arm-none-eabi")
 @pytest.mark.parametrize("core", CORES)
 def test_cross_compiler(speaking, integers, foreign, tmp_path, core):
-    """Programs for every core at the optimisations of a debug and a release build."""
+    """Programs for every core at the optimisations of debug and release builds; all of them where the assembly is."""
+    levels = {"m4": (["-O0", "-std=gnu11"], ["-Og"], ["-O2", *WARNINGS], ["-Os"], ["-O3"]), "m0plus": (["-O2", *WARNINGS], ["-Os"]), "m55": (["-O0"], ["-O2", *WARNINGS], ["-O3"])}
     for _, folder, _ in (speaking, integers, foreign):
-        for flags in (["-O0", "-std=gnu11"], ["-Og"], ["-O2", *WARNINGS], ["-Os"], ["-O3"]):
+        for flags in levels[core]:
             done([ARM, "-mthumb", *CORES[core], *flags, "-Wall", "-Wextra", "-Werror", "--specs=nosys.specs", "-Wl,--no-warnings", "-Wl,--gc-sections", *sources(folder, example=True), "-o", tmp_path / "a.elf"], folder)
 
 
