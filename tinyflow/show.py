@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tinyflow.artefacts import RunFolder
+from tinyflow.compile.names import brief
 
 LARGEST = 20  # functions and constants that a profile lists
 
@@ -173,7 +174,7 @@ class Console:
         rows = [
             ["MACs (nominal, padding counted)", f"{compiled.macs:,}"],
             ["weights, biases, multipliers", size(compiled.model_bytes)],
-            ["  most of them", "; ".join(f"{layer.name} {size(layer.model_bytes)} ({layer.model_bytes / compiled.model_bytes:.0%})" for layer in largest)],
+            ["  most of them", "; ".join(f"{brief(layer.name)} {size(layer.model_bytes)} ({layer.model_bytes / compiled.model_bytes:.0%})" for layer in largest)],
             ["arena, planned", f"{size(compiled.arena_bytes)} (lower bound {size(compiled.arena_bound_bytes)})"],
             *_peak(compiled.memory),
             *[[f"accuracy {name}", percent(value) if isinstance(value, float) else value] for name, value in compiled.accuracy.items()],
@@ -392,9 +393,9 @@ def _peak(memory: dict[str, Any]) -> list[list[str]]:
     if not memory:
         return []
     peak = memory["peak"]
-    alive = ", ".join(f"{item['name']} {size(item['bytes'])}" for item in peak["alive"][:6])
+    alive = ", ".join(f"{brief(item['name'])} {size(item['bytes'])}" for item in peak["alive"][:6])
     more = f" and {len(peak['alive']) - 6} smaller" if len(peak["alive"]) > 6 else ""
-    return [["  most at step", f"{peak['step']} {peak['kind']} {peak['output']}: {alive}{more}"]]
+    return [["  most at step", f"{peak['step']} {peak['kind']} {brief(peak['output'])}: {alive}{more}"]]
 
 
 def _where(board) -> str:

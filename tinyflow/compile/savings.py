@@ -15,6 +15,7 @@ import numpy as np
 
 from tinyflow.compile.buffers import SCRATCH, Part, buffers, live_bytes
 from tinyflow.compile.graph import VIEWS, Graph, Op, Tensor
+from tinyflow.compile.names import brief
 from tinyflow.compile.plan import MemoryPlan
 
 LARGEST = 3
@@ -38,7 +39,7 @@ class Saving:
     def __str__(self) -> str:
         more = f" and {len(self.layers) - 1} more that go with it" if len(self.layers) > 1 else ""
         parts = [f"{name} -{count:,}{unit}" for name, count, unit in (("arena", self.arena_bytes, " B"), ("weights", self.model_bytes, " B"), ("MACs", self.macs, "")) if count]
-        return f"half the channels of {self.layers[0]}{more}: {', '.join(parts)}"
+        return f"half the channels of {brief(self.layers[0])}{more}: {', '.join(parts)}"
 
 
 def memory_report(graph: Graph, plan: MemoryPlan) -> dict[str, Any]:
