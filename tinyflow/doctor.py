@@ -22,6 +22,7 @@ GROUPS = {
     "compile": "compile (export, quantise), validate",
     "deploy": "build, run, profile, flash",
     "test": "make test",
+    "benchmarks": "benchmarks/plain_export.py",
 }
 
 
@@ -104,7 +105,7 @@ def _group(group: str, packages: list[tuple[str, str]]) -> Check:
         (right if not version or here == version else wrong).append(f"{name} {here}" + (f" (pinned: {version})" if version and here != version else ""))
     mend = f"{sys.executable} -m pip install -e '.{f'[{group}]' if group else ''}'"
     found = ", ".join(wrong) or f"{len(right)} as pinned: " + ", ".join(right)
-    return Check(f"Python packages{f' [{group}]' if group else ''}", not wrong, found, GROUPS.get(group, group), mend, group == "test")
+    return Check(f"Python packages{f' [{group}]' if group else ''}", not wrong, found, GROUPS.get(group, group), mend, group in ("test", "benchmarks"))
 
 
 def _program(name: str, package: str, needed_for: str, optional: bool = False, variable: str = "", mend: str = "") -> Check:

@@ -42,7 +42,7 @@ def test_a_foreign_model_carries_neither_front_end_nor_clips_nor_other_kernels(f
     names = functions(firmware)
     assert not [name for name in names if name.startswith(("frontend", "stream", "command_audio"))]
     assert firmware.clips == 0 and ".selftest" not in firmware.sections
-    assert "conv_2d_s8" in names and "gather_s8" not in names and "concatenation_s8" not in names
+    assert "conv_2d_packed_s8" in names and "conv_2d_s8" not in names and "gather_s8" not in names and "concatenation_s8" not in names
     assert not {"printf", "malloc", "_sbrk", "__aeabi_uldivmod"} & names
 
 

@@ -18,7 +18,8 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -192,23 +193,35 @@ def _end_with_parent() -> None:
 
 def _watch(children: list, messages: Any, progress: Progress) -> None:
     """Passes progress on until every child has ended, or one has failed."""
-    interrupted = False
-    while True:
-        try:
+    with _interrupts_to(children[0].pid):
+        while True:
             running = [child for child in children if child.is_alive()]
             failed = any(child.exitcode not in (None, 0) for child in children)
             try:
                 progress(*messages.get(timeout=0.1))
-                continue
             except Empty:
-                pass
-            if failed or not running:
-                return
-        except KeyboardInterrupt:
-            if interrupted:
-                raise
-            interrupted = True
-            os.kill(children[0].pid, signal.SIGINT)
+                if failed or not running:
+                    return
+
+
+@contextmanager
+def _interrupts_to(pid: int) -> Iterator[None]:
+    """The first Ctrl-C goes to process ``pid``, a second one is ours. A handler: an exception may get lost in a destructor."""
+    if threading.current_thread() is not threading.main_thread():  # no signals here
+        yield
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def forward(number: int, frame: Any) -> None:
+        signal.signal(signal.SIGINT, before)
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGINT)
+
+    signal.signal(signal.SIGINT, forward)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _raise_failure(folder: Path, children: list) -> None:
