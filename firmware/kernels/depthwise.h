@@ -63,6 +63,38 @@ static inline void depthwise_plane_plain(const depthwise_plane *plane, int32_t h
   "asr " sum ", " sum ", r1\n"                 \
   "ssat " sum ", #8, " sum ", asr #1\n"
 
+/* What the functions of a whole plane in assembly share: blocks of two rows of two outputs, an odd column alone, an odd row twice.
+ * On the stack are the first twelve words of the plane, then: 32 where `from` ends in this row, 36 rows, 40 and 44 what takes from
+ * and to to the next blocks, 48 two rows of pixels, 52 whether there is an odd column. A block's sums are in r0 and r3, r4 and r5,
+ * its `from` in r12, its `to` in lr. `own`: instructions of the kernel that need r2, the row. */
+#define DEPTHWISE_FUNCTION(name)                                                   \
+  ".pushsection .text." name ", \"ax\", %progbits\n"                               \
+  ".syntax unified\n.thumb\n.balign 4\n"                                           \
+  ".global " name "\n.type " name ", %function\n.thumb_func\n"                     \
+  name ":\n"                                                                        \
+  "push {r4-r11, lr}\n"
+#define DEPTHWISE_FRAME(own)                                                       \
+  "sub sp, #8\nldm r0, {r1-r12}\npush {r1-r12}\n"                                  \
+  "bic r0, r12, #1\nand r12, #1\n" /* columns in pairs */                          \
+  "lsl r1, r2, #1\nstrd r1, r12, [sp, #48]\nsub r1, r0\n" own                      \
+  "lsl r2, r7, #1\nmls r2, r0, r8, r2\nstrd r1, r2, [sp, #40]\n"                   \
+  "mov r12, r9\nmov lr, r10\nadd r1, r12, r0\nstrd r1, r11, [sp, #32]\nmov r0, r11\n"
+#define DEPTHWISE_ROWS /* 1: two rows, or one that is left; 3: a block */          \
+  "1:\ncmp r0, #1\nbne 2f\nmov r0, #0\nstr r0, [sp, #24]\n"                       \
+  "2:\nldr r1, [sp, #32]\ncmp r12, r1\nbeq 4f\n3:\n"
+#define DEPTHWISE_STORE /* the block; 4: what is left of these rows */             \
+  "ldrd r6, r7, [sp, #24]\nldr r1, [sp, #32]\n"                                    \
+  "strb r4, [lr, r6]\nstrb r0, [lr]\nadd lr, r7\n"                                 \
+  "strb r5, [lr, r6]\nstrb r3, [lr]\nadd lr, r7\n"                                 \
+  "cmp r12, r1\nbne 3b\n"                                                          \
+  "4:\nldr r1, [sp, #52]\ncmp r1, #0\nbeq 5f\n"
+#define DEPTHWISE_STORE_ODD "ldr r6, [sp, #24]\nstrb r4, [lr, r6]\nstrb r0, [lr]\n"
+#define DEPTHWISE_END(name, stack) /* 5: to the next rows */                       \
+  "5:\nldrd r4, r0, [sp, #32]\nldrd r1, r2, [sp, #40]\nldr r3, [sp, #48]\n"        \
+  "add r12, r1\nadd lr, r2\nadd r4, r3\nsubs r0, #2\nstrd r4, r0, [sp, #32]\nbgt 1b\n" \
+  "add sp, #" stack "\npop {r4-r11, pc}\n"                                          \
+  ".size " name ", . - " name "\n.popsection\n"
+
 #endif
 
 #endif

@@ -16,27 +16,8 @@
 void depthwise_planar_3x3_plane(const depthwise_plane *plane);
 
 __asm__(
-    ".pushsection .text.depthwise_planar_3x3_plane, \"ax\", %progbits\n"
-    ".syntax unified\n.thumb\n.balign 4\n"
-    ".global depthwise_planar_3x3_plane\n.type depthwise_planar_3x3_plane, %function\n.thumb_func\n"
-    "depthwise_planar_3x3_plane:\n"
-    "push {r4-r11, lr}\n"
-    "sub sp, #8\n"
-    "ldm r0, {r1-r12}\n"
-    "push {r1-r12}\n"
-    "bic r0, r12, #1\n" /* columns in pairs */
-    "and r12, #1\n"
-    "lsl r1, r2, #1\n"
-    "strd r1, r12, [sp, #48]\n"
-    "sub r1, r0\n"
-    "lsl r2, r7, #1\n"
-    "mls r2, r0, r8, r2\n"
-    "strd r1, r2, [sp, #40]\n"
-    "mov r12, r9\n"
-    "mov lr, r10\n"
-    "add r1, r12, r0\n"
-    "strd r1, r11, [sp, #32]\n"
-    "mov r0, r11\n"
+    DEPTHWISE_FUNCTION("depthwise_planar_3x3_plane")
+    DEPTHWISE_FRAME("")
     "ldr r6, [r3]\n" /* weights, doubled */
     "ldr r8, [r3, #3]\n"
     "ldr r9, [r3, #6]\n"
@@ -46,16 +27,7 @@ __asm__(
     "pkhbt r10, r10, r7, lsl #16\n"
     "sadd16 r6, r6, r6\nsadd16 r8, r8, r8\nsadd16 r9, r9, r9\nsadd16 r10, r10, r10\nsadd16 r11, r11, r11\n"
     "str r6, [sp, #8]\n"
-    "1:\n" /* two rows, or one that is left */
-    "cmp r0, #1\n"
-    "bne 2f\n"
-    "mov r0, #0\n"
-    "str r0, [sp, #24]\n"
-    "2:\n"
-    "ldr r1, [sp, #32]\n"
-    "cmp r12, r1\n"
-    "beq 4f\n"
-    "3:\n" /* a block; the second row of pixels meets all four outputs, which begin as the bias */
+    DEPTHWISE_ROWS /* a block; the second row of pixels meets all four outputs, which begin as the bias */
     "ldm sp, {r0-r2}\n"
     "ldr r6, [r12, r1]\n"
     DEPTHWISE_SPLIT("r6", "r7")
@@ -84,20 +56,7 @@ __asm__(
     DEPTHWISE_REQUANT("r3")
     DEPTHWISE_REQUANT("r4")
     DEPTHWISE_REQUANT("r5")
-    "ldrd r6, r7, [sp, #24]\n"
-    "ldr r1, [sp, #32]\n"
-    "strb r4, [lr, r6]\n"
-    "strb r0, [lr]\n"
-    "add lr, r7\n"
-    "strb r5, [lr, r6]\n"
-    "strb r3, [lr]\n"
-    "add lr, r7\n"
-    "cmp r12, r1\n"
-    "bne 3b\n"
-    "4:\n"
-    "ldr r1, [sp, #52]\n"
-    "cmp r1, #0\n"
-    "beq 5f\n"
+    DEPTHWISE_STORE
     "ldm sp, {r0-r2}\n" /* the odd column */
     "ldr r6, [r12, r1]\n"
     DEPTHWISE_SPLIT("r6", "r7")
@@ -118,23 +77,8 @@ __asm__(
     "ldr r1, [sp, #20]\n"
     DEPTHWISE_REQUANT("r0")
     DEPTHWISE_REQUANT("r4")
-    "ldr r6, [sp, #24]\n"
-    "strb r4, [lr, r6]\n"
-    "strb r0, [lr]\n"
-    "5:\n"
-    "ldrd r4, r0, [sp, #32]\n"
-    "ldrd r1, r2, [sp, #40]\n"
-    "ldr r3, [sp, #48]\n"
-    "add r12, r1\n"
-    "add lr, r2\n"
-    "add r4, r3\n"
-    "subs r0, #2\n"
-    "strd r4, r0, [sp, #32]\n"
-    "bgt 1b\n"
-    "add sp, #56\n"
-    "pop {r4-r11, pc}\n"
-    ".size depthwise_planar_3x3_plane, . - depthwise_planar_3x3_plane\n"
-    ".popsection\n");
+    DEPTHWISE_STORE_ODD
+    DEPTHWISE_END("depthwise_planar_3x3_plane", "56"));
 
 #else
 

@@ -33,11 +33,7 @@ void depthwise_planar_5x5_plane(const depthwise_plane *plane);
 #define LOWER_ODD "smlad r4, r6, r10, r4\nsmlad r4, r7, r11, r4\nsmlabb r4, r8, r2, r4\n"
 
 __asm__(
-    ".pushsection .text.depthwise_planar_5x5_plane, \"ax\", %progbits\n"
-    ".syntax unified\n.thumb\n.balign 4\n"
-    ".global depthwise_planar_5x5_plane\n.type depthwise_planar_5x5_plane, %function\n.thumb_func\n"
-    "depthwise_planar_5x5_plane:\n"
-    "push {r4-r11, lr}\n"
+    DEPTHWISE_FUNCTION("depthwise_planar_5x5_plane")
     "ldr r1, [r0, #8]\n" /* weights, doubled, the last row first */
     "add r1, #20\n"
     "mov r2, #5\n"
@@ -49,35 +45,8 @@ __asm__(
     "push {r4-r6}\n"
     "subs r2, #1\n"
     "bne 1b\n"
-    "sub sp, #8\n"
-    "ldm r0, {r1-r12}\n"
-    "push {r1-r12}\n"
-    "bic r0, r12, #1\n" /* columns in pairs */
-    "and r12, #1\n"
-    "lsl r1, r2, #1\n"
-    "strd r1, r12, [sp, #48]\n"
-    "sub r1, r0\n"
-    "add r2, r2, r2, lsl #2\n"
-    "sub r2, #2\n"
-    "str r2, [sp, #8]\n"
-    "lsl r2, r7, #1\n"
-    "mls r2, r0, r8, r2\n"
-    "strd r1, r2, [sp, #40]\n"
-    "mov r12, r9\n"
-    "mov lr, r10\n"
-    "add r1, r12, r0\n"
-    "strd r1, r11, [sp, #32]\n"
-    "mov r0, r11\n"
-    "1:\n" /* two rows, or one that is left */
-    "cmp r0, #1\n"
-    "bne 2f\n"
-    "mov r0, #0\n"
-    "str r0, [sp, #24]\n"
-    "2:\n"
-    "ldr r1, [sp, #32]\n"
-    "cmp r12, r1\n"
-    "beq 4f\n"
-    "3:\n"
+    DEPTHWISE_FRAME("add r2, r2, r2, lsl #2\nsub r2, #2\nstr r2, [sp, #8]\n")
+    DEPTHWISE_ROWS
     "ldrd r0, r1, [sp]\n" LOAD SPLIT WEIGHTS(0)
     "mov r4, r0\nmov r5, r0\nmov r3, r0\n"
     UPPER NEXT LOAD SPLIT LOWER WEIGHTS(1)
@@ -93,20 +62,7 @@ __asm__(
     DEPTHWISE_REQUANT("r3")
     DEPTHWISE_REQUANT("r4")
     DEPTHWISE_REQUANT("r5")
-    "ldrd r6, r7, [sp, #24]\n"
-    "ldr r1, [sp, #32]\n"
-    "strb r4, [lr, r6]\n"
-    "strb r0, [lr]\n"
-    "add lr, r7\n"
-    "strb r5, [lr, r6]\n"
-    "strb r3, [lr]\n"
-    "add lr, r7\n"
-    "cmp r12, r1\n"
-    "bne 3b\n"
-    "4:\n"
-    "ldr r1, [sp, #52]\n"
-    "cmp r1, #0\n"
-    "beq 5f\n"
+    DEPTHWISE_STORE
     "ldrd r0, r1, [sp]\n" LOAD_ODD WEIGHTS(0)
     "mov r4, r0\n"
     UPPER_ODD NEXT LOAD_ODD LOWER_ODD WEIGHTS(1)
@@ -118,24 +74,9 @@ __asm__(
     "ldr r1, [sp, #20]\n"
     DEPTHWISE_REQUANT("r0")
     DEPTHWISE_REQUANT("r4")
-    "ldr r6, [sp, #24]\n"
-    "strb r4, [lr, r6]\n"
-    "strb r0, [lr]\n"
+    DEPTHWISE_STORE_ODD
     "ldr r12, [sp, #32]\n"
-    "5:\n"
-    "ldrd r4, r0, [sp, #32]\n"
-    "ldrd r1, r2, [sp, #40]\n"
-    "ldr r3, [sp, #48]\n"
-    "add r12, r1\n"
-    "add lr, r2\n"
-    "add r4, r3\n"
-    "subs r0, #2\n"
-    "strd r4, r0, [sp, #32]\n"
-    "bgt 1b\n"
-    "add sp, #116\n"
-    "pop {r4-r11, pc}\n"
-    ".size depthwise_planar_5x5_plane, . - depthwise_planar_5x5_plane\n"
-    ".popsection\n");
+    DEPTHWISE_END("depthwise_planar_5x5_plane", "116"));
 
 #else
 
