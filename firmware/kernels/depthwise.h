@@ -25,6 +25,10 @@ typedef struct {
 
 typedef void depthwise_plane_function(const depthwise_plane *plane);
 
+/* In assembly, or their twins; each in the file of its kernel. */
+void depthwise_planar_3x3_plane(const depthwise_plane *plane);
+void depthwise_planar_5x5_plane(const depthwise_plane *plane);
+
 /* Copies each plane into scratch between its padding and has ``function`` compute the output. */
 void depthwise_planes_s8(const depthwise_planar_s8_params *p, const int8_t *input, int8_t *output, int8_t *scratch,
                          depthwise_plane_function *function);

@@ -13,8 +13,6 @@
  * Taps (0, 2) of each row: r2 (0 bias, 4 row and 8 taps are reloaded for every block), r8, r9; middle taps: r10 (two), r11.
  * On the stack too: 12 multiplier, 16 rounding, 20 shift, 24 to_row, 28 to_column, 32 where `from` ends in this row, 36 rows,
  * 40 and 44 what takes from and to to the next blocks, 48 two rows of pixels, 52 whether there is an odd column. */
-void depthwise_planar_3x3_plane(const depthwise_plane *plane);
-
 __asm__(
     DEPTHWISE_FUNCTION("depthwise_planar_3x3_plane")
     DEPTHWISE_FRAME("")
@@ -82,7 +80,7 @@ __asm__(
 
 #else
 
-static void depthwise_planar_3x3_plane(const depthwise_plane *plane) { depthwise_plane_plain(plane, 3, 3); }
+void depthwise_planar_3x3_plane(const depthwise_plane *plane) { depthwise_plane_plain(plane, 3, 3); }
 
 #endif
 

@@ -12,8 +12,6 @@
  * On the stack: 0 bias, 4 row, 8 what takes from back to the next block, 12 multiplier, 16 rounding, 20 shift, 24 to_row,
  * 28 to_column, 32 where `from` ends in this row, 36 rows, 40 and 44 what takes from and to to the next blocks, 48 two rows
  * of pixels, 52 whether there is an odd column, 56 weights: three words for each row of the filter. */
-void depthwise_planar_5x5_plane(const depthwise_plane *plane);
-
 #define LOAD "ldr r6, [r12]\nldr r8, [r12, #2]\n"
 #define SPLIT DEPTHWISE_SPLIT("r6", "r7") DEPTHWISE_SPLIT("r8", "r9")
 #define WEIGHTS(row) "ldrd r10, r11, [sp, #56 + 12 * " #row "]\nldr r2, [sp, #64 + 12 * " #row "]\n"
@@ -80,7 +78,7 @@ __asm__(
 
 #else
 
-static void depthwise_planar_5x5_plane(const depthwise_plane *plane) { depthwise_plane_plain(plane, 5, 5); }
+void depthwise_planar_5x5_plane(const depthwise_plane *plane) { depthwise_plane_plain(plane, 5, 5); }
 
 #endif
 
