@@ -143,7 +143,10 @@ def parent(folder: Path) -> subprocess.Popen:
     code = f"{PATHS}from test_world import interruptible\nif __name__ == '__main__': interruptible({str(folder)!r})"
     script = folder / "script.py"
     script.write_text(code)
+    # A suite started in the background has SIGINT ignored, and its children would inherit that.
+    deaf = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
+    signal.signal(signal.SIGINT, deaf)
     until(lambda: (folder / "ready").exists())
     return process
 

@@ -18,8 +18,7 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -193,35 +192,23 @@ def _end_with_parent() -> None:
 
 def _watch(children: list, messages: Any, progress: Progress) -> None:
     """Passes progress on until every child has ended, or one has failed."""
-    with _interrupts_to(children[0].pid):
-        while True:
+    interrupted = False
+    while True:
+        try:
             running = [child for child in children if child.is_alive()]
             failed = any(child.exitcode not in (None, 0) for child in children)
             try:
                 progress(*messages.get(timeout=0.1))
+                continue
             except Empty:
-                if failed or not running:
-                    return
-
-
-@contextmanager
-def _interrupts_to(pid: int) -> Iterator[None]:
-    """The first Ctrl-C goes to process ``pid``, a second one is ours. A handler: an exception may get lost in a destructor."""
-    if threading.current_thread() is not threading.main_thread():  # no signals here
-        yield
-        return
-    before = signal.getsignal(signal.SIGINT)
-
-    def forward(number: int, frame: Any) -> None:
-        signal.signal(signal.SIGINT, before)
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGINT)
-
-    signal.signal(signal.SIGINT, forward)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+                pass
+            if failed or not running:
+                return
+        except KeyboardInterrupt:
+            if interrupted:
+                raise
+            interrupted = True
+            os.kill(children[0].pid, signal.SIGINT)
 
 
 def _raise_failure(folder: Path, children: list) -> None:
