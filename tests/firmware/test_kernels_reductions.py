@@ -9,7 +9,7 @@ from tflite_builder import Builder
 
 pytest.importorskip("tflite_micro", reason="needs the tflite-micro wheel: make setup")
 
-CASES = settings(max_examples=20, derandomize=True, deadline=None, database=None)
+CASES = settings(max_examples=30, derandomize=True, deadline=None, database=None)
 ZERO = st.integers(-128, 127)
 SCALE = st.floats(2**-9, 0.5, width=32)
 ACTIVATION = st.sampled_from(["NONE", "RELU", "RELU6", "RELU_N1_TO_1"])
@@ -38,7 +38,7 @@ def test_pool(kind, size, window, stride, same, channels, scale, zero, activatio
     st.lists(st.integers(1, 9), min_size=1, max_size=3), st.data(), st.booleans(), SCALE, ZERO,
     st.floats(0.05, 4.0), ZERO, SEED,
 )  # fmt: skip
-@settings(CASES, max_examples=30)
+@settings(CASES, max_examples=60)
 def test_mean(shape, data, keep, scale, zero, relative, out_zero, seed):
     shape = (1, *shape)
     axes = sorted(data.draw(st.sets(st.integers(1, len(shape) - 1), min_size=1)))
@@ -66,7 +66,7 @@ def test_mean_of_feature_maps(pixels):
     st.lists(st.integers(1, 5), min_size=0, max_size=2), st.integers(1, 40), st.floats(2**-9, 1.0, width=32), ZERO,
     st.sampled_from([1.0, 0.5, 2.0]), SEED,
 )  # fmt: skip
-@settings(CASES, max_examples=30)
+@settings(CASES, max_examples=60)
 def test_softmax(outer, depth, scale, zero, beta, seed):
     b = Builder()
     x = b.tensor((1, *outer, depth), scale, zero)
