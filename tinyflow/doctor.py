@@ -53,7 +53,7 @@ def check(sysfs: Path = SYSFS, nodes: Path = NODES) -> list[Check]:
         *_probes(boards, sysfs, nodes),
         _serial_ports(),
         _folder("TINYFLOW_DATA", "real recordings (Speech Commands)", "export TINYFLOW_DATA=/path/to/speech_commands"),
-        _folder("TFLM_ROOT", "the tflm runtime (later)", "export TFLM_ROOT=/path/to/tflite-micro (headers and libtensorflow-microlite.a)"),
+        _folder("TFLM_ROOT", "benchmarks beside TFLM; the tflm runtime (later)", "export TFLM_ROOT=/path/to/tflite-micro (headers and libtensorflow-microlite.a)"),
         _program("renode", "renode", "a second emulator (later)", optional=True, variable="RENODE", mend="install Renode, then export RENODE=/path/to/renode"),
         _cuda(),
     ]
