@@ -36,9 +36,9 @@ def test_shipped_boards_are_consistent(name):
     else:
         assert board.region("FLASH").length > 0 and board.region("RAM").length > board.stack_bytes and board.stack_bytes % 8 == 0
         assert board.fpu == ("-mfloat-abi=hard" in board.cpu_flags)
-    if board.openocd:
-        assert Path(board.folder, board.openocd.config).is_file()
-        assert all(re.fullmatch(r"[0-9a-f]{4}:[0-9a-f]{4}", usb_id) for usb_id in board.openocd.usb_ids)
+    if board.probe:
+        assert not board.probe.openocd or Path(board.folder, board.probe.openocd.config).is_file()
+        assert all(re.fullmatch(r"[0-9a-f]{4}:[0-9a-f]{4}", usb_id) for usb_id in board.probe.usb_ids)
     if board.qemu:  # virtual time per instruction and per tick give the instructions of a tick
         assert board.counter.rate == 10**9 / board.counter.frequency_hz / 2**board.qemu.icount_shift
 

@@ -182,15 +182,19 @@ class RunFolder:
     def compile(self) -> Path:
         return self.root / "compile"
 
-    def build(self, board: str) -> Path:
-        return self.root / "build" / board
+    def build(self, board: str, runtime: str = "aot") -> Path:
+        return self.root / "build" / _with(board, runtime)
 
-    def profile(self, board: str) -> Path:
-        return self.root / "profile" / board
+    def profile(self, board: str, runtime: str = "aot") -> Path:
+        return self.root / "profile" / _with(board, runtime)
 
     @property
     def report(self) -> Path:
         return self.root / "report"
+
+
+def _with(board: str, runtime: str) -> str:
+    return board if runtime == "aot" else f"{board}-{runtime}"
 
 
 def now() -> str:

@@ -57,10 +57,45 @@ class Qemu:
 
 
 @dataclass(frozen=True)
+class Renode:
+    __pydantic_config__ = FORBID
+    platform: str  # a .repl in the board's folder, or one that Renode brings: "@platforms/boards/..."
+    uart: str  # the console's name in it: sysbus.lpuart1
+    counter: Counter  # what the firmware's counts mean there: executed instructions
+    minimum_version: str = "1.9"
+
+
+@dataclass(frozen=True)
 class OpenOcd:
     __pydantic_config__ = FORBID
     config: str  # file in the board's folder
-    usb_ids: tuple[str, ...] = ()  # "0483:374b": probes that belong to this board
+
+
+@dataclass(frozen=True)
+class PyOcd:
+    __pydantic_config__ = FORBID
+    target: str  # pyOCD's name of the chip: stm32l4r5zitx
+    pack: str = ""  # the CMSIS-Pack that has it, where pyOCD itself does not: `pyocd pack install <pack>`
+
+
+@dataclass(frozen=True)
+class MassStorage:
+    """The probe's drag-and-drop drive."""
+
+    __pydantic_config__ = FORBID
+    volume: str  # its label: NODE_L4R5ZI
+
+
+@dataclass(frozen=True)
+class DebugProbe:
+    """The debug probe on (or for) the board: how it is told on USB, and the ways to program through it, best first."""
+
+    __pydantic_config__ = FORBID
+    usb_ids: tuple[str, ...]  # "0483:374b": probes that belong to this board
+    socket: str = "the board's debug USB port"  # where the cable goes, for people: "CN1 on a Nucleo-144"
+    openocd: OpenOcd | None = None
+    pyocd: PyOcd | None = None
+    mass_storage: MassStorage | None = None
 
 
 @dataclass(frozen=True)
@@ -82,8 +117,17 @@ class Board:
     stack_bytes: int = 8192  # reserved
     instruction_budget: int = 0  # instructions per second of audio the search may spend; 0: not set
     qemu: Qemu | None = None
-    openocd: OpenOcd | None = None
+    renode: Renode | None = None
+    probe: DebugProbe | None = None
+    tflm: str = ""  # TFLM's own name of the core (TARGET_ARCH of its build): cortex-m4+fp; empty: no tflm runtime
+    microphone: str = ""  # firmware/microphone/<name>.c; empty: audio comes over the console alone
     folder: str = ""
+    emulator: str = ""  # where it runs: qemu, renode, host, serial; usually empty, and chosen by deploy/place.py
+
+    @property
+    def real(self) -> bool:
+        """Whether there is such a board to plug in."""
+        return self.probe is not None
 
     def region(self, name: str) -> Memory:
         for memory in self.memory:

@@ -154,10 +154,10 @@ def _qemu(board: Board) -> Check:
 
 
 def _probes(boards: list[Board], sysfs: Path, nodes: Path) -> list[Check]:
-    real = [board for board in boards if board.openocd]
+    real = [board for board in boards if board.probe]
     probes = {probe.node: (probe, board) for board in real for probe in list_probes(board, sysfs, nodes)}
     if not probes:
-        ids = {usb_id for board in real for usb_id in board.openocd.usb_ids}
+        ids = {usb_id for board in real for usb_id in board.probe.usb_ids}
         rules = [folder for folder in UDEV if any(_mentions(path, ids) for path in folder.glob("*.rules"))]
         found = "none plugged in" + (f"; a udev rule is in {rules[0]}" if rules else "; no udev rule for it either (docs/flash.md)")
         return [Check("debug probe", False, found, "flash", "connect the board's ST-LINK USB port", optional=True)]

@@ -60,12 +60,13 @@ class Run:
     tflite: Path | None = None
     progress: Progress = silent
     processes: int = 1  # that share one search
+    runtime: str = "aot"  # or tflm: what runs the network in the firmware
 
     def path(self, stage: str, board: Board | None) -> Path:
         if stage == "build":
             if board is None:
                 raise TinyflowError("build needs a board", "--board mps2-an386; `tinyflow boards` lists them")
-            return self.folder.build(board.name)
+            return self.folder.build(board.name, self.runtime)
         return self.folder.root / stage
 
     def genotype(self) -> Genotype:
@@ -286,14 +287,19 @@ def _build_part(run: Run, board: Board | None) -> Any:
 
     files = [path for root in (FIRMWARE, Path(board.folder)) for path in sorted(root.rglob("*")) if path.is_file()]
     sources = {f"{path.parent.name}/{path.name}": sha256(path) for path in files}
-    return {"board": {**asdict(board), "folder": ""}, "compiler": compiler_version(board), "sources": sources}
+    part = {"board": {**asdict(board), "folder": ""}, "compiler": compiler_version(board), "sources": sources}
+    if run.runtime == "tflm":
+        from tinyflow.deploy.tflm import find_tflm
+
+        part["tflm"] = find_tflm(board).fingerprint()
+    return part
 
 
 def _make_build(run: Run, board: Board | None) -> None:
     from tinyflow.compile import load_compiled
     from tinyflow.deploy.build import build
 
-    build(load_compiled(run.folder.compile), board, run.folder.build(board.name), run.progress)
+    build(load_compiled(run.folder.compile), board, run.path("build", board), run.progress, runtime=run.runtime)
 
 
 _BUILD = Stage("build", 1, ("compile",), _build_part, _make_build, ("cmake", "pyelftools"))
@@ -337,11 +343,15 @@ def foreign_run(tflite: Path, runs: Path, progress: Progress = silent) -> Run:
     return Run(RunFolder(runs / f"{name}-{sha256(tflite)[:8]}"), tflite=tflite, progress=progress)
 
 
-def make_firmware(run: Run, board_name: str):
-    """(Board, CompiledModel, Firmware, steps): everything that run, validate, profile and flash need."""
+def make_firmware(run: Run, board_name: str, emulator: str | None = None, port: str | None = None):
+    """(Board, CompiledModel, Firmware, steps): everything that run, validate, profile, listen and flash need.
+
+    emulator, port: where it is to run (deploy/place.py); the firmware is the same wherever that is.
+    """
     from tinyflow.compile import load_compiled
     from tinyflow.deploy.artefact import load_firmware
+    from tinyflow.deploy.place import place
 
     board = load_board(board_name)
     steps = run.make("build", board)
-    return board, load_compiled(run.folder.compile), load_firmware(run.folder.build(board.name)), steps
+    return place(board, emulator, port), load_compiled(run.folder.compile), load_firmware(run.path("build", board)), steps

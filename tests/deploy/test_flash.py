@@ -22,7 +22,7 @@ from tinyflow.deploy.openocd import FAILURES, explain, run_openocd
 from tinyflow.errors import TinyflowError
 
 BOARD = load_board("nucleo-l4r5zi")
-CONFIG = Path(BOARD.folder, BOARD.openocd.config)
+CONFIG = Path(BOARD.folder, BOARD.probe.openocd.config)
 SERIAL = "066DFF515256897867093917"
 SUCCESS = """Open On-Chip Debugger 0.12.0
 Info : clock speed 4000 kHz

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from tinyflow import __version__
-from tinyflow.cli import deploy, folders, learn, start
+from tinyflow.cli import deploy, device, folders, learn, start
 from tinyflow.cli.command import CONFIGS as CONFIGS
 from tinyflow.errors import Interrupted, TinyflowError
 
@@ -49,7 +49,7 @@ def cli() -> None:
 for _command in (
     start.demo, start.init, start.doctor, start.boards,
     learn.data, learn.search, learn.sweep, learn.train, learn.evaluate,
-    deploy.compile_command, deploy.build, deploy.run_command, deploy.validate, deploy.profile, deploy.flash, deploy.export,
+    deploy.compile_command, deploy.build, device.run_command, device.validate, device.profile, deploy.flash, deploy.export,
     folders.runs_command, folders.clean,
 ):  # fmt: skip
     cli.add_command(_command)

@@ -50,6 +50,9 @@ def command(name: str, recipe: bool = False, tflite: bool = False, board: str | 
         if board is not None:
             chosen: dict[str, Any] = {"default": board, "show_default": True} if board else {"required": True}
             options.append(click.option("--board", "-b", "board_name", help="see `tinyflow boards`", **chosen))
+            options.append(
+                click.option("--runtime", default="aot", show_default=True, type=click.Choice(["aot", "tflm"]), help="C straight from the compiler, or TFLM's interpreter (TFLM_ROOT)")
+            )
         for option in options:
             run = option(run)
         return click.command(name)(run)
@@ -87,13 +90,13 @@ def load(recipe: str | None, overrides: tuple[str, ...], data_path: str | None, 
     return load_recipe(path, tuple(sets))
 
 
-def enter(console: Console, runs: Path, tflite: Path | None = None, **options):
+def enter(console: Console, runs: Path, tflite: Path | None = None, runtime: str = "aot", **options):
     """The Run that a command works on."""
     from tinyflow.pipeline import foreign_run, recipe_run
 
-    if tflite:
-        return foreign_run(tflite, runs, console.progress)
-    return recipe_run(load(**options), runs, console.progress)
+    run = foreign_run(tflite, runs, console.progress) if tflite else recipe_run(load(**options), runs, console.progress)
+    run.runtime = runtime
+    return run
 
 
 def stages(console: Console, run, target: str, board, dry_run: bool) -> dict[str, Any]:
@@ -103,12 +106,11 @@ def stages(console: Console, run, target: str, board, dry_run: bool) -> dict[str
     return {"run": str(run.folder.root), "dry_run": dry_run, "steps": [step.to_dict() for step in steps]}
 
 
-def at_port(board, port: str | None):
-    """``board`` with its console on the serial device that --port names."""
-    from dataclasses import replace
+def where(function):
+    """--emulator and --port: where the firmware runs."""
+    function = click.option("--port", help="serial device of a real board's console  [default: the debug probe's]")(function)
+    text = "where it runs; serial: the real board  [default: the board when one is plugged in, else its emulator]"
+    return click.option("--emulator", type=click.Choice(["qemu", "renode", "serial"]), help=text)(function)
 
-    return replace(board, console=replace(board.console, device=port)) if port else board
 
-
-serial = click.option("--port", help="serial device of a real board's console  [default: the debug probe's]")
 dry = click.option("--dry-run", is_flag=True, help="only say what would run, and why")

@@ -25,6 +25,7 @@ class Firmware:
     stack_reserved_bytes: int
     clips: int = 0  # self-test clips in the image
     sections: dict[str, int] = field(default_factory=dict)
+    runtime: str = "aot"  # or tflm: what runs the network
     elf_sha256: str = ""  # of firmware.elf; "" in folders of before it was stored
 
     @property

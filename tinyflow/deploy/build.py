@@ -14,6 +14,7 @@ import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import Literal
 
 from tinyflow.artefacts import atomic_folder, sha256
 from tinyflow.board import Board
@@ -29,12 +30,16 @@ from tinyflow.progress import Progress, silent
 
 FIRMWARE_SOURCES = Path(__file__).resolve().parent.parent.parent / "firmware"
 CROSS_COMPILER = "arm-none-eabi-gcc"
+Runtime = Literal["aot", "tflm"]
 
 
-def build(compiled: CompiledModel, board: Board, out: Path, progress: Progress = silent, clips: int | None = None) -> Firmware:
+def build(
+    compiled: CompiledModel, board: Board, out: Path, progress: Progress = silent, clips: int | None = None, runtime: Runtime = "aot"
+) -> Firmware:
     """Firmware of ``compiled`` for ``board`` in the folder ``out``, which is replaced whole or left alone.
 
-    clips: self-test clips to embed (None: all that compile stored; 0: none). Errors: no compiler, cmake or ninja
+    clips: self-test clips to embed (None: all that compile stored; 0: none). runtime: the C of compile (aot), or TFLM's
+    interpreter (tflm; not there yet). Errors: no compiler, cmake or ninja
     (`make setup`); what the compiler says; an image that does not fit, with by how much and what is largest.
     """
     out = Path(out).resolve()
@@ -72,6 +77,7 @@ def build(compiled: CompiledModel, board: Board, out: Path, progress: Progress =
             stack_reserved_bytes=0 if board.compiler == "host" else board.stack_bytes,
             clips=0 if found is None else len(found["clips"]),
             sections={section.name: section.bytes for section in sizes.sections},
+            runtime=runtime,
             elf_sha256=sha256(stage / "firmware.elf"),
         ).write()
     progress(f"build {board.name}", 3, 3, f"{sizes.flash_bytes:,} B flash, {sizes.ram_bytes:,} B RAM")

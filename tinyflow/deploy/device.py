@@ -2,16 +2,15 @@
 
 from collections.abc import Sequence
 from math import ceil
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from tinyflow.board import Board
 from tinyflow.deploy.artefact import Firmware
 from tinyflow.deploy.console import PROTOCOL, CommandError, Console, Transport, payload
+from tinyflow.deploy.place import place
 from tinyflow.errors import TinyflowError
-
-Emulator = Literal["auto", "qemu", "host", "serial"]
 
 
 class Device:
@@ -192,23 +191,23 @@ class Device:
         return np.ascontiguousarray(value).reshape(-1, width)
 
 
-def connect(firmware: Firmware, board: Board, emulator: Emulator = "auto", timeout: float = 60.0, port: str | None = None) -> Device:
+def connect(firmware: Firmware, board: Board, timeout: float = 60.0) -> Device:
     """Starts ``firmware`` (or opens the board's port) and checks that it is this very build that answers.
 
-    emulator: auto takes what the board has: qemu, host process, else serial. timeout: wall seconds per answer.
+    board: as place() gives it; one that has no place yet is given its usual one. timeout: wall seconds per answer.
     Errors: no emulator, no port, no permission, silence, another build on the board.
     """
-    if emulator == "auto":
-        emulator = "qemu" if board.qemu else "host" if board.port == "host" else "serial"
-    if emulator in ("qemu", "host"):
+    if not board.emulator:
+        board = place(board)
+    if board.emulator != "serial":
         firmware.check()
-    device = Device(board, _transport(firmware, board, emulator, port), timeout)
+    device = Device(board, _transport(firmware, board), timeout)
     try:
         said = _first_hello(device)
         if said["build"] != firmware.build_id:
             raise TinyflowError(
                 f"{device.console.transport.name} runs build {said['build']}, not {firmware.build_id} of {firmware.folder}",
-                f"tinyflow {'flash' if emulator == 'serial' else 'build'} --board {board.name}",
+                f"tinyflow {'flash' if board.emulator == 'serial' else 'build'} --board {board.name}",
             )
         if said["board"] != board.name:
             raise TinyflowError(f"the firmware was built for {said['board']}, not {board.name}", f"tinyflow build --board {board.name}")
@@ -229,17 +228,19 @@ def _first_hello(device: Device, attempts: Sequence[int] = (1, 2, 3)) -> dict[st
     raise AssertionError
 
 
-def _transport(firmware: Firmware, board: Board, emulator: str, port: str | None) -> Transport:
-    if emulator == "qemu":
+def _transport(firmware: Firmware, board: Board) -> Transport:
+    if board.emulator == "qemu":
         from tinyflow.deploy.qemu import start_qemu
 
         return start_qemu(firmware, board)
-    if emulator == "host":
+    if board.emulator == "renode":
+        from tinyflow.deploy.renode import start_renode
+
+        return start_renode(firmware, board)
+    if board.emulator == "host":
         from tinyflow.deploy.host import start_host
 
         return start_host(firmware, board)
-    if emulator == "serial":
-        from tinyflow.deploy.serialport import SerialTransport
+    from tinyflow.deploy.serialport import SerialTransport
 
-        return SerialTransport(board, port or board.console.device or None)
-    raise TinyflowError(f"no emulator {emulator!r}", "auto, qemu, host or serial")
+    return SerialTransport(board, board.console.device or None)

@@ -30,7 +30,7 @@ class Probe:
 
 
 def list_probes(board: Board, sysfs: Path = SYSFS, nodes: Path = NODES) -> list[Probe]:
-    """The plugged-in USB devices that board.yaml's openocd.usb_ids name, by serial number."""
+    """The plugged-in USB devices that board.yaml's probe.usb_ids name, by serial number."""
 
     def read(device: Path, name: str) -> str:
         try:
@@ -38,7 +38,7 @@ def list_probes(board: Board, sysfs: Path = SYSFS, nodes: Path = NODES) -> list[
         except OSError:  # an interface, a root hub without a serial number, or unplugged meanwhile
             return ""
 
-    wanted = {usb_id.lower() for usb_id in board.openocd.usb_ids} if board.openocd else set()
+    wanted = {usb_id.lower() for usb_id in board.probe.usb_ids} if board.probe else set()
     found = []
     for device in sorted(sysfs.iterdir()) if sysfs.is_dir() else ():
         usb_id = f"{read(device, 'idVendor')}:{read(device, 'idProduct')}".lower()
@@ -53,8 +53,8 @@ def choose_probe(board: Board, serial: str | None, probes: list[Probe]) -> Probe
     listed = ", ".join(f"{probe.serial or '(no serial number)'} ({probe.product or probe.usb_id})" for probe in probes)
     if not probes:
         raise TinyflowError(
-            f"no debug probe of {board.name} is plugged in (looked for USB {', '.join(board.openocd.usb_ids)})",
-            "connect the board's ST-LINK USB port (CN1 on a Nucleo-144) with a data cable; `lsusb` must show one of these ids",
+            f"no debug probe of {board.name} is plugged in (looked for USB {', '.join(board.probe.usb_ids)})",
+            f"connect {board.probe.socket} with a data cable; `lsusb` must show one of these ids",
         )
     if serial:
         matching = [probe for probe in probes if probe.serial.lower().startswith(serial.lower())]
@@ -92,15 +92,15 @@ def flash(
     Returns board, probe, bytes, seconds, verified, flash_mode, chip, log; confirmed (bool), console (port or ""),
     note (why it is not confirmed, or the firmware's own warning).
     """
-    if board.openocd is None:
+    if board.probe is None or board.probe.openocd is None:
         way = "it is this machine" if board.compiler == "host" else "it is emulated"
         raise TinyflowError(f"{board.name} cannot be flashed: {way}", f"tinyflow run --board {board.name}")
     if firmware.board != board.name:
         raise TinyflowError(f"{firmware.elf} was built for {firmware.board}, not {board.name}", f"tinyflow build --board {board.name}")
     firmware.check()
-    config = Path(board.folder, board.openocd.config)
+    config = Path(board.folder, board.probe.openocd.config)
     if not config.is_file():
-        raise TinyflowError(f"{config} does not exist", "board.yaml's openocd.config names a file in the board's folder")
+        raise TinyflowError(f"{config} does not exist", "board.yaml's probe.openocd.config names a file in the board's folder")
     find_openocd()
     chosen = None
     if sys.platform == "linux":
@@ -162,7 +162,7 @@ def console_port(board: Board, serial: str) -> str:
     """The serial port of the probe with this serial number (any probe of the board when it is empty); "" when none."""
     from serial.tools import list_ports
 
-    wanted = {usb_id.lower() for usb_id in board.openocd.usb_ids}
+    wanted = {usb_id.lower() for usb_id in board.probe.usb_ids}
     ports = [port for port in list_ports.comports() if port.vid is not None and f"{port.vid:04x}:{port.pid:04x}" in wanted]
     own = [port.device for port in ports if serial and (port.serial_number or "").lower() == serial.lower()]
     return own[0] if own else ports[0].device if len(ports) == 1 and not serial else ""
@@ -171,6 +171,7 @@ def console_port(board: Board, serial: str) -> str:
 def _confirm(firmware: Firmware, board: Board, serial: str) -> dict[str, Any]:
     """Whether the very build that was programmed answers on the console. Silence on a port that opens is an error."""
     from tinyflow.deploy.device import connect
+    from tinyflow.deploy.place import place
 
     port = console_port(board, serial)
     if not port:
@@ -178,7 +179,7 @@ def _confirm(firmware: Firmware, board: Board, serial: str) -> dict[str, Any]:
     if not os.access(port, os.R_OK | os.W_OK):
         return {"confirmed": False, "console": port, "note": f"flashed, not confirmed: no permission for {port} (sudo usermod -aG dialout $USER, then log in again)"}
     try:
-        with connect(firmware, board, "serial", timeout=10.0, port=port) as device:
+        with connect(firmware, place(board, "serial", port), timeout=10.0) as device:
             warning = device.hello_line.get("warning") or ""
     except TinyflowError as error:
         raise TinyflowError(f"programmed and verified, but not confirmed on {port}: {error.message}", error.hint) from None

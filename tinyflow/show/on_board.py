@@ -1,0 +1,98 @@
+"""What a board answered."""
+
+from pathlib import Path
+from typing import Any
+
+from tinyflow.show.screen import Screen, percent, size
+
+LARGEST = 20  # functions and constants that a profile lists
+
+
+class OnBoard(Screen):
+    def selftest(self, result: dict[str, Any]) -> None:
+        clips = result["clips"]
+        verdict = "PASSED" if result["passed"] else f"FAILED: {result['reason']}"
+        self.say(f"self-test on {result['board']}: {verdict}")
+        self.say(f"  features {result['features_equal']} of {clips} clips bit for bit, answers {result['answers_equal']} of {clips}")
+        self.say(f"  front end {result['frontend_units']:,} and network {result['network_units']:,} {result['unit']} a clip, stack {size(result['stack_bytes'])}")
+
+    def heard(self, result: dict[str, Any]) -> None:
+        self.say(f"{result['board']} heard: {result['word']}")
+        best = sorted(result["scores"].items(), key=lambda item: -item[1])[:3]
+        self.say("  logits: " + ", ".join(f"{label} {value:.2f}" for label, value in best))
+        self.say(f"  front end {result['units_of_frontend']:,} and network {result['units_per_inference']:,} {result['unit']}")
+
+    def rows(self, result: dict[str, Any]) -> None:
+        unit = result["unit"]
+        rows = [[f"{unit} per inference (invoke only, second run on)", f"{result['units_per_inference']:,}"]]
+        rows += [[key, size(result[key])] for key in ("arena_bytes", "flash_bytes", "model_bytes", "ram_bytes", "stack_bytes")]
+        self.table(f"{result['rows']} rows on {result['board']}" + (f", answers in {result['output']}" if "output" in result else ""), ["", ""], rows, right=(1,))
+
+    def validation(self, result: dict[str, Any]) -> None:
+        rows = [[f"network, {result['source']}", f"{result['equal']} of {result['rows']} rows bit for bit", result["oracle"]]]
+        rows += parity_rows(result.get("parity"), result["oracle"])
+        self.table(f"{result['model']} on {result['board']}: {'PASSED' if result['passed'] else 'FAILED'}", ["what", "result", "against"], rows)
+        if result["reason"]:
+            self.say(result["reason"])
+
+    def profile(self, result: dict[str, Any], folder: Path) -> None:
+        unit = result["unit"]
+        shape = "x".join
+        rows = [
+            [item["index"], item["kind"], f"{shape(map(str, item['input_shape'][1:]))} > {shape(map(str, item['output_shape'][1:]))}",
+             ", ".join(item["kernels"]), _memory(item), f"{item['macs']:,}", f"{item['units']:,}",
+             "-" if item["units_per_mac"] is None else f"{item['units_per_mac']:.2f}", percent(item["share"])]
+            for item in result["layers"]
+        ]  # fmt: skip
+        per_mac = "-" if result["units_per_mac"] is None else f"{result['units_per_mac']:.2f}"
+        rows.append(["", "invoke", "", "", "", f"{result['macs']:,}", f"{result['invoke_units']:,}", per_mac, ""])
+        columns = ["layer", "operator", "shape", "kernel", "memory", "MACs", unit, "per MAC", "share"]
+        self.table(f"{result['model']} on {result['board']}: network", columns, rows, right=(0, 5, 6, 7, 8))
+        if frontend := result["frontend"]:
+            rows = [[step["name"], f"{step['units']:,}", f"{step['units_per_second']:,.0f}", percent(step["share"])] for step in frontend["steps"]]
+            rows.append(["all", f"{frontend['frame_units']:,}", f"{frontend['units_per_second']:,.0f}", ""])
+            self.table(f"front end, {frontend['frames']} frames a clip", ["step", f"{unit} a frame", "per second of audio", "share"], rows, right=(1, 2, 3))
+        sizes = result["sizes"]
+        parts = sizes["groups"] or sizes["sections"]
+        rows = [[name, f"{count:,}", percent(count / result["flash_bytes"])] for name, count in parts.items()]
+        self.table("flash by part", ["part", "bytes", "share"], rows, right=(1, 2))
+        for kind in ("functions", "constants"):
+            largest = [[item["name"], f"{item['bytes']:,}", item["group"] or item["section"]] for item in sizes[kind][:LARGEST]]
+            self.table(f"flash by {kind[:-1]}, the largest {len(largest)} of {len(sizes[kind])} (--json has all)", [kind[:-1], "bytes", "part"], largest, right=(1,))
+        rows = [
+            ["flash", size(result["flash_bytes"])],
+            ["RAM", size(result["ram_bytes"])],
+            ["arena, planned", f"{size(result['arena_bytes'])} (lower bound {size(result['arena_bound_bytes'])})"],
+            ["stack, high-water mark of invoke", f"{size(result['stack_bytes'])} of {size(result['stack_reserved_bytes'])} reserved"],
+            ["compiler", f"{result['compiler']} {result['flags']}"],
+            ["pictures", ", ".join(str(folder / name) for name in ("layers.png", "flash.png", "arena.png"))],
+        ]
+        self.table("memory", ["", ""], rows)
+        for note in result["notes"]:
+            self.say(f"note: {note}")
+
+    def flashed(self, result: dict[str, Any]) -> None:
+        self.say("flashed: " + ", ".join(f"{key} {value}" for key, value in result.items()))
+
+
+def parity_rows(parity: dict[str, Any] | None, oracle: str) -> list[list[str]]:
+    """The parity gate: (a) features, (b) network on Python's features, (c) network on the device's own."""
+    if not parity:
+        return []
+    a, b, c = parity["features"], parity["network"], parity["end_to_end"]
+    torch = f"{a['differing_from_torch']} of {a['values']} values differ from torch ({percent(a['share_differing_from_torch'])}), by at most {a['largest_lsb']} LSB"
+    return [
+        ["parity (a): features", f"{_verdict(a)}: device = host on {a['identical_on_device_and_host']} of {a['clips']} clips; {torch}", "the same C on the host; torch"],
+        ["parity (b): network on Python's features", f"{_verdict(b)}: {b['equal']} of {b['rows']} clips bit for bit", oracle],
+        ["parity (c): network on the device's features", f"{_verdict(c)}: {c['equal']} of {c['rows']} clips bit for bit", oracle],
+    ]
+
+
+def _memory(layer: dict[str, Any]) -> str:
+    """How a layer's step lies in the arena."""
+    notes = ["in place"] if layer["in_place"] else []
+    return ", ".join([*notes, f"scratch {size(layer['scratch'])}"] if layer["scratch"] else notes)
+
+
+def _verdict(check: dict[str, Any]) -> str:
+    return "passed" if check["passed"] else "FAILED"
