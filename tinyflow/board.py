@@ -99,6 +99,15 @@ class DebugProbe:
 
 
 @dataclass(frozen=True)
+class Estimate:
+    """What an instruction counted under an emulator may take on the real board: a range, not a measurement."""
+
+    __pydantic_config__ = FORBID
+    cycles_per_instruction: tuple[float, float]  # least, most
+    source: str  # where the range comes from
+
+
+@dataclass(frozen=True)
 class Board:
     __pydantic_config__ = FORBID
     name: str
@@ -119,6 +128,7 @@ class Board:
     qemu: Qemu | None = None
     renode: Renode | None = None
     probe: DebugProbe | None = None
+    estimate: Estimate | None = None
     tflm: str = ""  # TFLM's own name of the core (TARGET_ARCH of its build): cortex-m4+fp; empty: no tflm runtime
     microphone: str = ""  # firmware/microphone/<name>.c; empty: audio comes over the console alone
     folder: str = ""

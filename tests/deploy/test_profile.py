@@ -73,15 +73,17 @@ def test_on_the_emulated_cortex_m(made, tmp_path):
     assert groups["softmax_s8"] == "kernels" and groups["cortexm_start"] == "start-up and console" and "" not in groups.values()
     assert sum(result.sizes.groups.values()) == result.sizes.flash_bytes and result.sizes.groups["model constants"] == result.sizes.model_bytes
     assert result.sizes.groups["padding"] < 100 and result.sizes.groups["strings"] < 2000 and "self-test clips" not in result.sizes.groups
+    assert result.place == "qemu" and re.fullmatch(r"QEMU \d+\.\d+\.\d+", result.emulator) and result.runtime == "aot" and len(result.model_sha256) == 64
+    assert result.estimate is None  # mps2-an386 is no board to estimate the time of
     assert "gcc" in result.compiler and "-O" in result.flags and any("counted: instructions" in note for note in result.notes)
     assert said[-1].startswith(f"{result.invoke_units:,} instructions per inference")
 
     value = json.loads((tmp_path / "out/profile.json").read_text())
     assert value["instructions_per_inference"] == result.invoke_units and value["unit"] == "instructions"
     assert value["layers"][0]["units"] == result.layers[0].units and value["sizes"]["sections"]
-    for name in ("layers.png", "flash.png", "arena.png"):
+    for name in ("layers.png", "frontend.png", "flash.png", "arena.png"):
         assert (tmp_path / "out" / name).read_bytes().startswith(PNG)
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["arena.png", "flash.png", "layers.png", "profile.json"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["arena.png", "flash.png", "frontend.png", "layers.png", "profile.json"]
 
 
 def test_on_the_host_time_is_named_as_time(made):

@@ -36,3 +36,16 @@ def _usual(board: Board, has: list[str], port: str | None) -> str:
         if list_probes(board):
             return "serial"
     return has[0]
+
+
+def emulator_version(board: Board) -> str:
+    """What ``board`` runs under, with its version: "QEMU 10.0.2"; empty on this machine and on real hardware."""
+    if board.emulator == "qemu":
+        from tinyflow.deploy.qemu import qemu_version
+
+        return "QEMU " + ".".join(map(str, qemu_version()))
+    if board.emulator == "renode":
+        from tinyflow.deploy.renode import renode_version
+
+        return "Renode " + ".".join(map(str, renode_version()))
+    return ""

@@ -1,16 +1,18 @@
 """Stage: where instructions (or cycles), flash, arena and stack of a firmware go, from the running firmware itself."""
 
 import shutil
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tinyflow.artefacts import atomic_path, write_json
+from tinyflow.artefacts import atomic_path, sha256, write_json
 from tinyflow.board import Board
 from tinyflow.compile.artefact import CompiledModel
 from tinyflow.deploy.artefact import Firmware
+from tinyflow.deploy.estimate import EstimatedTime, estimate_time
+from tinyflow.deploy.place import emulator_version, place
 from tinyflow.deploy.sizes import Sizes, measure
 from tinyflow.errors import TinyflowError
 from tinyflow.progress import Progress, silent
@@ -60,10 +62,15 @@ class FrontendCount:
 
 @dataclass(frozen=True)
 class Profile:
-    """``unit`` names every count: instructions (QEMU), cycles (hardware) or nanoseconds (host)."""
+    """``unit`` names every count: instructions (emulators), cycles (hardware) or nanoseconds (host)."""
 
     board: str
+    place: str  # where it ran: qemu, renode, host, serial
+    emulator: str  # with its version, "QEMU 10.0.2"; empty where none was in between
+    runtime: str  # aot, tflm
     model: str
+    model_sha256: str  # of model_int8.tflite
+    accuracy: dict[str, Any]  # of the test clips, as compile counted it; empty for a foreign model
     build_id: str
     unit: str
     counter: str
@@ -84,6 +91,7 @@ class Profile:
     compiler: str
     flags: str
     milliseconds: float | None  # of invoke: cycles over the clock; None where the counter does not tell time
+    estimate: EstimatedTime | None = None  # of a real board, from counted instructions
     notes: tuple[str, ...] = field(default=())
 
     @property
@@ -101,15 +109,21 @@ class Profile:
         return value
 
 
-def profile(firmware: Firmware, board: Board, compiled: CompiledModel, out: Path | None = None, progress: Progress = silent) -> Profile:
+def profile(
+    firmware: Firmware, board: Board, compiled: CompiledModel, out: Path | None = None, progress: Progress = silent, estimate: Board | None = None
+) -> Profile:
     """Counts every layer and front-end step of ``firmware`` on ``board``, and measures its image.
 
     The input is the first self-test clip when the model has one, else zeros. out: a folder that gets profile.json,
-    layers.png, flash.png and arena.png. Errors: those of connect(), and a firmware that is not of ``compiled``.
+    layers.png, frontend.png, flash.png and arena.png. estimate: a real board to estimate the time of; without, ``board``
+    itself when it has an estimate and instructions were counted. Errors: those of connect() and estimate_time(), and a
+    firmware that is not of ``compiled``.
     """
     from tinyflow.deploy.device import connect
 
     task = f"profile on {board.name}"
+    if not board.emulator:
+        board = place(board)
     progress(task, 0, 3, "counting")
     features, audio = _clip(compiled)
     with connect(firmware, board) as device:
@@ -121,6 +135,9 @@ def profile(firmware: Firmware, board: Board, compiled: CompiledModel, out: Path
         )
     progress(task, 1, 3, "measuring")
     result = _profile(firmware, board, compiled, counted, said, measure(firmware.elf))
+    estimate = estimate or (board if board.estimate and result.unit == "instructions" else None)
+    if estimate is not None:
+        result = replace(result, estimate=estimate_time(result, board, estimate))
     progress(task, 2, 3, "drawing")
     if out is not None:
         write_pictures(result, compiled, out)
@@ -167,7 +184,12 @@ def _profile(
         notes.append(f"the firmware warns: {said['warning']}")
     return Profile(
         board=board.name,
+        place=board.emulator,
+        emulator=emulator_version(board),
+        runtime=firmware.runtime,
         model=compiled.name,
+        model_sha256=sha256(compiled.tflite) if compiled.tflite.is_file() else "",
+        accuracy=compiled.accuracy,
         build_id=firmware.build_id,
         unit=unit,
         counter=counted["counter"],
@@ -217,11 +239,15 @@ def _frontend(counted: dict[str, Any], said: dict[str, Any]) -> FrontendCount:
 
 
 def write_pictures(result: Profile, compiled: CompiledModel, out: Path) -> None:
-    """layers.png and flash.png; arena.png is the compiler's own picture of its plan over time."""
-    from tinyflow.report.figures import flash_figure, layers_figure
+    """layers.png, frontend.png and flash.png; arena.png is the compiler's own picture of its plan over time."""
+    from tinyflow.report.figures import flash_figure, frontend_figure, layers_figure
 
-    how = f"{result.model} on {result.board}: {result.invoke_units:,} {result.unit} per inference (counted)\n{result.compiler}"
+    by = f"{result.emulator or result.place}, {result.compiler}"
+    how = f"{result.model} on {result.board}: {result.invoke_units:,} {result.unit} per inference (counted)\n{by}"
     layers_figure(result.layers, result.unit, how, out / "layers.png")
+    if frontend := result.frontend:
+        how = f"front end on {result.board}: {frontend.units_per_second:,.0f} {result.unit} per second of audio (counted)\n{by}"
+        frontend_figure(frontend, result.unit, how, out / "frontend.png")
     flash_figure(result.sizes, f"{result.model} on {result.board}: {result.sizes.flash_bytes:,} B of flash (measured)", out / "flash.png")
     plan = compiled.folder / "arena.png"
     if plan.is_file():

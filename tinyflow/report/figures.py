@@ -8,7 +8,7 @@ from tinyflow.artefacts import atomic_path
 from tinyflow.errors import TinyflowError
 
 if TYPE_CHECKING:
-    from tinyflow.deploy.profile import LayerCount
+    from tinyflow.deploy.profile import FrontendCount, LayerCount
     from tinyflow.deploy.sizes import Sizes
 
 LARGEST = 25  # functions and constants shown by name
@@ -59,6 +59,17 @@ def layers_figure(layers: "Sequence[LayerCount]", unit: str, title: str, path: P
     names = [f"{layer.index} {layer.kind} {'x'.join(map(str, layer.output_shape[1:]))}" for layer in layers]
     _bars(axes, names, [layer.units for layer in layers], notes, [colours[layer.kind] for layer in layers])
     axes.set_xlabel(unit)
+    axes.set_title(title, fontsize=9)
+    _save(figure, path)
+
+
+def frontend_figure(frontend: "FrontendCount", unit: str, title: str, path: Path) -> None:
+    """Units per second of audio, of each step of the front end."""
+    figure, (axes,) = _figure(9, 1.5 + 0.25 * len(frontend.steps))
+    colours = _colours([step.name for step in frontend.steps])
+    notes = [f"{step.share:.1%}, {step.units:,} a frame" for step in frontend.steps]
+    _bars(axes, [step.name for step in frontend.steps], [step.units_per_second for step in frontend.steps], notes, [colours[step.name] for step in frontend.steps])
+    axes.set_xlabel(f"{unit} per second of audio")
     axes.set_title(title, fontsize=9)
     _save(figure, path)
 
