@@ -1,5 +1,6 @@
-"""Commands to a running firmware: run, validate, profile. --emulator says where it runs, --runtime what runs the network in it."""
+"""Commands to a running firmware: run, validate, profile, listen. --emulator says where it runs, --runtime what runs the network in it."""
 
+import functools
 from pathlib import Path
 
 import click
@@ -7,6 +8,8 @@ import click
 from tinyflow.cli.command import Failed, command, enter, where
 from tinyflow.errors import TinyflowError
 from tinyflow.show import Console
+
+RENEW = "if that is meant, write the baseline anew with --write-baseline and commit it"
 
 
 @command("run", recipe=True, tflite=True, board="mps2-an386")
@@ -69,15 +72,95 @@ def validate(console: Console, runs: Path, board_name: str, input_path: Path | N
     return result
 
 
+def limits(function):
+    """--baseline and what belongs to it; the function gets ``limits`` as a tinyflow.deploy.check.Limits."""
+
+    @functools.wraps(function)
+    def run(*args, baseline: Path | None, write_baseline: Path | None, tolerance: str, tolerance_accuracy: float, **kwargs):
+        from tinyflow.deploy.baseline import parse_tolerance
+        from tinyflow.deploy.check import Limits
+
+        return function(*args, limits=Limits(baseline, write_baseline, parse_tolerance(tolerance), tolerance_accuracy), **kwargs)
+
+    for option in (
+        click.option("--tolerance-accuracy", default=1.0, show_default=True, type=click.FloatRange(0), help="points of 100 that an accuracy may lose"),
+        click.option("--tolerance", default="2%", show_default=True, help="by how much a size or a count may be worse than the baseline's"),
+        click.option("--write-baseline", type=click.Path(path_type=Path), help="write this profile's figures, to be committed"),
+        click.option("--baseline", type=click.Path(path_type=Path), help="fail when a figure is worse than in this file"),
+    ):
+        run = option(run)
+    return run
+
+
 @command("profile", recipe=True, tflite=True, board="mps2-an386")
+@click.option("--estimate", "estimate_name", help="a real board of the same core, to estimate the time on")
+@limits
 @where
-def profile(console: Console, runs: Path, board_name: str, emulator: str | None, port: str | None, **options):
-    """Per layer and front-end step: counts, sizes, stack; pictures beside the JSON."""
+def profile(console: Console, runs: Path, board_name: str, emulator: str | None, port: str | None, estimate_name: str | None, limits, **options):
+    """Per layer and front-end step: counts, sizes, stack; pictures beside the JSON. With --baseline, what got worse."""
+    from tinyflow.board import load_board
+    from tinyflow.deploy.baseline import describe
     from tinyflow.deploy.profile import profile as profile_stage
     from tinyflow.pipeline import make_firmware
 
+    was = limits.read()
+    estimate = load_board(estimate_name) if estimate_name else None
     run = enter(console, runs, **options)
     board, compiled, firmware, _ = make_firmware(run, board_name, emulator, port)
-    result = profile_stage(firmware, board, compiled, run.folder.profile(board.name, run.runtime), console.progress).to_dict()
-    console.profile(result, run.folder.profile(board.name, run.runtime))
+    folder = run.folder.profile(board.name, run.runtime)
+    counted = profile_stage(firmware, board, compiled, folder, console.progress, estimate)
+    result = counted.to_dict()
+    console.profile(result, folder)
+    comparison = limits.compare(was, counted)
+    console.compared(comparison, limits)
+    result["comparison"] = comparison.to_dict() if comparison else None
+    if comparison and comparison.worse:
+        raise Failed(f"{board.name} is worse than {limits.baseline} allows: " + "; ".join(map(describe, comparison.worse)), RENEW, result)
+    return result
+
+
+@command("check", recipe=True, tflite=True, board="mps2-an386")
+@limits
+@where
+def check(console: Console, runs: Path, board_name: str, seed: int | None, emulator: str | None, port: str | None, limits, **options):
+    """What CI asks: self-test, validate and profile in one, failing on lost parity and on what got worse than --baseline."""
+    from tinyflow.demo import parity_audio
+    from tinyflow.deploy.check import check as check_stage
+    from tinyflow.pipeline import make_firmware
+
+    was = limits.read()
+    run = enter(console, runs, seed=seed, **options)
+    board, compiled, firmware, _ = make_firmware(run, board_name, emulator, port)
+    audio = parity_audio(run) if compiled.frontend else None
+    result = check_stage(firmware, board, compiled, audio, limits, was, run.folder.profile(board.name, run.runtime), seed or 0, console.progress)
+    console.checked(result)
+    if not result["passed"]:
+        hint = RENEW if all(reason.startswith("regression") for reason in result["reasons"]) else f"tinyflow validate --board {board.name} says more"
+        raise Failed(f"{board.name} failed: " + "; ".join(result["reasons"]), hint, result)
+    return result
+
+
+@command("listen", recipe=True, tflite=True, board="mps2-an386")
+@click.option("--wav", type=click.Path(path_type=Path), help="a recording of any length, streamed to the board; without: the board's own microphone")
+@click.option("--seconds", type=float, help="of the microphone  [default: until Ctrl-C]")
+@where
+def listen(console: Console, runs: Path, board_name: str, wav: Path | None, seconds: float | None, emulator: str | None, port: str | None, **options):
+    """Words as the board hears them, in a long recording or through its microphone, and what a second of audio costs."""
+    from tinyflow.board import load_board
+    from tinyflow.deploy import listen as stage
+    from tinyflow.pipeline import make_firmware
+
+    if wav:
+        stage.must_be_there(wav)
+    else:
+        stage.must_have_microphone(load_board(board_name))
+    run = enter(console, runs, **options)
+    board, compiled, firmware, _ = make_firmware(run, board_name, emulator, port)
+    settings = run.recipe.listen if run.recipe else None
+    if wav:
+        result = stage.listen_to(firmware, board, compiled, stage.read_long(wav, compiled), settings, console.progress, console.word)
+    else:
+        with stage.until_interrupted(seconds) as going:
+            result = stage.listen_microphone(firmware, board, compiled, settings, going, console.word)
+    console.listened(result)
     return result

@@ -5,6 +5,7 @@ from typing import Any
 
 from tinyflow.show.screen import Screen, percent, size
 
+VERDICTS = {"same": "", "within": "", "better": "better", "worse": "WORSE"}
 LARGEST = 20  # functions and constants that a profile lists
 
 
@@ -64,12 +65,48 @@ class OnBoard(Screen):
             ["RAM", size(result["ram_bytes"])],
             ["arena, planned", f"{size(result['arena_bytes'])} (lower bound {size(result['arena_bound_bytes'])})"],
             ["stack, high-water mark of invoke", f"{size(result['stack_bytes'])} of {size(result['stack_reserved_bytes'])} reserved"],
+            ["emulator", result["emulator"] or "none"],
             ["compiler", f"{result['compiler']} {result['flags']}"],
-            ["pictures", ", ".join(str(folder / name) for name in ("layers.png", "flash.png", "arena.png"))],
+            ["pictures", ", ".join(str(folder / name) for name in ("layers.png", "frontend.png", "flash.png", "arena.png") if (folder / name).is_file())],
         ]
         self.table("memory", ["", ""], rows)
+        if estimate := result["estimate"]:
+            self.say(f"ESTIMATED for {estimate['board']} ({estimate['model']}):")
+            self.say(f"  network {_range(estimate['inference_milliseconds'])} an inference")
+            if estimate["frontend_milliseconds_per_second"]:
+                self.say(f"  front end {_range(estimate['frontend_milliseconds_per_second'])} per second of audio")
+            self.say(f"  {estimate['source']}")
         for note in result["notes"]:
             self.say(f"note: {note}")
+
+    def compared(self, comparison, limits) -> None:
+        """A profile against its baseline (deploy/baseline.py)."""
+        if comparison:
+            self._changes(comparison.to_dict())
+        if limits.write:
+            self.say(f"wrote the baseline {limits.write}: commit it")
+
+    def _changes(self, comparison: dict[str, Any]) -> None:
+        rows = [[change["figure"].replace("_", " "), *_figures(change), VERDICTS[change["verdict"]]] for change in comparison["changes"]]
+        self.table(f"against {comparison['baseline']}", ["figure", "was", "now", "change", "allowed", ""], rows, right=(1, 2, 3, 4))
+        for note in comparison["notes"]:
+            self.say(f"note: {note}")
+        if any(change["verdict"] == "better" for change in comparison["changes"]) and comparison["passed"]:
+            self.say("better than the baseline: keep the gain with --write-baseline, and commit it")
+
+    def checked(self, result: dict[str, Any]) -> None:
+        proof, test = result["validation"], result["selftest"]
+        rows = [["self-test", "no clips in this firmware" if test is None else "passed" if test["passed"] else "FAILED", "" if test is None else f"{test['clips']} clips"]]
+        rows.append(["network, random rows", f"{proof['equal']} of {proof['rows']} bit for bit", proof["oracle"]])
+        rows += parity_rows(proof.get("parity"), proof["oracle"])
+        if not result["comparison"]:
+            rows += [[figure.replace("_", " "), f"{value:,}" if isinstance(value, int) else percent(value), ""] for figure, value in sorted(result["figures"].items())]
+        where = ", ".join(part for part in (result["runtime"], result["emulator"]) if part)
+        self.table(f"{result['model']} on {result['board']} ({where}): {'PASSED' if result['passed'] else 'FAILED'}", ["what", "result", "against"], rows)
+        if result["comparison"]:
+            self._changes(result["comparison"])
+        if result["written"]:
+            self.say(f"wrote the baseline {result['written']}: commit it")
 
     def flashed(self, result: dict[str, Any]) -> None:
         self.say("flashed: " + ", ".join(f"{key} {value}" for key, value in result.items()))
@@ -86,6 +123,18 @@ def parity_rows(parity: dict[str, Any] | None, oracle: str) -> list[list[str]]:
         ["parity (b): network on Python's features", f"{_verdict(b)}: {b['equal']} of {b['rows']} clips bit for bit", oracle],
         ["parity (c): network on the device's features", f"{_verdict(c)}: {c['equal']} of {c['rows']} clips bit for bit", oracle],
     ]
+
+
+def _figures(change: dict[str, Any]) -> list[str]:
+    """was, now, change, allowed: an accuracy in percent and points, anything else as it is and in percent."""
+    if change["figure"].startswith("accuracy_"):
+        return [percent(change["was"]), percent(change["now"]), f"{100 * change['change']:+.2f} points", f"{-100 * change['allowed']:+.2f}"]
+    return [f"{change['was']:,}", f"{change['now']:,}", f"{100 * change['change']:+.2f} %", f"{100 * change['allowed']:+.2f} %"]
+
+
+def _range(milliseconds: list[float] | tuple[float, float]) -> str:
+    low, high = milliseconds
+    return f"estimated {low:.3g} to {high:.3g} ms"
 
 
 def _memory(layer: dict[str, Any]) -> str:

@@ -1,0 +1,67 @@
+"""Check: what a project's CI asks of a board in one go: self-test, validation, profile, and whether it got worse."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinyflow.board import Board
+from tinyflow.compile.artefact import CompiledModel
+from tinyflow.deploy.artefact import Firmware
+from tinyflow.deploy.baseline import POINTS, Comparison, baseline_of, compare, describe, read_baseline, write_baseline
+from tinyflow.deploy.profile import Profile, profile
+from tinyflow.deploy.run import selftest
+from tinyflow.deploy.validate import validate
+from tinyflow.progress import Progress, silent
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a profile is compared with, and by how much it may be worse."""
+
+    baseline: Path | None = None
+    write: Path | None = None  # a baseline to write from this profile
+    tolerance: float = 0.02  # of every size and count
+    points: float = POINTS  # of accuracy
+
+    def read(self) -> dict[str, Any] | None:
+        """The baseline, before anything is made: a wrong path should show early."""
+        return read_baseline(self.baseline) if self.baseline else None
+
+    def compare(self, was: dict[str, Any] | None, profile: Profile) -> Comparison | None:
+        """Compares with ``was``, and writes what is to be written. Errors: a baseline of something else."""
+        if self.write:
+            write_baseline(self.write, profile)
+        return compare(self.baseline, was, profile, self.tolerance, self.points) if self.baseline and was else None
+
+
+def check(
+    firmware: Firmware, board: Board, compiled: CompiledModel, audio: np.ndarray | None, limits: Limits, was: dict[str, Any] | None = None,
+    out: Path | None = None, seed: int = 0, progress: Progress = silent,
+) -> dict[str, Any]:  # fmt: skip
+    """Self-test (where the firmware has clips), validation on random rows and ``audio`` int16 (N, samples), profile.
+
+    out: the profile's folder. Returns passed, reasons (one line for each thing that failed), selftest, validation,
+    figures (as a baseline has them), comparison (None without a baseline). Errors: those of its parts.
+    """
+    reasons = []
+    test = selftest(firmware, board) if firmware.clips else None
+    if test and not test["passed"]:
+        reasons.append(f"self-test: {test['reason']}")
+    proof = validate(firmware, board, compiled, seed=seed, audio=audio, progress=progress)
+    if not proof["passed"]:
+        reasons.append(f"lost parity: {proof['reason']}")
+    counts = profile(firmware, board, compiled, out, progress)
+    comparison = limits.compare(was, counts)
+    if comparison:
+        reasons += [f"regression: {describe(change)}" for change in comparison.worse]
+    return {
+        "passed": not reasons,
+        "reasons": reasons,
+        "selftest": test,
+        "validation": proof,
+        **baseline_of(counts),
+        "comparison": comparison.to_dict() if comparison else None,
+        "written": str(limits.write) if limits.write else None,
+    }
