@@ -19,7 +19,7 @@ from tinyflow.board import Board, load_board
 from tinyflow.errors import TinyflowError
 from tinyflow.genotype import Genotype, read_genotype
 from tinyflow.progress import Progress, silent
-from tinyflow.recipe import Recipe
+from tinyflow.recipe import Listen, Recipe
 
 FIRMWARE = Path(__file__).resolve().parent.parent / "firmware"
 NOT_WHAT = ("train.device", "train.checkpoint_minutes", "search.device", "search.checkpoint_minutes")  # keys that say where and how, not what
@@ -288,6 +288,8 @@ def _build_part(run: Run, board: Board | None) -> Any:
     files = [path for root in (FIRMWARE, Path(board.folder)) for path in sorted(root.rglob("*")) if path.is_file()]
     sources = {f"{path.parent.name}/{path.name}": sha256(path) for path in files}
     part = {"board": {**asdict(board), "folder": ""}, "compiler": compiler_version(board), "sources": sources}
+    if run.recipe:
+        part["listen"] = asdict(run.recipe.listen)
     if run.runtime == "tflm":
         from tinyflow.deploy.tflm import find_tflm
 
@@ -299,7 +301,7 @@ def _make_build(run: Run, board: Board | None) -> None:
     from tinyflow.compile import load_compiled
     from tinyflow.deploy.build import build
 
-    build(load_compiled(run.folder.compile), board, run.path("build", board), run.progress, runtime=run.runtime)
+    build(load_compiled(run.folder.compile), board, run.path("build", board), run.progress, runtime=run.runtime, listen=run.recipe.listen if run.recipe else Listen())
 
 
 _BUILD = Stage("build", 1, ("compile",), _build_part, _make_build, ("cmake", "pyelftools"))

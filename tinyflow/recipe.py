@@ -17,6 +17,7 @@ from tinyflow.features.config import TABLE_1, MfccConfig
 
 FORBID = {"extra": "forbid"}
 TABLE_1_NAMES = tuple(config.name for config in TABLE_1)
+AVERAGE_MOST = 16  # answers that the firmware has room for
 
 
 @dataclass(frozen=True)
@@ -167,6 +168,18 @@ class Compile:
 
 
 @dataclass(frozen=True)
+class Listen:
+    """Continuous recognition (tinyflow listen): when a word counts as heard."""
+
+    __pydantic_config__ = FORBID
+    every: int = 10  # hops from one run of the network to the next
+    average: int = 3  # runs whose posteriors are averaged, 16 at most
+    threshold: float = 0.7  # the averaged posterior at which a word is heard, above 0, at most 1
+    refractory_ms: int = 1000  # after a word none is heard for so long
+    ignore: tuple[str, ...] = ()  # labels that are never heard, besides those like _silence_ and _unknown_
+
+
+@dataclass(frozen=True)
 class Deploy:
     __pydantic_config__ = FORBID
     boards: tuple[str, ...] = ("mps2-an386", "nucleo-l4r5zi")
@@ -182,6 +195,7 @@ class Recipe:
     network: Network = field(default_factory=Network)
     train: Train = field(default_factory=Train)
     compile: Compile = field(default_factory=Compile)
+    listen: Listen = field(default_factory=Listen)
     deploy: Deploy = field(default_factory=Deploy)
     base: str = ""  # folder that relative paths of the recipe start from: where the recipe lies
 
@@ -306,7 +320,7 @@ def _check(recipe: Recipe, where: str) -> None:
     def between(low: float, value: float, high: float = math.inf) -> bool:
         return low <= value <= high and math.isfinite(value)
 
-    data, train, compiling = recipe.data, recipe.train, recipe.compile
+    data, train, compiling, listen = recipe.data, recipe.train, recipe.compile, recipe.listen
     augment, network = train.augment, recipe.network
     need("/" not in recipe.name and recipe.name not in ("", ".", ".."), "name", recipe.name, "a plain folder name")
     need(0 <= data.silence < 1, "data.silence", data.silence, "a share from 0 up to 1")
@@ -339,6 +353,10 @@ def _check(recipe: Recipe, where: str) -> None:
     need(compiling.calibration_clips >= 8, "compile.calibration_clips", compiling.calibration_clips, "at least 8")
     need(compiling.float_check_inputs >= 8, "compile.float_check_inputs", compiling.float_check_inputs, "at least 8")
     need(compiling.selftest_clips >= 1, "compile.selftest_clips", compiling.selftest_clips, "at least 1")
+    need(1 <= listen.every <= 1000, "listen.every", listen.every, "from 1 to 1000 hops")
+    need(1 <= listen.average <= AVERAGE_MOST, "listen.average", listen.average, f"from 1 to {AVERAGE_MOST} runs of the network")
+    need(0 < listen.threshold <= 1, "listen.threshold", listen.threshold, "above 0, at most 1")
+    need(0 <= listen.refractory_ms <= 60_000, "listen.refractory_ms", listen.refractory_ms, "from 0 to 60000 ms")
     need(bool(recipe.deploy.boards), "deploy.boards", recipe.deploy.boards, "at least one; `tinyflow boards` lists them")
     need(recipe.deploy.parity_clips >= 1, "deploy.parity_clips", recipe.deploy.parity_clips, "at least 1")
 

@@ -44,7 +44,7 @@ static void command_hello(const request *parsed) {
   reply_string("build", APP_BUILD_ID);
   reply_string("board", APP_BOARD);
   reply_string("model", APP_MODEL);
-  reply_string("counter", COUNTER_NAME);
+  reply_string("counter", port_counter());
   reply_number("counter_bits", COUNTER_WIDTH_BITS);
   reply_number("counter_hz", COUNTER_HZ);
   reply_number("input", MODEL_INPUT_BYTES);
@@ -135,6 +135,12 @@ void command_run(const request *parsed) {
       {"loop", command_loop},     {"selftest", command_selftest},
 #if TINYFLOW_FRONTEND
       {"audio", command_audio},   {"frontend", command_frontend},
+#endif
+#if TINYFLOW_LISTEN
+      {"listen", command_listen}, {"stream", command_stream},
+#endif
+#if TINYFLOW_MICROPHONE
+      {"microphone", command_microphone},
 #endif
   };
   const char *name = request_string(parsed, "cmd");

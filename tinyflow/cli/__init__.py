@@ -49,7 +49,7 @@ def cli() -> None:
 for _command in (
     start.demo, start.init, start.doctor, start.boards,
     learn.data, learn.search, learn.sweep, learn.train, learn.evaluate,
-    deploy.compile_command, deploy.build, device.run_command, device.validate, device.profile, device.check, deploy.flash, deploy.export,
+    deploy.compile_command, deploy.build, device.run_command, device.validate, device.profile, device.check, device.listen, deploy.flash, deploy.export,
     folders.runs_command, folders.clean,
 ):  # fmt: skip
     cli.add_command(_command)

@@ -14,7 +14,7 @@ import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from tinyflow.artefacts import atomic_folder, sha256
 from tinyflow.board import Board
@@ -22,11 +22,16 @@ from tinyflow.compile.artefact import CompiledModel
 from tinyflow.compile.frontend_fixed import FIXED
 from tinyflow.compile.hostlib import host_compiler
 from tinyflow.deploy.artefact import Firmware, load_firmware
+from tinyflow.deploy.detector import can_listen, write_constants
 from tinyflow.deploy.linker import does_not_fit, linker_script, overflows
 from tinyflow.deploy.selftest_source import load_clips, write_clips
 from tinyflow.deploy.sizes import measure
 from tinyflow.errors import TinyflowError
 from tinyflow.progress import Progress, silent
+from tinyflow.recipe import Listen
+
+if TYPE_CHECKING:
+    from tinyflow.deploy.tflm import Tflm
 
 FIRMWARE_SOURCES = Path(__file__).resolve().parent.parent.parent / "firmware"
 CROSS_COMPILER = "arm-none-eabi-gcc"
@@ -34,12 +39,13 @@ Runtime = Literal["aot", "tflm"]
 
 
 def build(
-    compiled: CompiledModel, board: Board, out: Path, progress: Progress = silent, clips: int | None = None, runtime: Runtime = "aot"
-) -> Firmware:
+    compiled: CompiledModel, board: Board, out: Path, progress: Progress = silent, clips: int | None = None, runtime: Runtime = "aot",
+    listen: Listen = Listen(),
+) -> Firmware:  # fmt: skip
     """Firmware of ``compiled`` for ``board`` in the folder ``out``, which is replaced whole or left alone.
 
     clips: self-test clips to embed (None: all that compile stored; 0: none). runtime: the C of compile (aot), or TFLM's
-    interpreter (tflm; not there yet). Errors: no compiler, cmake or ninja
+    interpreter around the library in TFLM_ROOT (tflm, docs/tflm.md). listen: what the firmware's recogniser does unasked. Errors: no compiler, cmake or ninja
     (`make setup`); what the compiler says; an image that does not fit, with by how much and what is largest.
     """
     out = Path(out).resolve()
@@ -51,15 +57,26 @@ def build(
     with atomic_folder(out) as stage:
         found = load_clips(compiled, clips, fixed=not board.fpu)
         generated = stage / "generated"
-        _generate(compiled, board, found, generated)
+        _generate(compiled, board, found, generated, runtime)
+        tflm, operators, arena_bytes = None, (), compiled.arena_bytes
+        if runtime == "tflm":
+            from tinyflow.deploy.tflm import find_tflm
+            from tinyflow.deploy.tflm_arena import arena_need
+            from tinyflow.deploy.tflm_source import write_source
+
+            tflm = find_tflm(board)
+            arena_bytes = arena_need(compiled, board, tflm, progress)
+            operators = write_source(compiled, tflm, arena_bytes, generated)
+        if can_listen(compiled):
+            write_constants(compiled, listen, generated)
         if board.compiler != "host":
             (stage / "linker.ld").write_text(linker_script(board))
         build_id = _build_id(board, stage, version)
         _write_config(compiled, board, 0 if found is None else len(found["clips"]), build_id, generated / "app_config.h")
         progress(f"build {board.name}", 1, 3, "compiling")
-        _compile(board, compiler, _frontend(compiled, board), stage)
+        _compile(board, compiler, _settings(compiled, board), stage, tflm)
         progress(f"build {board.name}", 2, 3, "measuring")
-        flags = _flags(stage)
+        flags = _flags(stage, "model" if tflm is None else "interpreter")
         _finish(stage, out)
         sizes = measure(stage / "firmware.elf")
         Firmware(
@@ -73,15 +90,24 @@ def build(
             # The sanitizers of a host build pad every object, so there the plan's figure stands.
             model_bytes=sizes.model_bytes if sizes.model_bytes and board.compiler != "host" else compiled.model_bytes,
             ram_bytes=sizes.ram_bytes,
-            arena_bytes=compiled.arena_bytes,
+            arena_bytes=arena_bytes,
             stack_reserved_bytes=0 if board.compiler == "host" else board.stack_bytes,
             clips=0 if found is None else len(found["clips"]),
             sections={section.name: section.bytes for section in sizes.sections},
             runtime=runtime,
+            operators=operators,
+            library="" if tflm is None else str(tflm),
             elf_sha256=sha256(stage / "firmware.elf"),
         ).write()
     progress(f"build {board.name}", 3, 3, f"{sizes.flash_bytes:,} B flash, {sizes.ram_bytes:,} B RAM")
     return load_firmware(out)
+
+
+def compile_probe(board: Board, tflm: "Tflm", stage: Path) -> None:
+    """firmware.elf in ``stage``: not the app, but the program that finds the arena of the model in ``stage``/generated."""
+    (stage / "linker.ld").write_text(linker_script(board))
+    _compile(board, _compiler(board), {}, stage, tflm, "probe")
+    _finish(stage, stage)
 
 
 def _compiler(board: Board) -> list[str]:
@@ -112,14 +138,15 @@ def _frontend(compiled: CompiledModel, board: Board) -> str:
     return "" if compiled.frontend is None else "frontend" if board.fpu else "frontend_fixed"
 
 
-def _generate(compiled: CompiledModel, board: Board, found: dict | None, generated: Path) -> None:
+def _generate(compiled: CompiledModel, board: Board, found: dict | None, generated: Path, runtime: Runtime) -> None:
     tables = {
         "": [],
         "frontend": ["frontend_config.h", "frontend_tables.c"],
         "frontend_fixed": ["frontend_config.h", f"{FIXED}/frontend_fixed_config.h", f"{FIXED}/frontend_fixed_tables.c"],
     }
     generated.mkdir()
-    for name in ["model.c", "model_config.h", *tables[_frontend(compiled, board)]]:
+    network = ["model.c", "model_config.h"] if runtime == "aot" else []
+    for name in [*network, *tables[_frontend(compiled, board)]]:
         path = compiled.c / name
         if not path.is_file():
             raise TinyflowError(f"{path} does not exist", "run `tinyflow compile` again")
@@ -135,9 +162,10 @@ def _build_id(board: Board, stage: Path, compiler_version: str) -> str:
     del values["folder"]  # where it lies on this machine
     digest.update(json.dumps([values, compiler_version], sort_keys=True).encode())
     # what CMakeLists.txt takes
-    folders = [FIRMWARE_SOURCES / name for name in ("app", "kernels", "frontend", "frontend_fixed", "model", "port/cortexm", f"port/{board.port}")]
+    folders = [FIRMWARE_SOURCES / name for name in ("app", "kernels", "frontend", "frontend_fixed", "listen", "microphone", "model", "port/cortexm", f"port/{board.port}")]
     files = [FIRMWARE_SOURCES / name for name in ("CMakeLists.txt", "toolchain.cmake", "port/port.h")]
     files += [path for folder in folders for path in folder.glob("*.[ch]")]
+    files += (FIRMWARE_SOURCES / "model" / "tflm").iterdir()
     named = [(path.relative_to(FIRMWARE_SOURCES).as_posix(), path) for path in files]
     named += [(path.relative_to(stage).as_posix(), path) for path in stage.rglob("*") if path.is_file()]
     for name, path in sorted(named):
@@ -158,21 +186,36 @@ def _write_config(compiled: CompiledModel, board: Board, clips: int, build_id: s
         "COUNTER_WIDTH_BITS": board.counter.width_bits,
         "COUNTER_HZ": f"{board.counter.frequency_hz}u",
         "TINYFLOW_FRONTEND": int(compiled.frontend is not None),
+        "TINYFLOW_LISTEN": int(can_listen(compiled)),
+        "TINYFLOW_MICROPHONE": int(can_listen(compiled) and bool(board.microphone)),
         "SELFTEST_CLIPS": clips,
     }
     lines = "".join(f"#define {key} {value}\n" for key, value in values.items())
     path.write_text(f"/* SPDX-License-Identifier: Apache-2.0 */\n#ifndef TINYFLOW_APP_CONFIG_H\n#define TINYFLOW_APP_CONFIG_H\n\n{lines}\n#endif\n")
 
 
-def _compile(board: Board, compiler: list[str], frontend: str, stage: Path) -> None:
+def _settings(compiled: CompiledModel, board: Board) -> dict[str, Any]:
+    return {"TINYFLOW_FRONTEND": _frontend(compiled, board), "TINYFLOW_LISTEN": int(can_listen(compiled)), "TINYFLOW_MICROPHONE": board.microphone}
+
+
+def _compile(board: Board, compiler: list[str], settings: dict[str, Any], stage: Path, tflm: "Tflm | None" = None, program: str = "model") -> None:
+    """settings: of CMakeLists.txt, about the model. program: of firmware/model/tflm, where ``tflm`` is given."""
     defines = {**board.defines, "CONSOLE_BAUD": board.console.baud, "CLOCK_HZ": board.clock_hz}
     settings = {
+        **settings,
         "CMAKE_MAKE_PROGRAM": _tool("ninja"),
         "TINYFLOW_PORT": board.port,
         "TINYFLOW_GENERATED": stage / "generated",
-        "TINYFLOW_FRONTEND": frontend,
         "TINYFLOW_DEFINES": ";".join(f"{key}={value}" for key, value in defines.items()),
     }
+    if tflm:
+        settings |= {
+            "TINYFLOW_TFLM": program,
+            "TINYFLOW_TFLM_ROOT": tflm.root,
+            "TINYFLOW_TFLM_LIBRARY": tflm.library,
+            "TINYFLOW_TFLM_INCLUDES": ";".join(map(str, tflm.includes)),
+            "TINYFLOW_TFLM_DEFINES": ";".join(tflm.defines),
+        }
     if board.compiler == "host":
         settings |= {"CMAKE_C_COMPILER": shutil.which(compiler[0]), "CMAKE_C_FLAGS": shlex.join(compiler[1:]), "TINYFLOW_LINKER_SCRIPT": ""}
     else:
@@ -191,7 +234,8 @@ def _compile(board: Board, compiler: list[str], frontend: str, stage: Path) -> N
         over = overflows(output)
         if over:
             raise _too_large(board, over, stage, build)
-        raise TinyflowError(f"the compiler failed for {board.name}:\n{_errors(output)}", "if the C is generated, this is a bug of tinyflow")
+        hint = f"{tflm.library} was built by {tflm.archive.compiler or 'an unknown compiler'}" if tflm else "if the C is generated, this is a bug of tinyflow"
+        raise TinyflowError(f"the compiler failed for {board.name}:\n{_errors(output)}", hint)
 
 
 def _too_large(board: Board, over: dict[str, int], stage: Path, build: Path) -> TinyflowError:
@@ -203,7 +247,7 @@ def _too_large(board: Board, over: dict[str, int], stage: Path, build: Path) -> 
 
 def _run(command: list[str]) -> tuple[int, str]:
     # The environment's flags would slip into the image behind the build id's back; a translated linker would not be understood.
-    unwanted = ("CFLAGS", "CPPFLAGS", "LDFLAGS", "CMAKE_GENERATOR", "CMAKE_TOOLCHAIN_FILE", "LANGUAGE", "LC_ALL")
+    unwanted = ("CFLAGS", "CXXFLAGS", "CPPFLAGS", "LDFLAGS", "CMAKE_GENERATOR", "CMAKE_TOOLCHAIN_FILE", "LANGUAGE", "LC_ALL")
     environment = {key: value for key, value in os.environ.items() if key not in unwanted} | {"LC_MESSAGES": "C"}
     if "LC_ALL" in os.environ:
         environment["LC_CTYPE"] = os.environ["LC_ALL"]
@@ -217,10 +261,10 @@ def _errors(output: str) -> str:
     return "\n".join(lines)[:3000]
 
 
-def _flags(stage: Path) -> str:
-    """The options model.c was compiled with: every one that can change the code."""
+def _flags(stage: Path, source: str) -> str:
+    """The options that ``source`` was compiled with: every one that can change the code."""
     commands = json.loads((stage / "cmake" / "compile_commands.json").read_text())
-    command = next(entry["command"] for entry in commands if Path(entry["file"]).name == "model.c")
+    command = next(entry["command"] for entry in commands if Path(entry["file"]).stem == source)
     options = [word for word in shlex.split(command)[1:] if re.match(r"-(m|O|f|std)", word)]
     return " ".join(dict.fromkeys(word for word in options if not word.startswith("-ffile-prefix-map")))
 

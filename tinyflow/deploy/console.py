@@ -86,15 +86,17 @@ class Console:
             elif answer.get("ok") == command:
                 return answer
 
-    def put(self, command: str, data: bytes) -> dict[str, Any]:
-        """Sends ``data`` through ``command`` ("put", "audio") line by line, each acknowledged; returns the last answer."""
+    def put(self, command: str, data: bytes, start: int = 0, on_event: Callable[[dict], None] | None = None) -> dict[str, Any]:
+        """Sends ``data`` through ``command`` ("put", "audio", "stream") line by line, each acknowledged; returns the last answer.
+
+        start: the offset of its first byte, where earlier calls sent what comes before it."""
         answer: dict[str, Any] = {}
         for offset in range(0, len(data), CHUNK_BYTES):
             chunk = data[offset : offset + CHUNK_BYTES]
-            fields = {"offset": offset, "size": len(chunk), "crc": zlib.crc32(chunk), "data": base64.b64encode(chunk).decode()}
+            fields = {"offset": start + offset, "size": len(chunk), "crc": zlib.crc32(chunk), "data": base64.b64encode(chunk).decode()}
             for attempt in range(RETRIES + 1):
                 try:
-                    answer = self.request(command, **fields)
+                    answer = self.request(command, on_event=on_event, **fields)
                     break
                 except CommandError as error:
                     if error.code not in RESENT or attempt == RETRIES:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from tinyflow.show.screen import Screen, percent, size
+from tinyflow.show.screen import Screen, duration, millions, percent, size
 
 VERDICTS = {"same": "", "within": "", "better": "better", "worse": "WORSE"}
 LARGEST = 20  # functions and constants that a profile lists
@@ -22,6 +22,20 @@ class OnBoard(Screen):
         best = sorted(result["scores"].items(), key=lambda item: -item[1])[:3]
         self.say("  logits: " + ", ".join(f"{label} {value:.2f}" for label, value in best))
         self.say(f"  front end {result['units_of_frontend']:,} and network {result['units_per_inference']:,} {result['unit']}")
+
+    def word(self, word: dict[str, Any]) -> None:
+        """A word the board heard, as it is told."""
+        self.say(f"{word['seconds']:9.2f} s  {word['word']:<12} {word['score']:.2f}", now=True)
+
+    def listened(self, result: dict[str, Any]) -> None:
+        costs = result["costs"]
+        unit, parts = costs["unit"], costs["per_second"]
+        self.say(f"{result['board']} heard {len(result['words'])} words in {duration(result['seconds'])} of audio" + (f", {result['samples_lost']} samples lost" if result["samples_lost"] else ""))
+        each = ", ".join(f"{name} {millions(parts[key])}" for name, key in (("front end", "frontend"), ("network", "network"), ("smoothing and book-keeping", "detector")))
+        self.say(f"  {millions(parts['all'])} {unit} a second of audio: {each}; the network runs {costs['runs_a_second']:.3g} times a second")
+        for item in costs["budgets"]:
+            of = f"budget of {millions(item['budget'])} {unit}" if item["what"] == "instruction_budget" else f"clock of {millions(item['budget'])}Hz"
+            self.say(f"  {millions(parts['all'])} {unit} a second of audio = {100 * item['share']:.0f} % of {item['board']}'s {of}")
 
     def rows(self, result: dict[str, Any]) -> None:
         unit = result["unit"]

@@ -15,6 +15,11 @@ def percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.2f} %"
 
 
+def millions(count: float) -> str:
+    """A large count as people read it: 6.2 M, 120 M."""
+    return f"{count / 1e6:,.0f} M" if count >= 99.5e6 or count % 1e6 == 0 else f"{count / 1e6:.2g} M" if count < 1e6 else f"{count / 1e6:,.1f} M"
+
+
 def duration(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds < 90 else f"{seconds / 60:.1f} min"
 
@@ -77,9 +82,10 @@ class Screen:
 
     # --- results -------------------------------------------------------------------------------------------
 
-    def say(self, text: str) -> None:
+    def say(self, text: str, now: bool = False) -> None:
+        """now: at once, into a pipe too."""
         if not self.as_json and not self.quiet:
-            print(text)
+            print(text, flush=now)
 
     def table(self, title: str, columns: list[str], rows: list[list[Any]], right: tuple[int, ...] = ()) -> None:
         if self.as_json or self.quiet:

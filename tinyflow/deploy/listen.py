@@ -1,0 +1,192 @@
+"""Stage listen: continuous recognition on a board, of a recording or of its own microphone.
+
+A recording goes over the console piece by piece, each acknowledged; words are told as the board hears them.
+"""
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import numpy as np
+
+from tinyflow.board import Board, board_names, load_board
+from tinyflow.compile.artefact import CompiledModel
+from tinyflow.data.audio import BadRecording, load_background
+from tinyflow.deploy.artefact import Firmware
+from tinyflow.deploy.console import CHUNK_BYTES, CommandError
+from tinyflow.deploy.detector import Settings, frontend
+from tinyflow.deploy.device import Device, connect
+from tinyflow.deploy.run import TIMEOUT
+from tinyflow.errors import TinyflowError
+from tinyflow.progress import Progress, silent
+from tinyflow.recipe import Listen
+
+OnWord = Callable[[dict[str, Any]], None]
+
+
+def must_be_there(wav: Path) -> None:
+    if not wav.is_file():
+        raise TinyflowError(f"no recording at {wav}", "name a WAV, FLAC, OGG or MP3 file")
+
+
+def must_have_microphone(board: Board) -> None:
+    if not board.microphone:
+        raise TinyflowError(
+            f"board {board.name} has no microphone that tinyflow can drive",
+            "--wav FILE streams a recording to it; `microphone` of its board.yaml would name a driver (docs/listen.md)",
+        )
+
+
+def read_long(wav: Path, compiled: CompiledModel) -> np.ndarray:
+    """A recording of any rate, length and number of channels: int16 (samples,) at the front end's rate.
+
+    Errors: no file, no audio, shorter than what the network takes at once.
+    """
+    config = frontend(compiled)
+    must_be_there(wav)
+    try:
+        audio = load_background(wav, config["sample_rate"])
+    except BadRecording as reason:
+        raise TinyflowError(f"{wav} cannot be heard: {reason}", "record it again, or convert it to 16-bit WAV") from None
+    need = _window(compiled)
+    if len(audio) < need:
+        seconds = len(audio) / config["sample_rate"]
+        raise TinyflowError(f"{wav} is {seconds:.2f} s long; the network takes {need / config['sample_rate']:.2f} s at once", f"tinyflow run --wav {wav} pads it with silence")
+    return audio
+
+
+def listen_to(
+    firmware: Firmware,
+    board: Board,
+    compiled: CompiledModel,
+    audio: np.ndarray,
+    listen: Listen,
+    progress: Progress = silent,
+    on_word: OnWord | None = None,
+    timeout: float = TIMEOUT,
+) -> dict[str, Any]:
+    """int16 ``audio`` (samples,) streamed to the board, then as much silence as the network takes at once, for a word at the end.
+
+    Returns words (each {word, score, seconds, sample}: ``seconds`` to the end of what the network was given), seconds,
+    settings, and what it cost (``costs``). on_word is called with each word as the board tells it.
+    """
+    rate = frontend(compiled)["sample_rate"]
+    data = np.concatenate([audio, np.zeros(_window(compiled), np.int16)]).astype("<i2").tobytes()
+    words: list[dict[str, Any]] = []
+    hear = _hearer(words, rate, on_word)
+    with connect(firmware, board, timeout=timeout) as device:
+        begin(device, Settings.of(listen, compiled))
+        answer: dict[str, Any] = {}
+        for at in range(0, len(data), CHUNK_BYTES):
+            answer = device.console.put("stream", data[at : at + CHUNK_BYTES], at, hear)
+            done = min(len(audio), (at + CHUNK_BYTES) // 2)
+            progress(f"listen on {board.name}", round(done / rate), round(len(audio) / rate), f"s of audio, {len(words)} words")
+        return {**_result(device, compiled, listen, words, answer), "seconds": len(audio) / rate}
+
+
+def listen_microphone(
+    firmware: Firmware, board: Board, compiled: CompiledModel, listen: Listen, going: Callable[[float], bool], on_word: OnWord | None = None, timeout: float = TIMEOUT
+) -> dict[str, Any]:
+    """The board's own microphone, as long as ``going`` (called every second with the seconds heard) says so. Returns as listen_to."""
+    must_have_microphone(board)
+    rate = frontend(compiled)["sample_rate"]
+    words: list[dict[str, Any]] = []
+    hear = _hearer(words, rate, on_word)
+    with connect(firmware, board, timeout=timeout) as device:
+        begin(device, Settings.of(listen, compiled))
+        answer: dict[str, Any] = {"samples": 0, "frames": 0, "runs": 0, "lost": 0, "frontend_ticks": 0, "network_ticks": 0, "detector_ticks": 0}
+        while going(answer["samples"] / rate):
+            try:
+                answer = device.console.request("microphone", seconds=1, on_event=hear)
+            except CommandError as error:
+                if error.code != "microphone":
+                    raise
+                raise TinyflowError(f"the microphone of {board.name} ({board.microphone}): {error.message.partition('microphone: ')[2]}", "docs/listen.md: microphones") from None
+        return {**_result(device, compiled, listen, words, answer), "seconds": answer["samples"] / rate}
+
+
+@contextmanager
+def until_interrupted(seconds: float | None) -> Iterator[Callable[[float], bool]]:
+    """A ``going`` for listen_microphone: until Ctrl-C, or ``seconds`` heard. A handler, not an exception: the board is asked for
+    a second at a time, and its answer is waited for, so that it is ready for the next command."""
+    stopped = Event()
+    before = signal.signal(signal.SIGINT, lambda *_: stopped.set())
+    try:
+        yield lambda heard: not stopped.is_set() and (seconds is None or heard < seconds)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def begin(device: Device, settings: Settings) -> dict[str, Any]:
+    """The recogniser begins anew. Returns what the firmware says it will do."""
+    return device.console.request("listen", **vars(settings))
+
+
+def _window(compiled: CompiledModel) -> int:
+    """Samples that the network takes at once."""
+    config = frontend(compiled)
+    return (compiled.input.elements // config["n_mfcc"] - 1) * config["hop"] + config["window"]
+
+
+def _hearer(words: list[dict[str, Any]], rate: int, on_word: OnWord | None) -> Callable[[dict], None]:
+    def hear(event: dict) -> None:
+        words.append({"word": event["word"], "score": event["score"] / 256, "seconds": event["sample"] / rate, "sample": event["sample"]})
+        if on_word:
+            on_word(words[-1])
+
+    return hear
+
+
+def _result(device: Device, compiled: CompiledModel, listen: Listen, words: list[dict[str, Any]], answer: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "board": device.board.name,
+        "build_id": device.hello_line["build"],
+        "words": words,
+        "settings": {key: value for key, value in vars(listen).items()},
+        "samples_lost": answer["lost"],
+        "costs": costs(device.board, compiled, listen, answer),
+    }
+
+
+def costs(board: Board, compiled: CompiledModel, listen: Listen, answer: dict[str, Any]) -> dict[str, Any]:
+    """What a second of audio costs in the steady state, from the counts of a stream: every frame and every run of the
+    network by its mean, times how many there are in a second.
+
+    Returns unit, frames, runs, per_frame, per_run, per_second {frontend, network, detector, all}, and budgets: for every board
+    of this core that has one, {board, budget, share, clock_hz}; a board that counts its own cycles: its clock.
+    """
+    config = frontend(compiled)
+    frames_a_second = config["sample_rate"] / config["hop"]
+    rates = {"frontend": ("frames", frames_a_second), "network": ("runs", frames_a_second / listen.every), "detector": ("runs", frames_a_second / listen.every)}
+    per_second = {}
+    for part, (of, rate) in rates.items():
+        units = answer[f"{part}_ticks"] * board.counter.rate
+        per_second[part] = float(units / answer[of] * rate) if answer[of] else 0.0
+    per_second["all"] = sum(per_second.values())
+    return {
+        "unit": board.counter.unit,
+        "counter": board.counter.note,
+        "frames": answer["frames"],
+        "runs": answer["runs"],
+        "frames_a_second": frames_a_second,
+        "runs_a_second": frames_a_second / listen.every,
+        "per_second": per_second,
+        "budgets": _budgets(board, per_second["all"]),
+    }
+
+
+def _budgets(board: Board, per_second: float) -> list[dict[str, Any]]:
+    if board.counter.unit == "cycles":
+        return [{"board": board.name, "what": "clock", "budget": board.clock_hz, "share": per_second / board.clock_hz}]
+    if board.counter.unit != "instructions":
+        return []
+    others = [load_board(name) for name in board_names()]
+    found = [board, *(other for other in others if other.name != board.name and other.core == board.core)]
+    return [
+        {"board": other.name, "what": "instruction_budget", "budget": other.instruction_budget, "share": per_second / other.instruction_budget, "clock_hz": other.clock_hz}
+        for other in found
+        if other.instruction_budget
+    ]
