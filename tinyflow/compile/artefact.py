@@ -111,15 +111,17 @@ def load_compiled(folder: Path | str) -> CompiledModel:
     value = read_json(folder / COMPILED)
     try:
         value["input"], value["output"] = (_port(value[key]) for key in ("input", "output"))
-        value["layers"] = tuple(
-            Layer(**layer | {key: tuple(layer[key]) for key in ("input_shape", "output_shape", "kernels")})
-            for layer in value["layers"]
-        )
+        value["layers"] = read_layers(value["layers"])
         for key in ("labels", "multiplier", "offset"):
             value[key] = tuple(value[key])
         return CompiledModel(folder=folder, **value)
     except (KeyError, TypeError) as error:
         raise TinyflowError(f"{folder / COMPILED} was written by another version of tinyflow: {error}", "run `tinyflow compile` again") from None
+
+
+def read_layers(values: list[dict[str, Any]]) -> tuple[Layer, ...]:
+    """Layers as JSON has them."""
+    return tuple(Layer(**value | {key: tuple(value[key]) for key in ("input_shape", "output_shape", "kernels")}) for value in values)
 
 
 def _port(value: dict[str, Any]) -> Port:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tinyflow.artefacts import read_json, sha256, write_json
+from tinyflow.compile.artefact import Layer, read_layers
 from tinyflow.errors import TinyflowError
 
 FIRMWARE = "firmware.json"
@@ -26,6 +27,8 @@ class Firmware:
     clips: int = 0  # self-test clips in the image
     sections: dict[str, int] = field(default_factory=dict)
     runtime: str = "aot"  # or tflm: what runs the network
+    operators: tuple[Layer, ...] = ()  # of the runtime tflm, which runs the file's own; aot runs CompiledModel.layers
+    library: str = ""  # which TFLM, of the runtime tflm
     elf_sha256: str = ""  # of firmware.elf; "" in folders of before it was stored
 
     @property
@@ -47,7 +50,8 @@ class Firmware:
 
 def load_firmware(folder: Path | str) -> Firmware:
     folder = Path(folder)
+    value = read_json(folder / FIRMWARE)
     try:
-        return Firmware(folder=folder, **read_json(folder / FIRMWARE))
-    except TypeError as error:
+        return Firmware(folder=folder, **{**value, "operators": read_layers(value["operators"])})
+    except (KeyError, TypeError) as error:
         raise TinyflowError(f"{folder / FIRMWARE} was written by another version of tinyflow: {error}", "run `tinyflow build` again") from None

@@ -201,7 +201,7 @@ def connect(firmware: Firmware, board: Board, timeout: float = 60.0) -> Device:
         board = place(board)
     if board.emulator != "serial":
         firmware.check()
-    device = Device(board, _transport(firmware, board), timeout)
+    device = Device(board, start(firmware, board), timeout)
     try:
         said = _first_hello(device)
         if said["build"] != firmware.build_id:
@@ -228,7 +228,8 @@ def _first_hello(device: Device, attempts: Sequence[int] = (1, 2, 3)) -> dict[st
     raise AssertionError
 
 
-def _transport(firmware: Firmware, board: Board) -> Transport:
+def start(firmware: Firmware, board: Board) -> Transport:
+    """The console of ``firmware`` where ``board`` is met: its emulator, started, or its serial port."""
     if board.emulator == "qemu":
         from tinyflow.deploy.qemu import start_qemu
 

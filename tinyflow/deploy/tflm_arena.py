@@ -1,0 +1,64 @@
+"""How large an arena TFLM needs for a model on a core: its own allocator on an emulator of that core says so."""
+
+import tempfile
+from pathlib import Path
+
+from tinyflow.board import Board, board_names, load_board
+from tinyflow.compile.artefact import CompiledModel
+from tinyflow.deploy.artefact import Firmware
+from tinyflow.deploy.console import Console
+from tinyflow.deploy.place import place
+from tinyflow.deploy.tflm import Tflm
+from tinyflow.errors import TinyflowError
+from tinyflow.progress import Progress, silent
+
+TIMEOUT = 300.0  # host seconds
+SHARE = 8  # of RAM, 1/SHARE is left to all but the arena
+
+
+def emulated(board: Board) -> Board:
+    """``board``, or another of the same core and TFLM library, on the emulator there with the most RAM. TinyflowError where there is none."""
+    alike = [board, *(load_board(name) for name in board_names())]
+    alike = [other for other in alike if (other.tflm, other.cpu_flags) == (board.tflm, board.cpu_flags)]
+    found = []
+    for other in alike:
+        found += [place(other, emulator) for emulator, there in (("qemu", other.qemu), ("renode", other.renode)) if there]
+    if not found:
+        raise TinyflowError(
+            f"no emulator of the core of {board.name} ({board.tflm}, {' '.join(board.cpu_flags)}): TFLM's arena is found by running its allocator there",
+            "give one of boards/ the same `tflm` and `cpu_flags`, or take --runtime aot, whose arena is planned",
+        )
+    return max(found, key=lambda other: (other.emulator == "qemu", other.region("RAM").length))
+
+
+def arena_need(compiled: CompiledModel, board: Board, tflm: Tflm, progress: Progress = silent) -> int:
+    """Bytes, a multiple of 16: the smallest arena in which TFLM's allocator finds room on this core and the model runs.
+
+    Found by a program of its own, firmware/model/tflm/probe.cc. The same inputs always give the same number.
+    Errors: no emulator; a model that TFLM refuses on any arena.
+    """
+    from tinyflow.deploy.build import compile_probe
+    from tinyflow.deploy.tflm_source import write_source
+
+    where = emulated(board)
+    progress(f"build {board.name}", 0, 3, f"TFLM's arena, by its own allocator on {where.name}")
+    ram = where.region("RAM").length
+    with tempfile.TemporaryDirectory(prefix="tinyflow-") as folder:
+        stage = Path(folder)
+        (stage / "generated").mkdir()
+        write_source(compiled, tflm, (ram - ram // SHARE) // 16 * 16, stage / "generated")
+        compile_probe(where, tflm, stage)
+        firmware = Firmware(stage, where.name, "", str(compiled.folder), "", "", 0, 0, 0, 0, 0)
+        return _ask(firmware, where, compiled)
+
+
+def _ask(firmware: Firmware, board: Board, compiled: CompiledModel) -> int:
+    from tinyflow.deploy.device import start
+
+    console = Console(start(firmware, board), TIMEOUT)
+    try:
+        return int(console.request("arena")["bytes"])
+    except TinyflowError as error:
+        raise TinyflowError(f"TFLM does not run {compiled.tflite.name} on {board.name}: {error.message}", "tinyflow validate --runtime aot; TFLM's operators refuse what they do not compute") from None
+    finally:
+        console.transport.close()
