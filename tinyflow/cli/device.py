@@ -9,7 +9,7 @@ from tinyflow.cli.command import Failed, command, enter, where
 from tinyflow.errors import TinyflowError
 from tinyflow.show import Console
 
-RENEW = "if that is meant, write the baseline anew with --write-baseline and commit it"
+RENEW = "if that is meant, write the baseline anew (--write-baseline in place of --baseline) and commit it"
 
 
 @command("run", recipe=True, tflite=True, board="mps2-an386")

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from tinyflow.cli.command import Failed, command, enter
+from tinyflow.errors import TinyflowError
 from tinyflow.show import Console
 
 
@@ -27,14 +28,27 @@ def demo(console: Console, recipe: str, runs: Path, overrides: tuple[str, ...]):
 @command("init")
 @click.argument("path", default="recipe.yaml", type=click.Path(path_type=Path))
 @click.option("--data", "data_path", type=click.Path(path_type=Path), help="folder of recordings that the recipe is for  [default: synthetic speech]")
-@click.option("--force", is_flag=True, help="overwrite")
-def init(console: Console, path: Path, data_path: Path | None, force: bool):
-    """Write a commented recipe with every key, its unit and its default."""
+@click.option("--ci", type=click.Choice(["github", "gitlab"]), help="a workflow that checks PATH (a recipe, or an int8 .tflite) on emulated boards")
+@click.option("--force", is_flag=True, help="overwrite; with --ci the workflow alone")
+def init(console: Console, path: Path, data_path: Path | None, ci: str | None, force: bool):
+    """Write a commented recipe with every key, its unit and its default; with --ci a project's workflow."""
+    from tinyflow.ci import write_ci
     from tinyflow.template import write_template
 
-    written = write_template(path, force, data_path)
-    console.say(f"wrote {written[0]} and its genotype {written[1]}; next: tinyflow build --recipe {shlex.quote(str(path))} --board mps2-an386")
-    return {"recipe": str(written[0]), "genotype": str(written[1])}
+    result = {}
+    if ci:
+        if path.suffix == ".tflite" and not path.is_file():
+            raise TinyflowError(f"{path} does not exist", "name an int8 .tflite file, or a recipe")
+        result["ci"] = str(write_ci(ci, path, force))
+    if not ci or not path.exists():
+        written = write_template(path, force and not ci, data_path)
+        result |= {"recipe": str(written[0]), "genotype": str(written[1])}
+        console.say(f"wrote {written[0]} and its genotype {written[1]}; next: tinyflow build --recipe {shlex.quote(str(path))} --board mps2-an386")
+    if ci:
+        console.say(f"wrote {result['ci']}: set TINYFLOW_GIT in it, then write and commit a baseline for each of its boards:")
+        option = "--tflite" if path.suffix == ".tflite" else "--recipe"
+        console.say(f"  tinyflow check {option} {shlex.quote(str(path))} --board mps2-an386 --write-baseline ci/mps2-an386.json")
+    return result
 
 
 @command("doctor")

@@ -26,14 +26,14 @@ class Limits:
     points: float = POINTS  # of accuracy
 
     def read(self) -> dict[str, Any] | None:
-        """The baseline, before anything is made: a wrong path should show early."""
-        return read_baseline(self.baseline) if self.baseline else None
+        """The baseline, before anything is made: a wrong path should show early. Later when one is written meanwhile."""
+        return read_baseline(self.baseline) if self.baseline and (self.baseline.is_file() or not self.write) else None
 
     def compare(self, was: dict[str, Any] | None, profile: Profile) -> Comparison | None:
         """Compares with ``was``, and writes what is to be written. Errors: a baseline of something else."""
         if self.write:
             write_baseline(self.write, profile)
-        return compare(self.baseline, was, profile, self.tolerance, self.points) if self.baseline and was else None
+        return compare(self.baseline, was or read_baseline(self.baseline), profile, self.tolerance, self.points) if self.baseline else None
 
 
 def check(
