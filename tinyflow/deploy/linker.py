@@ -22,6 +22,9 @@ SECTIONS
   .vectors : {{ KEEP(*(.vectors)) }} > FLASH
   .text : {{ *(.text .text.*) . = ALIGN(4); }} > FLASH
   .rodata : {{ *(.rodata .rodata.*) . = ALIGN(4); }} > FLASH
+  /* Start-up runs no constructors: what wants one must not link. */
+  .init_array : {{ KEEP(*(.preinit_array*)) KEEP(*(.init_array*)) KEEP(*(.ctors*)) }} > FLASH
+  ASSERT(SIZEOF(.init_array) == 0, "a static constructor, which start-up would not run")
   .selftest : {{ *(.selftest .selftest.*) . = ALIGN(4); }} > FLASH
 
   .stack (NOLOAD) :
@@ -48,7 +51,7 @@ SECTIONS
     __bss_end = .;
   }} > RAM
 
-  /DISCARD/ : {{ *(.ARM.exidx*) *(.ARM.extab*) *(.init_array*) *(.fini_array*) *(.eh_frame*) *(.note.*) }}
+  /DISCARD/ : {{ *(.ARM.exidx*) *(.ARM.extab*) *(.fini_array*) *(.dtors*) *(.eh_frame*) *(.note.*) }}
 }}
 """
 ROOM = 0x08000000  # of a region while measuring an image that does not fit

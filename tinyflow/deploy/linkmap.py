@@ -10,7 +10,7 @@ from pathlib import Path
 _PIECE = re.compile(r"^ (?P<name>\.\S+|\*fill\*)\s+0x(?P<address>[0-9a-f]+)\s+0x(?P<bytes>[0-9a-f]+)(?: (?P<object>.*))?$", re.MULTILINE)
 _OUTPUT = re.compile(r"^(\.\S+)", re.MULTILINE)
 
-MODEL, LAYERS, CLIPS, LIBRARY, STRINGS, PADDING = "model constants", "layers", "self-test clips", "C library", "strings", "padding"
+MODEL, LAYERS, CLIPS, LIBRARY, STRINGS, PADDING, TFLM = "model constants", "layers", "self-test clips", "C library", "strings", "padding", "TFLM"
 _FOLDERS = {"kernels": "kernels", "frontend": "front end", "frontend_fixed": "front end", "app": "application", "port": "start-up and console"}
 
 
@@ -61,6 +61,8 @@ def _group(section: str, path: str, model_prefix: str) -> str:
         return STRINGS
     if model_prefix in section:
         return MODEL
+    if "libtensorflow-microlite.a(" in path or "/model/tflm/" in path:
+        return TFLM
     if ".a(" in path:
         return LIBRARY
     folder = next((part for part in reversed(Path(path).parts[:-1]) if part in _FOLDERS or part == "generated"), "")

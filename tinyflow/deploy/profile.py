@@ -86,7 +86,7 @@ class Profile:
     stack_bytes: int  # painted high-water mark during invoke
     stack_reserved_bytes: int
     arena_bytes: int
-    arena_bound_bytes: int
+    arena_bound_bytes: int  # of the compiler's plan; 0 under an interpreter, which plans by itself
     sizes: Sizes
     compiler: str
     flags: str
@@ -129,9 +129,10 @@ def profile(
     with connect(firmware, board) as device:
         counted = device.profile(features, audio if compiled.frontend else None)
         said = device.hello_line
-    if len(counted["layers"]) != len(compiled.layers):
+    if len(counted["layers"]) != len(firmware.operators or compiled.layers):
         raise TinyflowError(
-            f"{firmware.elf} counts {len(counted['layers'])} layers, {compiled.folder} has {len(compiled.layers)}", f"tinyflow build --board {board.name}"
+            f"{firmware.elf} counts {len(counted['layers'])} layers, {compiled.folder} has {len(firmware.operators or compiled.layers)}",
+            f"tinyflow build --board {board.name} --runtime {firmware.runtime}",
         )
     progress(task, 1, 3, "measuring")
     result = _profile(firmware, board, compiled, counted, said, measure(firmware.elf))
@@ -168,12 +169,14 @@ def _profile(
             layer.index, layer.kind, layer.name, layer.input_shape, layer.output_shape, layer.macs,
             count, count / layer.macs if layer.macs else None, count / total if total else 0.0, layer.kernels, layer.in_place, layer.scratch,
         )
-        for layer, count in zip(compiled.layers, units)
+        for layer, count in zip(firmware.operators or compiled.layers, units)
     )  # fmt: skip
     difference = (total - invoke) / invoke if invoke else 0.0
     notes = [f"counted: {unit} of {counted['counter']}, resolution {resolution}"]
     if board.counter.note:
         notes.append(board.counter.note)
+    if firmware.library:
+        notes.append(f"the network runs in {firmware.library}; the arena is the smallest that its allocator accepts")
     if abs(difference) > AGREEMENT:
         rounding = len(units) * resolution / invoke if invoke else 0.0
         notes.append(
@@ -204,8 +207,8 @@ def _profile(
         frontend=_frontend(counted["frontend"], said) if counted["frontend"] else None,
         stack_bytes=counted["stack_bytes"],
         stack_reserved_bytes=firmware.stack_reserved_bytes,
-        arena_bytes=compiled.arena_bytes,
-        arena_bound_bytes=compiled.arena_bound_bytes,
+        arena_bytes=firmware.arena_bytes,
+        arena_bound_bytes=0 if firmware.operators else compiled.arena_bound_bytes,
         sizes=sizes,
         compiler=firmware.compiler,
         flags=firmware.flags,
@@ -250,6 +253,6 @@ def write_pictures(result: Profile, compiled: CompiledModel, out: Path) -> None:
         frontend_figure(frontend, result.unit, how, out / "frontend.png")
     flash_figure(result.sizes, f"{result.model} on {result.board}: {result.sizes.flash_bytes:,} B of flash (measured)", out / "flash.png")
     plan = compiled.folder / "arena.png"
-    if plan.is_file():
+    if plan.is_file() and result.arena_bound_bytes:
         with atomic_path(out / "arena.png") as temporary:
             shutil.copyfile(plan, temporary)

@@ -77,7 +77,7 @@ class OnBoard(Screen):
         rows = [
             ["flash", size(result["flash_bytes"])],
             ["RAM", size(result["ram_bytes"])],
-            ["arena, planned", f"{size(result['arena_bytes'])} (lower bound {size(result['arena_bound_bytes'])})"],
+            ["arena", f"{size(result['arena_bytes'])}, " + (f"planned (lower bound {size(bound)})" if (bound := result["arena_bound_bytes"]) else "TFLM's need (its allocator)")],
             ["stack, high-water mark of invoke", f"{size(result['stack_bytes'])} of {size(result['stack_reserved_bytes'])} reserved"],
             ["emulator", result["emulator"] or "none"],
             ["compiler", f"{result['compiler']} {result['flags']}"],
