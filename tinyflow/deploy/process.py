@@ -1,5 +1,6 @@
 """A firmware in a child process (an emulator, or the host build): its console on stdin and stdout."""
 
+import contextlib
 import ctypes
 import os
 import selectors
@@ -21,7 +22,7 @@ def _die_with_parent():
 
 
 class ProcessTransport:
-    """Runs ``command`` in a private temporary folder; stderr is kept for error texts."""
+    """Runs ``command`` in a private temporary folder, which also gets what it writes for itself; stderr is kept for error texts."""
 
     def __init__(self, name: str, command: list[str], environment: dict[str, str] | None = None):
         self.name = name
@@ -34,7 +35,8 @@ class ProcessTransport:
                 stdout=subprocess.PIPE,
                 stderr=self._stderr,
                 cwd=self._folder.name,
-                env={**os.environ, **(environment or {})},
+                # Renode deletes what other Renodes keep in a shared TMPDIR, and writes its settings.
+                env={**os.environ, "TMPDIR": self._folder.name, "XDG_CONFIG_HOME": self._folder.name, **(environment or {})},
                 start_new_session=True,  # Ctrl-C reaches us, not the emulator; close() ends it
                 preexec_fn=_die_with_parent(),
                 bufsize=0,
@@ -77,7 +79,8 @@ class ProcessTransport:
         if self._folder is None:
             return
         if self._process.poll() is None:
-            self._process.kill()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)  # the command may be a script that waits for the emulator
             self._process.wait()
         self._end = self.post_mortem()
         self._selector.close()
