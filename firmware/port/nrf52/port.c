@@ -12,7 +12,7 @@
  * third byte would overwrite the first. */
 #include "port.h"
 
-#include "poll.h"
+#include "chip.h"
 #include "registers.h"
 
 #ifndef CONSOLE_BAUD

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How a port reaches the registers of a real chip: every poll is bounded, and a test on the host watches every access. */
-#ifndef TINYFLOW_POLL_H
-#define TINYFLOW_POLL_H
+#ifndef TINYFLOW_CHIP_H
+#define TINYFLOW_CHIP_H
 
 #include <stdint.h>
 
