@@ -27,7 +27,7 @@ class Counter:
     """What the firmware counts with, and what a tick means."""
 
     __pydantic_config__ = FORBID
-    name: str  # how the port calls it: cmsdk-timer, sse-counter, dwt, host-clock
+    name: str  # how the port calls it: cmsdk-timer, sse-counter, dwt, systick, host-clock
     unit: Literal["instructions", "cycles", "nanoseconds"]
     width_bits: int  # wraps at 2**width_bits ticks
     frequency_hz: int
@@ -54,6 +54,7 @@ class Qemu:
     icount_shift: int = 3  # 1 instruction = 2**shift ns of virtual time
     arguments: tuple[str, ...] = ()
     minimum_version: str = "7.0"
+    counter: Counter | None = None  # where the port counts with another one there than on the board
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,17 @@ class Renode:
 
 
 @dataclass(frozen=True)
+class Chip:
+    """How a debugger tells the chip: the word at ``address``, masked, is one of ``values``."""
+
+    __pydantic_config__ = FORBID
+    name: str  # for people: STM32L4Rx or STM32L4Sx
+    address: int
+    values: tuple[int, ...]
+    mask: int = 0xFFFFFFFF
+
+
+@dataclass(frozen=True)
 class OpenOcd:
     __pydantic_config__ = FORBID
     config: str  # file in the board's folder
@@ -75,7 +87,8 @@ class OpenOcd:
 class PyOcd:
     __pydantic_config__ = FORBID
     target: str  # pyOCD's name of the chip: stm32l4r5zitx
-    pack: str = ""  # the CMSIS-Pack that has it, where pyOCD itself does not: `pyocd pack install <pack>`
+    pack: str = ""  # where pyOCD itself does not have it: what `pyocd pack install` finds its CMSIS-Pack by
+    connect: Literal["halt", "pre-reset", "under-reset"] = "under-reset"  # under-reset wants NRST wired to the probe
 
 
 @dataclass(frozen=True)
@@ -93,6 +106,7 @@ class DebugProbe:
     __pydantic_config__ = FORBID
     usb_ids: tuple[str, ...]  # "0483:374b": probes that belong to this board
     socket: str = "the board's debug USB port"  # where the cable goes, for people: "CN1 on a Nucleo-144"
+    chip: Chip | None = None  # what must be connected to it, checked before anything is erased
     openocd: OpenOcd | None = None
     pyocd: PyOcd | None = None
     mass_storage: MassStorage | None = None
@@ -100,11 +114,12 @@ class DebugProbe:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What an instruction counted under an emulator may take on the real board: a range, not a measurement."""
+    """Cycles that an instruction counted under an emulator may take on the real board: ranges, no measurement."""
 
     __pydantic_config__ = FORBID
-    cycles_per_instruction: tuple[float, float]  # least, most
-    source: str  # where the range comes from
+    network: tuple[float, float]  # cycles per instruction, least and most
+    frontend: tuple[float, float]
+    source: str  # where the ranges come from
 
 
 @dataclass(frozen=True)

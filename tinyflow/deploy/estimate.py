@@ -16,7 +16,6 @@ class EstimatedTime:
 
     board: str
     clock_hz: int
-    cycles_per_instruction: tuple[float, float]
     inference_milliseconds: tuple[float, float]
     frontend_milliseconds_per_second: tuple[float, float] | None  # of audio
     model: str
@@ -30,7 +29,7 @@ def estimate_time(profile: "Profile", counted: Board, target: Board) -> Estimate
     that are not instructions.
     """
     if target.estimate is None or not target.clock_hz:
-        raise TinyflowError(f"board {target.name} has no estimate of cycles per instruction", "give its board.yaml an `estimate` (docs/profile.md)")
+        raise TinyflowError(f"board {target.name} has no estimate of cycles per instruction", "give its board.yaml an `estimate` and a `clock_hz` (docs/profile.md)")
     if profile.unit != "instructions":
         raise TinyflowError(f"{counted.name} counts {profile.unit}, and an estimate needs instructions", "profile on an emulated board of the same core")
     if counted.cpu_flags != target.cpu_flags:
@@ -38,17 +37,17 @@ def estimate_time(profile: "Profile", counted: Board, target: Board) -> Estimate
             f"instructions of {counted.name} ({' '.join(counted.cpu_flags)}) say nothing of {target.name} ({' '.join(target.cpu_flags)})",
             "choose an emulated board of the same core: mps2-an386 for a Cortex-M4F",
         )
-    low, high = target.estimate.cycles_per_instruction
+    network, frontend = target.estimate.network, target.estimate.frontend
 
-    def milliseconds(instructions: float) -> tuple[float, float]:
-        return 1000 * instructions * low / target.clock_hz, 1000 * instructions * high / target.clock_hz
+    def milliseconds(instructions: float, cycles: tuple[float, float]) -> tuple[float, float]:
+        return 1000 * instructions * cycles[0] / target.clock_hz, 1000 * instructions * cycles[1] / target.clock_hz
 
+    by = f"{network[0]:g} to {network[1]:g} cycles" + (f" (front end {frontend[0]:g} to {frontend[1]:g})" if profile.frontend else "")
     return EstimatedTime(
         target.name,
         target.clock_hz,
-        (low, high),
-        milliseconds(profile.invoke_units),
-        milliseconds(profile.frontend.units_per_second) if profile.frontend else None,
-        f"instructions counted x {low:g} to {high:g} cycles at {target.clock_hz / 1e6:g} MHz; no cycle was measured",
+        milliseconds(profile.invoke_units, network),
+        milliseconds(profile.frontend.units_per_second, frontend) if profile.frontend else None,
+        f"instructions counted x {by} at {target.clock_hz / 1e6:g} MHz; no cycle was measured",
         target.estimate.source,
     )

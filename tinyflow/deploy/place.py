@@ -22,7 +22,8 @@ def place(board: Board, emulator: str | None = None, port: str | None = None) ->
     if port and chosen != "serial":
         raise TinyflowError(f"--port {port} is the console of a real board; {board.name} runs under {chosen} here", "leave one of the two out")
     board = replace(board, emulator=chosen, console=replace(board.console, device=port or board.console.device))
-    return replace(board, counter=board.renode.counter) if chosen == "renode" else board
+    there = board.renode if chosen == "renode" else board.qemu if chosen == "qemu" else None
+    return replace(board, counter=there.counter) if there and there.counter else board
 
 
 def _usual(board: Board, has: list[str], port: str | None) -> str:
