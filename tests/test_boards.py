@@ -12,6 +12,7 @@ from keyword_model import keyword_model
 
 from tinyflow.board import BOARDS, Board, board_names, load_board
 from tinyflow.deploy.build import build
+from tinyflow.deploy.place import place
 from tinyflow.errors import TinyflowError
 
 ROOT = BOARDS.parent
@@ -40,7 +41,8 @@ def test_shipped_boards_are_consistent(name):
         assert not board.probe.openocd or Path(board.folder, board.probe.openocd.config).is_file()
         assert all(re.fullmatch(r"[0-9a-f]{4}:[0-9a-f]{4}", usb_id) for usb_id in board.probe.usb_ids)
     if board.qemu:  # virtual time per instruction and per tick give the instructions of a tick
-        assert board.counter.rate == 10**9 / board.counter.frequency_hz / 2**board.qemu.icount_shift
+        counter = place(board, "qemu").counter
+        assert counter.unit == "instructions" and counter.rate == 10**9 / counter.frequency_hz / 2**board.qemu.icount_shift
 
 
 def test_nucleo_has_the_memory_of_its_data_sheet():

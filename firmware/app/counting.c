@@ -6,6 +6,8 @@
 
 static uint64_t overhead;
 
+__attribute__((weak)) const char *port_counter(void) { return COUNTER_NAME; }
+
 uint64_t counting_elapsed(uint64_t begin, uint64_t end, unsigned width_bits) {
   uint64_t mask = width_bits < 64 ? ((uint64_t)1 << width_bits) - 1 : ~(uint64_t)0;
   return (end - begin) & mask;

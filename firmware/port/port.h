@@ -17,6 +17,9 @@ void port_write(const char *data, size_t size);
 /* The free-running counter of board.yaml, counting up, wrapping at COUNTER_WIDTH_BITS. */
 uint64_t port_ticks(void);
 
+/* What port_ticks reads. A port leaves it out where board.yaml's counter is the only one. */
+const char *port_counter(void);
+
 /* Interrupts off and on around what is counted. */
 void port_lock(void);
 void port_unlock(void);

@@ -123,9 +123,9 @@ def test_the_whole_app_speaks_through_lpuart1(firmware, tmp_path):
     from tinyflow.deploy.process import ProcessTransport
 
     root = Path(__file__).resolve().parents[2] / "firmware"
-    sources = [path for name in ("app", "kernels", "frontend", "port/stm32l4") for path in sorted((root / name).glob("*.c"))]
+    sources = [path for name in ("app", "kernels", "frontend", "listen", "port/stm32l4") for path in sorted((root / name).glob("*.c"))]
     sources += [*sorted((firmware.folder / "generated").glob("*.c")), Path(__file__).parent / "stm32l4_console.c"]
-    include = [firmware.folder / "generated", *(root / name for name in ("app", "kernels", "frontend", "model", "port", "port/stm32l4"))]
+    include = [firmware.folder / "generated", *(root / name for name in ("app", "kernels", "frontend", "listen", "model", "port", "port/stm32l4", "port/cortexm"))]
     defines = ["-DSTM32L4R5=1", "-DSTM32L4_SIMULATED_REGISTERS", "-D_POSIX_C_SOURCE=200809L"]
     command = [compiler, "-std=c99", "-O1", "-ffp-contract=off", *defines, *(f"-I{path}" for path in include), *sources, "-o", tmp_path / "app", "-lm"]  # fmaf, an instruction on the chip
     subprocess.run(command, check=True)

@@ -10,6 +10,7 @@ from tinyflow.deploy.process import ProcessTransport
 from tinyflow.errors import TinyflowError
 
 PROGRAM = "qemu-system-arm"
+BOOT_SECONDS = 5.0
 
 
 def qemu_version(program: str = PROGRAM) -> tuple[int, ...]:
@@ -50,5 +51,17 @@ def qemu_command(firmware: Firmware, board: Board) -> list[str]:
     ]  # fmt: skip
 
 
+class QemuTransport(ProcessTransport):
+    """The first line waits (not for ever) for the firmware's first word: a USART drops what comes before it is enabled."""
+
+    _spoke = False
+
+    def write(self, data: bytes) -> None:
+        if not self._spoke:
+            self._selector.select(BOOT_SECONDS)
+            self._spoke = True
+        super().write(data)
+
+
 def start_qemu(firmware: Firmware, board: Board) -> ProcessTransport:
-    return ProcessTransport(f"QEMU ({board.qemu.machine if board.qemu else board.name})", qemu_command(firmware, board))
+    return QemuTransport(f"QEMU ({board.qemu.machine if board.qemu else board.name})", qemu_command(firmware, board))

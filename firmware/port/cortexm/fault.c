@@ -99,3 +99,5 @@ __attribute__((naked, used)) void cortexm_fault(void) {
       "mov sp, r2\n"
       "b cortexm_fault_report\n");
 }
+
+void cortexm_systick(void) __attribute__((weak, alias("cortexm_fault")));

@@ -27,7 +27,7 @@ __attribute__((section(".vectors"), used)) const uintptr_t vectors[16] = {
     FAULT, /* DebugMonitor */
     0,
     FAULT, /* PendSV */
-    FAULT, /* SysTick */
+    (uintptr_t)cortexm_systick,
 };
 
 /* Naked, so that no prologue saves FPU registers before CPACR lets them be touched. */

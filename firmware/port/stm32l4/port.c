@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* STM32L4+: console on LPUART1, counter in the core's DWT, clock from HSI16 through the PLL.
+/* STM32L4 and STM32L4+: console on the UART that is wired to the ST-LINK, clock from HSI16 through the PLL, counter in the
+ * core's DWT, or SysTick where DWT does not count.
  *
  * The console comes up first, on HSI16 itself: whatever fails after it can be reported, and its baud rate does not
  * depend on the PLL. Start-up, faults and port_fail are cortexm/'s; its reset handler enables the FPU (CPACR) first. */
 #include "port.h"
+
+#include "access.h"
+#include "cortexm.h"
 #include "registers.h"
 
 #ifndef CONSOLE_BAUD
@@ -13,37 +17,23 @@
 enum {
   /* Iterations, at least 10 ms at 120 MHz: beyond every start-up time of the data sheet and beyond a byte at 9600 baud. */
   POLLS = 200000,
-  /* RM0432, LPUART baud rate generation: LPUARTDIV = 256 f / baud, rounded; it takes 0x300 to 0xFFFFF. */
-  LPUARTDIV = (256ull * HSI16_HZ + CONSOLE_BAUD / 2) / CONSOLE_BAUD
+  SYSTICK_LONGEST = 1 << 24,
+  DIVISOR = (1ull * UART_BRR_FACTOR * HSI16_HZ + CONSOLE_BAUD / 2) / CONSOLE_BAUD
 };
-_Static_assert(LPUARTDIV >= 0x300 && LPUARTDIV <= 0xFFFFF, "LPUART1 cannot make this baud rate from HSI16");
+_Static_assert(DIVISOR >= UART_BRR_LEAST && DIVISOR <= UART_BRR_MOST, "the console's UART cannot make this baud rate from HSI16");
 #ifdef CLOCK_HZ
 _Static_assert(SYSCLK_HZ == CLOCK_HZ, "board.yaml's clock_hz is not what this port sets");
 #endif
 
-#ifdef STM32L4_SIMULATED_REGISTERS /* a test watches the accesses on the host */
-uint32_t read32(uint32_t address);
-void write32(uint32_t address, uint32_t value);
-#else
-static uint32_t read32(uint32_t address) { return *(volatile uint32_t *)(uintptr_t)address; }
-static void write32(uint32_t address, uint32_t value) { *(volatile uint32_t *)(uintptr_t)address = value; }
-#endif
-
 static const char *warning;
 static int console_ready;
+static int systick;             /* it counts, DWT does not */
+static volatile uint32_t wraps; /* of SysTick's 24 bits, above them */
 
 const char *port_warning(void) { return warning; }
 
 static void warn(const char *text) {
   if (!warning) warning = text; /* the first is the cause */
-}
-
-static void change(uint32_t address, uint32_t clear, uint32_t set) { write32(address, (read32(address) & ~clear) | set); }
-
-/* Enables a peripheral clock; the read back is the delay that RM0432 (RCC, peripheral clock enable) asks for. */
-static void enable_clock(uint32_t address, uint32_t bit) {
-  change(address, 0, bit);
-  (void)read32(address);
 }
 
 static int answers(uint32_t address, uint32_t mask, uint32_t value) {
@@ -59,19 +49,19 @@ static void expect(uint32_t address, uint32_t mask, uint32_t value, const char *
 
 static void console_init(void) {
   enable_clock(RCC_APB1ENR1, RCC_APB1ENR1_PWREN);
+#ifdef PIN_PORT_ON_VDDIO2
   change(PWR_CR2, 0, PWR_CR2_IOSV);
-  enable_clock(RCC_AHB2ENR, RCC_AHB2ENR_GPIOGEN);
-  /* PG7 transmits, PG8 receives, alternate function 8 (data sheet DS12023); wired to the ST-LINK. */
-  change(GPIOG_AFRL, 15u << 28, 8u << 28);
-  change(GPIOG_AFRH, 15u << 0, 8u << 0);
-  change(GPIOG_MODER, 15u << 14, 10u << 14);
-  change(RCC_CCIPR, RCC_CCIPR_LPUART1SEL_MASK, RCC_CCIPR_LPUART1SEL_HSI16);
-  enable_clock(RCC_APB1ENR2, RCC_APB1ENR2_LPUART1EN);
-  write32(LPUART1_CR1, 0);
-  write32(LPUART1_BRR, LPUARTDIV);
-  write32(LPUART1_CR1, LPUART_CR1_FIFOEN | LPUART_CR1_TE | LPUART_CR1_RE | LPUART_CR1_UE);
-  uint32_t acknowledged = LPUART_ISR_TEACK | LPUART_ISR_REACK;
-  expect(LPUART1_ISR, acknowledged, acknowledged, "LPUART1 does not start: TEACK and REACK of LPUART1_ISR stay 0");
+#endif
+  enable_clock(RCC_AHB2ENR, PIN_PORT_ENABLE);
+  connect_pin(PIN_PORT, TX_PIN, PIN_FUNCTION);
+  connect_pin(PIN_PORT, RX_PIN, PIN_FUNCTION);
+  change(RCC_CCIPR, 3u << UART_SEL_SHIFT, RCC_CCIPR_HSI16 << UART_SEL_SHIFT);
+  enable_clock(UART_CLOCK_ENABLE, 1u << UART_CLOCK_BIT);
+  write32(UART_CR1, 0);
+  write32(UART_BRR, DIVISOR);
+  write32(UART_CR1, UART_CR1_FIFOEN | UART_CR1_TE | UART_CR1_RE | UART_CR1_UE);
+  uint32_t acknowledged = UART_ISR_TEACK | UART_ISR_REACK;
+  expect(UART_ISR, acknowledged, acknowledged, CONSOLE " does not start: TEACK and REACK of " CONSOLE "_ISR stay 0");
   console_ready = 1;
 }
 
@@ -80,7 +70,7 @@ static void select_clock(uint32_t source, const char *reason) {
   expect(RCC_CFGR, RCC_CFGR_SW_MASK << RCC_CFGR_SWS_SHIFT, source << RCC_CFGR_SWS_SHIFT, reason);
 }
 
-/* RM0432 (PWR, dynamic voltage scaling) orders the steps: boost, wait states, AHB halved, switch, 1 us, AHB whole. */
+/* The manuals (PWR, dynamic voltage scaling) order the steps: boost, wait states, AHB halved, switch, 1 us, AHB whole. */
 static void clock_init(void) {
 #ifdef STM32L4_BOOST
   change(PWR_CR5, PWR_CR5_R1MODE, 0);
@@ -89,8 +79,11 @@ static void clock_init(void) {
   expect(PWR_SR2, PWR_SR2_VOSF, 0, "the regulator does not reach range 1: VOSF of PWR_SR2 stays 1");
 
   change(FLASH_ACR, FLASH_ACR_LATENCY_MASK, FLASH_WAIT_STATES);
-  if (!answers(FLASH_ACR, FLASH_ACR_LATENCY_MASK, FLASH_WAIT_STATES)) {
-    /* At 120 MHz flash would be read too early; 16 MHz needs no wait state. */
+  if (!read32(FLASH_ACR)) {
+    /* Not even the caches that are on at reset: no flash, so none that is read too early. */
+    warn("FLASH_ACR reads 0: an emulator without flash wait states");
+  } else if (!answers(FLASH_ACR, FLASH_ACR_LATENCY_MASK, FLASH_WAIT_STATES)) {
+    /* At full speed flash would be read too early; 16 MHz needs no wait state. */
     warn("FLASH_ACR does not read back its wait states: the clock stays at 16 MHz");
     select_clock(RCC_CFGR_SW_HSI16, "the system clock does not switch to HSI16: SWS of RCC_CFGR");
     return;
@@ -116,14 +109,27 @@ static void clock_init(void) {
 #endif
 }
 
+static int moves(uint32_t address) {
+  uint32_t before = read32(address);
+  for (volatile int i = 0; i < 10; i++) {
+  }
+  return read32(address) != before;
+}
+
+static void systick_period(uint32_t ticks) {
+  write32(SYST_RVR, ticks - 1);
+  write32(SYST_CVR, 0); /* any value: it begins anew */
+}
+
 static void counter_init(void) {
   change(DEMCR, 0, DEMCR_TRCENA);
   write32(DWT_CYCCNT, 0);
   change(DWT_CTRL, 0, DWT_CTRL_CYCCNTENA);
-  uint32_t before = read32(DWT_CYCCNT);
-  for (volatile int i = 0; i < 10; i++) {
-  }
-  if (read32(DWT_CYCCNT) == before) warn("DWT_CYCCNT does not count: cycle counts mean nothing");
+  systick = !moves(DWT_CYCCNT);
+  if (!systick) return;
+  systick_period(SYSTICK_LONGEST);
+  write32(SYST_CSR, SYST_CSR_ENABLE | SYST_CSR_TICKINT | SYST_CSR_CLKSOURCE);
+  if (!moves(SYST_CVR)) warn("neither DWT_CYCCNT nor SysTick counts: counts mean nothing");
 }
 
 void port_init(void) {
@@ -134,26 +140,49 @@ void port_init(void) {
   counter_init();
 }
 
-/* Waits for the host as long as it takes. The FIFO holds eight bytes and there is no flow control: what overran is
- * reported here and found by the CRC of its line. */
-int port_read(void) {
+static int received(void) {
   for (;;) {
-    uint32_t status = read32(LPUART1_ISR);
-    if (status & LPUART_ISR_ORE) warn("LPUART1 lost input: a byte came before the last was read (ORE)");
-    uint32_t errors = status & (LPUART_ISR_ORE | LPUART_ISR_FE | LPUART_ISR_NE);
-    if (errors) write32(LPUART1_ICR, errors);
-    if (status & LPUART_ISR_RXFNE) return (int)(read32(LPUART1_RDR) & 0xFFu);
+    uint32_t status = read32(UART_ISR);
+    if (status & UART_ISR_ORE) warn(CONSOLE " lost input: a byte came before the last was read (ORE)");
+    uint32_t errors = status & (UART_ISR_ORE | UART_ISR_FE | UART_ISR_NE);
+    if (errors) write32(UART_ICR, errors);
+    if (status & UART_ISR_RXNE) return (int)(read32(UART_RDR) & 0xFFu);
   }
+}
+
+/* Waits for the host as long as it takes. Eight bytes (LPUART1's FIFO) or one may wait here, and there is no flow control:
+ * what overran is reported here and found by the CRC of its line. QEMU gives its USART the next byte only when some timer
+ * ends, so SysTick, which counts nothing while the host is waited for, ends often. */
+int port_read(void) {
+  if (!systick) return received();
+  systick_period(1000);
+  int byte = received();
+  systick_period(SYSTICK_LONGEST);
+  return byte;
 }
 
 void port_write(const char *data, size_t size) {
   for (size_t i = 0; i < size && console_ready; i++) {
-    if (!answers(LPUART1_ISR, LPUART_ISR_TXFNF, LPUART_ISR_TXFNF)) {
+    if (!answers(UART_ISR, UART_ISR_TXE, UART_ISR_TXE)) {
       console_ready = 0; /* so that port_fail does not come back here */
-      port_fail("LPUART1 does not send: TXFNF of LPUART1_ISR stays 0");
+      port_fail(CONSOLE " does not send: TXE of " CONSOLE "_ISR stays 0");
     }
-    write32(LPUART1_TDR, (uint8_t)data[i]);
+    write32(UART_TDR, (uint8_t)data[i]);
   }
 }
 
-uint64_t port_ticks(void) { return read32(DWT_CYCCNT); }
+/* SysTick's own priority, 0, is above port_lock: no wrap is missed, however long a count takes. */
+void cortexm_systick(void) { wraps += SYSTICK_LONGEST; }
+
+const char *port_counter(void) { return systick ? "systick" : "dwt"; }
+
+/* Either way a tick is one clock of the core, and 32 bits count. */
+uint64_t port_ticks(void) {
+  if (!systick) return read32(DWT_CYCCNT);
+  uint32_t above, below;
+  do {
+    above = wraps;
+    below = SYSTICK_LONGEST - 1 - read32(SYST_CVR);
+  } while (above != wraps);
+  return above + below;
+}
