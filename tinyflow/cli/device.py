@@ -2,6 +2,7 @@
 
 import functools
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -94,10 +95,17 @@ def limits(function):
 
 @command("profile", recipe=True, tflite=True, board="mps2-an386")
 @click.option("--estimate", "estimate_name", help="a real board of the same core, to estimate the time on")
+@click.option("--compare", "compared", metavar="aot,tflm", help="both runtimes side by side, and whether they agree bit for bit")
 @limits
 @where
-def profile(console: Console, runs: Path, board_name: str, emulator: str | None, port: str | None, estimate_name: str | None, limits, **options):
+def profile(
+    console: Console, runs: Path, board_name: str, emulator: str | None, port: str | None, estimate_name: str | None, compared: str | None, limits, **options
+):
     """Per layer and front-end step: counts, sizes, stack; pictures beside the JSON. With --baseline, what got worse."""
+    if compared is not None:
+        if estimate_name or limits.baseline or limits.write:
+            raise TinyflowError("--compare is of two runtimes; --estimate and baselines are of one", "leave one of the two out")
+        return _compare(console, compared, board_name, emulator, port, runs=runs, **options)
     from tinyflow.board import load_board
     from tinyflow.deploy.baseline import describe
     from tinyflow.deploy.profile import profile as profile_stage
@@ -116,6 +124,27 @@ def profile(console: Console, runs: Path, board_name: str, emulator: str | None,
     result["comparison"] = comparison.to_dict() if comparison else None
     if comparison and comparison.worse:
         raise Failed(f"{board.name} is worse than {limits.baseline} allows: " + "; ".join(map(describe, comparison.worse)), RENEW, result)
+    return result
+
+
+def _compare(console: Console, compared: str, board_name: str, emulator: str | None, port: str | None, seed: int | None, **options) -> dict[str, Any]:
+    from tinyflow.deploy.compare import RUNTIMES, compare_runtimes
+    from tinyflow.pipeline import make_firmware
+
+    if sorted(name.strip() for name in compared.split(",")) != sorted(RUNTIMES):
+        raise TinyflowError(f"--compare {compared}", f"the runtimes are {' and '.join(RUNTIMES)}: --compare aot,tflm")
+    run = enter(console, seed=seed, **options)
+    run.runtime = "aot"
+    board, compiled, aot, _ = make_firmware(run, board_name, emulator, port)
+    tflm = None
+    if board.emulator != "host":  # there tflite_micro plays the other part
+        run.runtime = "tflm"
+        _, _, tflm, _ = make_firmware(run, board_name, emulator, port)
+    folder = run.folder.profile(board.name, "compared")
+    result = compare_runtimes(aot, tflm, board, compiled, folder, seed or 0, console.progress).to_dict()
+    console.runtimes(result, folder)
+    if result["equal"] < result["rows"]:
+        raise Failed(f"aot and tflm differ on {board.name}: {result['equal']} of {result['rows']} rows agree", f"tinyflow validate --board {board.name} --runtime tflm says which is right", result)
     return result
 
 
@@ -150,17 +179,19 @@ def listen(console: Console, runs: Path, board_name: str, wav: Path | None, seco
     from tinyflow.deploy import listen as stage
     from tinyflow.pipeline import make_firmware
 
-    if wav:
-        stage.must_be_there(wav)
-    else:
+    if options["tflite"]:
+        raise TinyflowError(f"{options['tflite']} is a foreign model: it takes features, not audio", "leave --tflite out: listen with a model that a recipe makes")
+    if wav and seconds is not None:
+        raise TinyflowError(f"--seconds {seconds:g} is of a microphone, and --wav {wav} ends by itself", "leave one of the two out")
+    audio = stage.read_long(wav) if wav else None
+    if not wav:
         stage.must_have_microphone(load_board(board_name))
     run = enter(console, runs, **options)
     board, compiled, firmware, _ = make_firmware(run, board_name, emulator, port)
-    settings = run.recipe.listen if run.recipe else None
-    if wav:
-        result = stage.listen_to(firmware, board, compiled, stage.read_long(wav, compiled), settings, console.progress, console.word)
+    if audio is not None:
+        result = {"wav": str(wav), **stage.listen_to(firmware, board, compiled, audio, run.recipe.listen, console.progress, console.word)}
     else:
         with stage.until_interrupted(seconds) as going:
-            result = stage.listen_microphone(firmware, board, compiled, settings, going, console.word)
+            result = stage.listen_microphone(firmware, board, compiled, run.recipe.listen, going, console.word)
     console.listened(result)
     return result

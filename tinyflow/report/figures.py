@@ -8,6 +8,7 @@ from tinyflow.artefacts import atomic_path
 from tinyflow.errors import TinyflowError
 
 if TYPE_CHECKING:
+    from tinyflow.deploy.compare import SideBySide
     from tinyflow.deploy.profile import FrontendCount, LayerCount
     from tinyflow.deploy.sizes import Sizes
 
@@ -88,4 +89,24 @@ def flash_figure(sizes: "Sizes", title: str, path: Path) -> None:
           [f"{symbol.bytes:,} B" for symbol in symbols], [colours[symbol.section] for symbol in symbols])
     below.set_title("the largest functions and constants", fontsize=8)
     below.set_xlabel("bytes of flash")
+    _save(figure, path)
+
+
+def comparison_figure(comparison: "SideBySide", path: Path) -> None:
+    """What each runtime takes, as shares of the larger of the two; below, their units by group of operators."""
+    ours, theirs = comparison.aot.figures(), comparison.tflm.figures()
+    keys = [key for key in ours if ours[key] is not None and theirs[key] is not None]
+    groups = [group for group in comparison.operators if group.aot_units is not None]
+    figure, panels = _figure(9, 2 + 0.42 * (len(keys) + len(groups)), 2 if groups else 1, (len(keys) + 1, len(groups) + 1) if groups else (1,))
+    names = [name for key in keys for name in (f"{key} aot", "tflm")]
+    values = [value / max(ours[key], theirs[key], 1) for key in keys for value in (ours[key], theirs[key])]
+    colours = ["tab:blue", "tab:orange"]
+    _bars(panels[0], names, values, [f"{value:,}" for key in keys for value in (ours[key], theirs[key])], colours * len(keys))
+    panels[0].set_xticks([])
+    panels[0].set_title(f"{comparison.model} on {comparison.board} {comparison.emulator}: aot and tflm\n{comparison.tflm.by}", fontsize=9)
+    if groups:
+        names = [name for group in groups for name in (" + ".join(group.tflm)[:40] + " aot", "tflm")]
+        units = [count for group in groups for count in (group.aot_units, group.tflm_units)]
+        _bars(panels[1], names, units, [f"{count:,}" for count in units], colours * len(groups))
+        panels[1].set_xlabel(comparison.unit)
     _save(figure, path)

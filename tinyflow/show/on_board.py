@@ -34,7 +34,7 @@ class OnBoard(Screen):
         each = ", ".join(f"{name} {millions(parts[key])}" for name, key in (("front end", "frontend"), ("network", "network"), ("smoothing and book-keeping", "detector")))
         self.say(f"  {millions(parts['all'])} {unit} a second of audio: {each}; the network runs {costs['runs_a_second']:.3g} times a second")
         for item in costs["budgets"]:
-            of = f"budget of {millions(item['budget'])} {unit}" if item["what"] == "instruction_budget" else f"clock of {millions(item['budget'])}Hz"
+            of = f"budget of {millions(item['budget'])}" if item["what"] == "instruction_budget" else f"clock of {millions(item['budget'])}Hz"
             self.say(f"  {millions(parts['all'])} {unit} a second of audio = {100 * item['share']:.0f} % of {item['board']}'s {of}")
 
     def rows(self, result: dict[str, Any]) -> None:
@@ -122,8 +122,36 @@ class OnBoard(Screen):
         if result["written"]:
             self.say(f"wrote the baseline {result['written']}: commit it")
 
+    def runtimes(self, result: dict[str, Any], folder: Path) -> None:
+        """aot and tflm side by side (deploy/compare.py)."""
+        unit, sides = result["unit"], [result["aot"], result["tflm"]]
+        what = {
+            "units": f"{unit} per inference (front end excluded)", "flash_bytes": "flash, B (self-test clips excluded)", "model_bytes": "model in flash, B",
+            "ram_bytes": "RAM, B", "arena_bytes": "arena, B", "stack_bytes": "stack of an inference, B", "operators": "operators",
+        }  # fmt: skip
+        rows = [[name, *(_count(side[key]) for side in sides), _ratio(result["ratios"][key])] for key, name in what.items() if sides[0][key] is not None]
+        where = result["board"] + (f" ({result['emulator']})" if result["emulator"] else "")
+        self.table(f"{result['model']} on {where}: aot, and {result['tflm']['by']}", ["", "aot", "tflm", "tflm/aot"], rows, right=(1, 2, 3))
+        rows = [
+            [" + ".join(item["tflm"]), " + ".join(item["aot"]), f"{item['macs']:,}", _count(item["aot_units"]), _count(item["tflm_units"]), _ratio(item["ratio"])]
+            for item in result["operators"]
+        ]
+        self.table("operators, by the tensors that both compute", ["tflm", "aot", "MACs", f"aot {unit}", f"tflm {unit}", "tflm/aot"], rows, right=(2, 3, 4, 5))
+        self.say(f"answers: {result['equal']} of {result['rows']} rows bit for bit the same")
+        self.say(f"picture: {folder / 'comparison.png'}")
+        for note in result["notes"]:
+            self.say(f"note: {note}")
+
     def flashed(self, result: dict[str, Any]) -> None:
         self.say("flashed: " + ", ".join(f"{key} {value}" for key, value in result.items()))
+
+
+def _count(value: int | None) -> str:
+    return "-" if value is None else f"{value:,}"
+
+
+def _ratio(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
 
 
 def parity_rows(parity: dict[str, Any] | None, oracle: str) -> list[list[str]]:

@@ -1,0 +1,191 @@
+"""Both runtimes side by side on one board: what each takes, operator by operator, and that they agree bit for bit."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinyflow.artefacts import write_json
+from tinyflow.board import Board
+from tinyflow.compile.artefact import CompiledModel, Layer
+from tinyflow.deploy.artefact import Firmware
+from tinyflow.deploy.linkmap import CLIPS
+from tinyflow.deploy.profile import Profile, profile
+from tinyflow.deploy.run import run_rows
+from tinyflow.progress import Progress, silent
+
+COMPARISON = "comparison.json"
+RUNTIMES = ("aot", "tflm")
+ROWS = 8  # of random input, answered by both
+
+
+@dataclass(frozen=True)
+class Side:
+    """What the network takes under one runtime; None where it cannot be had there."""
+
+    runtime: str
+    by: str  # what runs it
+    units: int | None  # one inference, front end excluded
+    flash_bytes: int | None  # without self-test clips
+    model_bytes: int  # of it: constants, or the flatbuffer
+    ram_bytes: int | None
+    arena_bytes: int
+    stack_bytes: int | None  # high-water mark of one inference
+    operators: int
+
+    def figures(self) -> dict[str, int | None]:
+        return {key: value for key, value in asdict(self).items() if key not in ("runtime", "by")}
+
+
+@dataclass(frozen=True)
+class Group:
+    """Operators that end at a tensor which both runtimes compute: one against one, unless the compiler joined some."""
+
+    aot: tuple[str, ...]
+    tflm: tuple[str, ...]
+    name: str  # of that tensor
+    macs: int
+    aot_units: int | None
+    tflm_units: int | None
+
+    @property
+    def ratio(self) -> float | None:
+        return self.tflm_units / self.aot_units if self.aot_units and self.tflm_units is not None else None
+
+
+@dataclass(frozen=True)
+class SideBySide:
+    board: str
+    place: str
+    emulator: str
+    model: str
+    unit: str  # of every count; "" where nothing was counted
+    aot: Side
+    tflm: Side
+    operators: tuple[Group, ...]
+    rows: int  # answered by both
+    equal: int  # of them, bit for bit
+    profiles: tuple[Profile, ...]  # of each, where it was counted
+    notes: tuple[str, ...]
+
+    @property
+    def ratios(self) -> dict[str, float | None]:
+        """tflm over aot, of each figure."""
+        ours, theirs = self.aot.figures(), self.tflm.figures()
+        return {key: theirs[key] / ours[key] if ours[key] and theirs[key] is not None else None for key in ours}
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            **{key: getattr(self, key) for key in ("board", "place", "emulator", "model", "unit", "rows", "equal")},
+            "aot": asdict(self.aot),
+            "tflm": asdict(self.tflm),
+            "ratios": self.ratios,
+            "operators": [{**asdict(group), "ratio": group.ratio} for group in self.operators],
+            "profiles": {item.runtime: item.to_dict() for item in self.profiles},
+            "notes": list(self.notes),
+        }
+
+
+def compare_runtimes(aot: Firmware, tflm: Firmware | None, board: Board, compiled: CompiledModel, out: Path | None = None, seed: int = 0, progress: Progress = silent) -> SideBySide:
+    """Profiles both firmwares of ``compiled`` on ``board`` and gives both the same random rows of ``seed``.
+
+    tflm: None for the board host, where tflite_micro plays its part: arena, operators and answers, and nothing is counted.
+    out: a folder that gets comparison.json, comparison.png and each runtime's own profile. Errors: those of profile().
+    """
+    x = np.random.default_rng(seed).integers(-128, 128, (ROWS, *compiled.input.shape[1:]), dtype=np.int8)
+    ours, _ = run_rows(aot, board, compiled, x, progress)
+    if tflm is None:
+        result = _on_host(aot, board, compiled, x, ours)
+    else:
+        profiles = [profile(firmware, board, compiled, None if out is None else out / firmware.runtime, progress) for firmware in (aot, tflm)]
+        theirs, _ = run_rows(tflm, board, compiled, x, progress)
+        counts = [{layer.index: layer.units for layer in item.layers} for item in profiles]
+        result = SideBySide(
+            board=board.name,
+            place=profiles[0].place,
+            emulator=profiles[0].emulator,
+            model=compiled.name,
+            unit=profiles[0].unit,
+            aot=_side(profiles[0], aot, "generated C"),
+            tflm=_side(profiles[1], tflm, tflm.library),
+            operators=pair(compiled.layers, tflm.operators, *counts),
+            rows=ROWS,
+            equal=_equal(ours, theirs),
+            profiles=tuple(profiles),
+            notes=tuple(dict.fromkeys(note for item in profiles for note in item.notes)),
+        )
+    if out is not None:
+        from tinyflow.report.figures import comparison_figure
+
+        comparison_figure(result, out / "comparison.png")
+        write_json(out / COMPARISON, result.to_dict())
+    return result
+
+
+def _side(counted: Profile, firmware: Firmware, by: str) -> Side:
+    flash = counted.sizes.flash_bytes - counted.sizes.groups.get(CLIPS, 0)
+    return Side(
+        firmware.runtime, by, counted.invoke_units, flash, firmware.model_bytes, counted.sizes.ram_bytes, firmware.arena_bytes, counted.stack_bytes, len(counted.layers)
+    )
+
+
+def _on_host(aot: Firmware, board: Board, compiled: CompiledModel, x: np.ndarray, ours: np.ndarray) -> SideBySide:
+    from tinyflow.compile import oracle
+    from tinyflow.deploy.tflm_host import arena_need
+    from tinyflow.deploy.tflm_source import operators
+
+    theirs = operators(compiled.tflite)
+    return SideBySide(
+        board=board.name,
+        place="host",
+        emulator="",
+        model=compiled.name,
+        unit="",
+        aot=Side("aot", "generated C", None, None, compiled.model_bytes, None, compiled.arena_bytes, None, len(compiled.layers)),
+        tflm=Side("tflm", oracle.version(), None, None, compiled.tflite.stat().st_size, None, arena_need(compiled), None, len(theirs)),
+        operators=pair(compiled.layers, theirs, {}, {}),
+        rows=len(x),
+        equal=_equal(ours, oracle.invoke(compiled.tflite, x)),
+        profiles=(),
+        notes=(
+            "nothing is counted on this machine: take an emulated board for instructions, flash and stack (docs/tflm.md)",
+            "TFLM's arena is tflite_micro's need here: pointers of 64 bits and an allocator that records; on a Cortex-M it is less",
+        ),
+    )
+
+
+def _equal(ours: np.ndarray, theirs: np.ndarray) -> int:
+    return int((ours == theirs.reshape(ours.shape)).reshape(len(ours), -1).all(axis=1).sum())
+
+
+def pair(layers: tuple[Layer, ...], operators: tuple[Layer, ...], counted: dict[int, int], counted_tflm: dict[int, int]) -> tuple[Group, ...]:
+    """The compiler's layers beside the file's operators, in the file's order, cut where both have computed the same tensor.
+
+    counted: units by index, of each. What one side does on the way to a tensor is that tensor's; what comes after the last one, its.
+    """
+    common = {layer.tensor for layer in layers} & {operator.tensor for operator in operators} or {-1}
+
+    def cut(items: tuple[Layer, ...]) -> dict[int, list[Layer]]:
+        groups: dict[int, list[Layer]] = {}
+        waiting: list[Layer] = []
+        for item in items:
+            waiting.append(item)
+            if item.tensor in common:
+                groups[item.tensor] = groups.get(item.tensor, []) + waiting
+                waiting = []
+        last = next(reversed(groups), -1)
+        return {**groups, last: groups.get(last, []) + waiting}
+
+    ours, theirs = cut(layers), cut(operators)
+
+    def units(items: list[Layer], counts: dict[int, int]) -> int | None:
+        return sum(counts[item.index] for item in items) if counts else None
+
+    return tuple(
+        Group(
+            tuple(item.kind for item in ours[tensor]), tuple(item.kind for item in group), group[-1].name, sum(item.macs for item in group),
+            units(ours[tensor], counted), units(group, counted_tflm),
+        )
+        for tensor, group in theirs.items()
+    )  # fmt: skip
