@@ -1,17 +1,24 @@
 """Profile of a real firmware, on the emulated Cortex-M4F and on the host."""
 
 import json
+import os
+import pty
 import re
 import shutil
+import subprocess
+import termios
+import tty
 from dataclasses import replace
 
 import pytest
 from keyword_model import keyword_model
 
-from tinyflow.board import load_board
+from tinyflow.board import DebugProbe, load_board
 from tinyflow.deploy import profile as profile_stage
+from tinyflow.deploy.baseline import baseline_of
 from tinyflow.deploy.build import build
 from tinyflow.deploy.device import connect
+from tinyflow.deploy.place import place
 from tinyflow.deploy.profile import profile
 from tinyflow.errors import TinyflowError
 
@@ -121,3 +128,28 @@ def test_firmware_of_another_model(made):
     firmware, board, compiled = made("host")
     with pytest.raises(TinyflowError, match="counts 6 layers, .* has 5"):
         profile(firmware, board, replace(compiled, layers=compiled.layers[:5]))
+
+
+def test_a_board_on_a_wire_is_profiled_in_cycles(made, tmp_path):
+    """The whole way over a serial port. The host's firmware behind a pseudo-terminal stands in for the board, its clock for DWT's cycles."""
+    if not shutil.which("cc"):
+        pytest.skip("no host C compiler: apt-get install gcc")
+    firmware, host, compiled = made("host")
+    counter = replace(host.counter, unit="cycles", note="core cycles by DWT CYCCNT")
+    wired = replace(host, probe=DebugProbe(("0483:374b",)), counter=counter)
+    ours, theirs = pty.openpty()
+    for end in (ours, theirs):
+        tty.setraw(end, termios.TCSANOW)
+    process = subprocess.Popen([firmware.elf], stdin=ours, stdout=ours)
+    try:
+        result = profile(firmware, place(wired, "serial", os.ttyname(theirs)), compiled, tmp_path / "out")
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+        os.close(theirs)
+    assert result.unit == "cycles" and result.place == "serial" and result.emulator == "" and result.estimate is None
+    assert result.milliseconds == pytest.approx(1000 * result.invoke_units / counter.frequency_hz)
+    assert len(result.layers) == 6 and result.frontend.units > 0 and counter.note in result.notes
+    assert "cycles_per_inference" in baseline_of(result)["figures"]
+    assert json.loads((tmp_path / "out/profile.json").read_text())["milliseconds"] == result.milliseconds
