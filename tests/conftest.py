@@ -16,7 +16,11 @@ NEEDS = {
         lambda: shutil.which("qemu-system-arm") and shutil.which("arm-none-eabi-gcc"),
         "qemu-system-arm and arm-none-eabi-gcc: make setup",
     ),
-    "renode": (lambda: os.environ.get("RENODE") or shutil.which("renode"), "Renode: install it and set RENODE"),
+    "renode": (
+        lambda: shutil.which(os.environ.get("RENODE") or "renode") and shutil.which("arm-none-eabi-gcc"),
+        "Renode (on PATH, or RENODE) and arm-none-eabi-gcc: docs/renode.md",
+    ),
+    "tflm": (lambda: os.environ.get("TFLM_ROOT"), "a built TensorFlow Lite Micro: set TFLM_ROOT (docs/tflm.md)"),
     "shared_data": (lambda: shared_data(), "the real recordings: set TINYFLOW_DATA to a Speech Commands folder"),
 }
 

@@ -11,7 +11,11 @@ from importlib import metadata
 from pathlib import Path
 
 from tinyflow.board import Board, board_names, load_board
-from tinyflow.deploy.flash import NODES, SYSFS, list_probes, udev_rule
+from tinyflow.deploy.flash.probes import NODES, SYSFS, list_probes, udev_rule
+from tinyflow.deploy.renode import INSTALL, find_renode, renode_version
+from tinyflow.deploy.tflm import check_compiler
+from tinyflow.deploy.tflm import libraries as tflm_libraries
+from tinyflow.errors import TinyflowError
 
 PYTHON = ((3, 11), (3, 13))  # at least, below
 UDEV = (Path("/etc/udev/rules.d"), Path("/usr/lib/udev/rules.d"), Path("/lib/udev/rules.d"))
@@ -53,8 +57,8 @@ def check(sysfs: Path = SYSFS, nodes: Path = NODES) -> list[Check]:
         *_probes(boards, sysfs, nodes),
         _serial_ports(),
         _folder("TINYFLOW_DATA", "real recordings (Speech Commands)", "export TINYFLOW_DATA=/path/to/speech_commands"),
-        _folder("TFLM_ROOT", "benchmarks beside TFLM; the tflm runtime (later)", "export TFLM_ROOT=/path/to/tflite-micro (headers and libtensorflow-microlite.a)"),
-        _program("renode", "renode", "a second emulator (later)", optional=True, variable="RENODE", mend="install Renode, then export RENODE=/path/to/renode"),
+        _tflm(),
+        _renode([board for board in boards if board.renode]),
         _cuda(),
     ]
 
@@ -153,6 +157,17 @@ def _qemu(board: Board) -> Check:
     return Check(name, bool(has), found + ("" if has else f" without the machine {board.qemu.machine}"), f"run on {board.name}", mend)
 
 
+def _renode(boards: list[Board]) -> Check:
+    minimum = max((tuple(map(int, board.renode.minimum_version.split("."))), board.renode.minimum_version) for board in boards)
+    needed_for = f"run on {', '.join(board.name for board in boards)}"
+    try:
+        version = renode_version()
+        found, ok = f"Renode {'.'.join(map(str, version))} ({find_renode()})", version >= minimum[0]
+        return Check("Renode", ok, found + ("" if ok else f", older than {minimum[1]}"), needed_for, INSTALL, optional=True)
+    except TinyflowError as error:
+        return Check("Renode", False, error.message, needed_for, INSTALL, optional=True)
+
+
 def _probes(boards: list[Board], sysfs: Path, nodes: Path) -> list[Check]:
     real = [board for board in boards if board.probe]
     probes = {probe.node: (probe, board) for board in real for probe in list_probes(board, sysfs, nodes)}
@@ -195,6 +210,20 @@ def _folder(variable: str, needed_for: str, mend: str) -> Check:
     value = os.environ.get(variable, "")
     ok = bool(value) and Path(value).is_dir()
     return Check(variable, ok, value if ok else f"{value} is not a folder" if value else "not set", needed_for, mend, optional=True)
+
+
+def _tflm() -> Check:
+    needed_for = "--runtime tflm, benchmarks beside TFLM"
+    if not os.environ.get("TFLM_ROOT"):
+        return Check("TFLM_ROOT", False, "not set", needed_for, "build TFLM's library (docs/tflm.md), then export TFLM_ROOT=/path/to/tflite-micro", optional=True)
+    try:
+        found = tflm_libraries()
+        check_compiler()
+        for tflm in found:
+            tflm.check()
+    except TinyflowError as error:
+        return Check("TFLM_ROOT", False, error.message, needed_for, error.hint, optional=True)
+    return Check("TFLM_ROOT", True, ", ".join(map(str, found)), needed_for, "", optional=True)
 
 
 def _cuda() -> Check:

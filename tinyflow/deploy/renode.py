@@ -18,7 +18,7 @@ from tinyflow.errors import TinyflowError
 HERE = Path(__file__).resolve().parent
 INSTALL = "install Renode (its portable release needs nothing else) and put it on PATH, or export RENODE=/path/to/renode"
 START_SECONDS = 120.0  # of wall time until the machine stands
-ANSWER_SECONDS = 60.0  # of virtual time the firmware may take for an answer
+ANSWER_SECONDS = 30.0  # of virtual time from one line of the firmware to the next
 
 
 def find_renode() -> str:
@@ -102,7 +102,7 @@ class RenodeTransport(ProcessTransport):
 
 
 def start_renode(firmware: Firmware, board: Board, seconds: float = ANSWER_SECONDS) -> RenodeTransport:
-    """``firmware`` on Renode's machine of ``board``, running. seconds: virtual time that one answer may take.
+    """``firmware`` on Renode's machine of ``board``, running. seconds: of virtual time that may pass before an owed line.
 
     Errors: no Renode, one that is too old, a platform that it does not load, no machine in time.
     """
@@ -110,7 +110,12 @@ def start_renode(firmware: Firmware, board: Board, seconds: float = ANSWER_SECON
         raise TinyflowError(f"board {board.name} does not run under Renode", "use a board with `renode:` in its board.yaml, such as nucleo-l4r5zi")
     if not firmware.elf.is_file():
         raise TinyflowError(f"{firmware.elf} does not exist", f"tinyflow build --board {board.name}")
-    transport = RenodeTransport(board, renode_command(), renode_environment(firmware, board, seconds))
+    try:
+        command = renode_command()
+    except TinyflowError as error:
+        plug = f"; or connect {board.probe.socket}" if board.real else ""
+        raise TinyflowError(f"board {board.name} runs under Renode here: {error.message}", error.hint + plug) from None
+    transport = RenodeTransport(board, command, renode_environment(firmware, board, seconds))
     try:
         _await_machine(transport, board, time.monotonic() + START_SECONDS)
     except BaseException:

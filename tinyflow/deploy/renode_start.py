@@ -101,7 +101,7 @@ class Link:
         while True:
             System.Threading.Thread.Sleep(50)
             if self.owed and self.now() - self.since > limit:
-                stop("the firmware gave no answer within %g s of virtual time" % limit)
+                stop("the firmware has said nothing for %g s of virtual time, and owes an answer" % limit)
 
 
 try:
