@@ -167,6 +167,7 @@ def _build_id(board: Board, stage: Path, compiler_version: str) -> str:
     files += [path for folder in folders for path in folder.glob("*.[ch]")]
     files += (FIRMWARE_SOURCES / "model" / "tflm").iterdir()
     named = [(path.relative_to(FIRMWARE_SOURCES).as_posix(), path) for path in files]
+    named += [("microphone", path) for path in [_microphone(board)] if path]
     named += [(path.relative_to(stage).as_posix(), path) for path in stage.rglob("*") if path.is_file()]
     for name, path in sorted(named):
         digest.update(f"{name}\0{path.stat().st_size}\0".encode())
@@ -195,7 +196,18 @@ def _write_config(compiled: CompiledModel, board: Board, clips: int, build_id: s
 
 
 def _settings(compiled: CompiledModel, board: Board) -> dict[str, Any]:
-    return {"TINYFLOW_FRONTEND": _frontend(compiled, board), "TINYFLOW_LISTEN": int(can_listen(compiled)), "TINYFLOW_MICROPHONE": board.microphone}
+    return {"TINYFLOW_FRONTEND": _frontend(compiled, board), "TINYFLOW_LISTEN": int(can_listen(compiled)), "TINYFLOW_MICROPHONE": _microphone(board) or ""}
+
+
+def _microphone(board: Board) -> Path | None:
+    """The source of the driver that board.yaml names: in the board's own folder, or in firmware/microphone."""
+    if not board.microphone:
+        return None
+    for folder in (Path(board.folder), FIRMWARE_SOURCES / "microphone"):
+        if (folder / f"{board.microphone}.c").is_file():
+            return folder / f"{board.microphone}.c"
+    known = ", ".join(sorted(path.stem for path in (FIRMWARE_SOURCES / "microphone").glob("*.c")))
+    raise TinyflowError(f"board {board.name}: no microphone driver {board.microphone!r}", f"firmware/microphone has {known}; or put {board.microphone}.c into {board.folder}")
 
 
 def _compile(board: Board, compiler: list[str], settings: dict[str, Any], stage: Path, tflm: "Tflm | None" = None, program: str = "model") -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from tinyflow.board import Board, board_names, load_board
 from tinyflow.compile.artefact import CompiledModel
 from tinyflow.data.audio import BadRecording, load_background
+from tinyflow.data.store import SAMPLE_RATE
 from tinyflow.deploy.artefact import Firmware
 from tinyflow.deploy.console import CHUNK_BYTES, CommandError
 from tinyflow.deploy.detector import Settings, frontend
@@ -27,11 +28,6 @@ from tinyflow.recipe import Listen
 OnWord = Callable[[dict[str, Any]], None]
 
 
-def must_be_there(wav: Path) -> None:
-    if not wav.is_file():
-        raise TinyflowError(f"no recording at {wav}", "name a WAV, FLAC, OGG or MP3 file")
-
-
 def must_have_microphone(board: Board) -> None:
     if not board.microphone:
         raise TinyflowError(
@@ -40,22 +36,14 @@ def must_have_microphone(board: Board) -> None:
         )
 
 
-def read_long(wav: Path, compiled: CompiledModel) -> np.ndarray:
-    """A recording of any rate, length and number of channels: int16 (samples,) at the front end's rate.
-
-    Errors: no file, no audio, shorter than what the network takes at once.
-    """
-    config = frontend(compiled)
-    must_be_there(wav)
+def read_long(wav: Path) -> np.ndarray:
+    """A recording of any rate, length and number of channels: int16 (samples,) at SAMPLE_RATE. Errors: no file, no audio."""
+    if not wav.is_file():
+        raise TinyflowError(f"no recording at {wav}", "name a WAV, FLAC, OGG or MP3 file")
     try:
-        audio = load_background(wav, config["sample_rate"])
+        return load_background(wav, SAMPLE_RATE)
     except BadRecording as reason:
         raise TinyflowError(f"{wav} cannot be heard: {reason}", "record it again, or convert it to 16-bit WAV") from None
-    need = _window(compiled)
-    if len(audio) < need:
-        seconds = len(audio) / config["sample_rate"]
-        raise TinyflowError(f"{wav} is {seconds:.2f} s long; the network takes {need / config['sample_rate']:.2f} s at once", f"tinyflow run --wav {wav} pads it with silence")
-    return audio
 
 
 def listen_to(
@@ -71,9 +59,15 @@ def listen_to(
     """int16 ``audio`` (samples,) streamed to the board, then as much silence as the network takes at once, for a word at the end.
 
     Returns words (each {word, score, seconds, sample}: ``seconds`` to the end of what the network was given), seconds,
-    settings, and what it cost (``costs``). on_word is called with each word as the board tells it.
+    settings, and what it cost (``costs``). on_word is called with each word as the board tells it. Errors: shorter audio
+    than the network takes at once.
     """
     rate = frontend(compiled)["sample_rate"]
+    if len(audio) < _window(compiled):
+        raise TinyflowError(
+            f"the recording is {len(audio) / rate:.2f} s long; {compiled.name} takes {_window(compiled) / rate:.2f} s at once",
+            "tinyflow run --wav pads a short one with silence and says which word it is",
+        )
     data = np.concatenate([audio, np.zeros(_window(compiled), np.int16)]).astype("<i2").tobytes()
     words: list[dict[str, Any]] = []
     hear = _hearer(words, rate, on_word)
@@ -82,8 +76,9 @@ def listen_to(
         answer: dict[str, Any] = {}
         for at in range(0, len(data), CHUNK_BYTES):
             answer = device.console.put("stream", data[at : at + CHUNK_BYTES], at, hear)
-            done = min(len(audio), (at + CHUNK_BYTES) // 2)
-            progress(f"listen on {board.name}", round(done / rate), round(len(audio) / rate), f"s of audio, {len(words)} words")
+            done = at + CHUNK_BYTES
+            if done % (2 * rate) < CHUNK_BYTES or done >= len(data):  # once a second
+                progress(f"listen on {board.name}", min(len(data), done) // (2 * rate), len(data) // (2 * rate), f"s of audio, {len(words)} words")
         return {**_result(device, compiled, listen, words, answer), "seconds": len(audio) / rate}
 
 

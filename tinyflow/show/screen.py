@@ -16,8 +16,8 @@ def percent(share: float | None) -> str:
 
 
 def millions(count: float) -> str:
-    """A large count as people read it: 6.2 M, 120 M."""
-    return f"{count / 1e6:,.0f} M" if count >= 99.5e6 or count % 1e6 == 0 else f"{count / 1e6:.2g} M" if count < 1e6 else f"{count / 1e6:,.1f} M"
+    """A large count as people read it: 8,700, 6.2 M, 120 M."""
+    return f"{count:,.0f}" if count < 1e5 else f"{count / 1e6:,.0f} M" if count >= 99.5e6 or count % 1e6 == 0 else f"{count / 1e6:,.1f} M"
 
 
 def duration(seconds: float) -> str:
