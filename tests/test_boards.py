@@ -116,3 +116,19 @@ def test_docs_list_every_key():
     for field in dataclasses.fields(Board):
         if field.name not in ("name", "folder"):
             assert f"`{field.name}" in text, field.name
+
+
+def test_boards_says_what_runs_here_now(tmp_path, monkeypatch):
+    from tinyflow.deploy.place import places_here
+
+    (tmp_path / "qemu-system-arm").write_text("#!/bin/sh\necho QEMU emulator version 7.2.22\n")
+    (tmp_path / "qemu-system-arm").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    monkeypatch.setenv("RENODE", str(tmp_path / "nowhere"))
+    boards = [load_board(name) for name in ("mps2-an386", "b-l475e-iot01a", "nucleo-l4r5zi", "host")]
+    found = {name: {place.name: place for place in places} for name, places in places_here(boards).items()}
+    assert found["mps2-an386"]["qemu"].ready and found["mps2-an386"]["qemu"].found == "QEMU 7.2.22 (mps2-an386)"
+    old = found["b-l475e-iot01a"]["qemu"]
+    assert not old.ready and old.found == "QEMU 7.2.22 is older than 9.1 (b-l475e-iot01a)"
+    assert not found["nucleo-l4r5zi"]["renode"].ready and "is not a program" in found["nucleo-l4r5zi"]["renode"].found
+    assert found["host"]["host"].ready and set(found["nucleo-l4r5zi"]) == {"renode", "serial"}

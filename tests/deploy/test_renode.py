@@ -190,7 +190,7 @@ def test_without_renode_the_way_out_is_named(monkeypatch, tmp_path, nucleo, imag
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("RENODE", raising=False)
     with pytest.raises(TinyflowError, match="Renode is not installed") as error:
-        emulator_version(nucleo)
+        emulator_version("renode")
     assert "RENODE=" in error.value.hint
     with pytest.raises(TinyflowError, match="board nucleo-l4r5zi runs under Renode here: Renode is not installed") as error:
         start_renode(image, nucleo)

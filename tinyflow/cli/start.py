@@ -63,11 +63,13 @@ def doctor(console: Console):
 
 @command("boards")
 def boards(console: Console):
-    """The boards tinyflow builds for."""
+    """The boards tinyflow builds for, and which of them run here now: under an emulator, on this machine, plugged in."""
     from dataclasses import asdict
 
     from tinyflow.board import board_names, load_board
+    from tinyflow.deploy.place import places_here
 
     found = [load_board(name) for name in board_names()]
-    console.boards(found)
-    return {"boards": [asdict(board) for board in found]}
+    places = places_here(found)
+    console.boards(found, places)
+    return {"boards": [asdict(board) | {"places": [asdict(place) for place in places[board.name]]} for board in found]}

@@ -188,7 +188,7 @@ def _profile(
     return Profile(
         board=board.name,
         place=board.emulator,
-        emulator=emulator_version(board),
+        emulator=emulator_version(board.emulator),
         runtime=firmware.runtime,
         model=compiled.name,
         model_sha256=sha256(compiled.tflite) if compiled.tflite.is_file() else "",

@@ -25,15 +25,23 @@ class Console(Learning, Making, OnBoard):
         rows = [["ok" if item.ok else "optional" if item.optional else "MISSING", item.name, item.found, item.needed_for, "" if item.ok else item.mend] for item in checks]
         self.table("tinyflow doctor", ["", "what", "found", "needed for", "to mend it"], rows)
 
-    def boards(self, boards: list) -> None:
+    def boards(self, boards: list, places: dict[str, tuple]) -> None:
         def memory(board, name: str) -> str:
             return next((size(item.length) for item in board.memory if item.name == name), "-")
 
+        def where(board) -> str:
+            return "\n".join(place.found if place.ready else f"not now: {place.found}" for place in places[board.name]) or "-"
+
+        def counts(board) -> str:
+            from tinyflow.deploy.place import place
+
+            return "\n".join(dict.fromkeys(f"{there.counter.unit} ({there.counter.name})" for there in (place(board, item.name) for item in places[board.name])))
+
         rows = [
-            [board.name, board.title, board.core, memory(board, "FLASH"), memory(board, "RAM"), f"{board.counter.unit} ({board.counter.name})", _where(board)]
+            [board.name, board.title, board.core, memory(board, "FLASH"), memory(board, "RAM"), counts(board), where(board)]
             for board in boards
         ]
-        self.table("boards", ["name", "what", "core", "flash", "RAM", "counts", "runs on"], rows)
+        self.table("boards", ["name", "what", "core", "flash", "RAM", "counts", "runs here now"], rows)
 
     def demo(self, result: dict[str, Any]) -> None:
         where = f"{result['clips']} test clips, {result['recordings']}"
@@ -70,10 +78,3 @@ class Console(Learning, Making, OnBoard):
 
 def _accuracy(accuracy: dict[str, Any]) -> str:
     return ", ".join(f"{name} {percent(value)}" for name, value in accuracy.items() if isinstance(value, float)) or "-"
-
-
-def _where(board) -> str:
-    if board.compiler == "host":
-        return "this machine"
-    places = (["QEMU " + board.qemu.machine] if board.qemu else []) + (["Renode"] if board.renode else []) + (["hardware"] if board.real else [])
-    return ", ".join(places) or "-"
