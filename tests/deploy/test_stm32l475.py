@@ -1,6 +1,7 @@
 """b-l475e-iot01a under QEMU: the STM32L4 start-up boots, SysTick counts executed instructions, networks come out bit for bit."""
 
 import re
+import subprocess
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from model_zoo import ds_cnn
 from tinyflow.board import load_board
 from tinyflow.compile.foreign import compile_tflite
 from tinyflow.deploy.build import build
+from tinyflow.deploy.console import CommandError
 from tinyflow.deploy.device import connect
 from tinyflow.deploy.place import place
 from tinyflow.deploy.profile import profile
@@ -98,3 +100,10 @@ def test_an_older_qemu_is_refused_by_its_version(board, made, monkeypatch):
     monkeypatch.setattr(qemu, "qemu_version", lambda: (7, 2, 22))
     with pytest.raises(TinyflowError, match=re.escape("qemu-system-arm is 7.2.22; board b-l475e-iot01a needs 9.1")):
         qemu.qemu_command(made, board)
+
+
+def test_the_microphone_driver_is_linked_and_says_what_qemu_lacks(made, board):
+    names = subprocess.run(["arm-none-eabi-nm", made.elf], capture_output=True, text=True, check=True).stdout
+    assert re.search(r" T microphone_start\n", names)
+    with connect(made, board, timeout=60) as device, pytest.raises(CommandError, match="DFSDM1 gives no samples: CNDTR4 of DMA1 stands still"):
+        device.console.request("microphone", seconds=1)

@@ -10,9 +10,21 @@
 #ifdef STM32L4_SIMULATED_REGISTERS
 uint32_t read32(uint32_t address);
 void write32(uint32_t address, uint32_t value);
+void hold_interrupts(int hold);
+void wait_for_interrupt(void);
 #else
 static inline uint32_t read32(uint32_t address) { return *(volatile uint32_t *)(uintptr_t)address; }
 static inline void write32(uint32_t address, uint32_t value) { *(volatile uint32_t *)(uintptr_t)address = value; }
+
+/* By PRIMASK: what is held still ends wait_for_interrupt. */
+static inline void hold_interrupts(int hold) {
+  if (hold)
+    __asm volatile("cpsid i" ::: "memory");
+  else
+    __asm volatile("cpsie i" ::: "memory");
+}
+
+static inline void wait_for_interrupt(void) { __asm volatile("dsb\n wfi" ::: "memory"); }
 #endif
 
 static inline void change(uint32_t address, uint32_t clear, uint32_t set) { write32(address, (read32(address) & ~clear) | set); }

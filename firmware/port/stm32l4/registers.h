@@ -78,9 +78,11 @@ enum { SYSCLK_HZ = HSI16_HZ / PLL_M * PLL_N / PLL_R };
 #define RCC_PLLCFGR_PLLN_SHIFT 8
 #define RCC_PLLCFGR_PLLREN (1u << 24)
 #define RCC_PLLCFGR_PLLR_SHIFT 25 /* holds R / 2 - 1 */
+#define RCC_AHB1ENR 0x40021048u
 #define RCC_AHB2ENR 0x4002104Cu
 #define RCC_APB1ENR1 0x40021058u
 #define RCC_APB1ENR1_PWREN (1u << 28)
+#define RCC_APB2ENR 0x40021060u
 #define RCC_CCIPR 0x40021088u /* two bits a peripheral */
 #define RCC_CCIPR_HSI16 2u
 
@@ -93,6 +95,7 @@ enum { SYSCLK_HZ = HSI16_HZ / PLL_M * PLL_N / PLL_R };
 
 /* Ports (GPIO registers). */
 #define GPIOB 0x48000400u
+#define GPIOE 0x48001000u
 #define GPIOG 0x48001800u
 #define GPIO_MODER(port) ((port) + 0x00)            /* two bits a pin, 2: alternate function */
 #define GPIO_AFR(port, half) ((port) + 0x20 + 4 * (half)) /* four bits a pin, AFRL: pins 0 to 7, AFRH: 8 to 15 */
