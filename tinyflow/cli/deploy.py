@@ -43,14 +43,34 @@ def build(console: Console, runs: Path, board_name: str, dry_run: bool, **option
 
 
 @command("flash", recipe=True, tflite=True, board="nucleo-l4r5zi")
+@dry
+@click.option("--with", "way", type=click.Choice(["openocd", "pyocd", "mass-storage"]), help="how  [default: the first of these that is there]")
 @click.option("--probe", help="serial number, when several probes are plugged in")
-def flash(console: Console, runs: Path, board_name: str, probe: str | None, **options):
+@click.option("--drive", type=click.Path(path_type=Path), help="folder of the probe's drag-and-drop drive, where it is not found by itself")
+@click.option("--port", help="serial device of the board's console  [default: the probe's]")
+@click.option("--no-hello", is_flag=True, help="do not wait for the firmware to say which build it is")
+def flash(
+    console: Console, runs: Path, board_name: str, dry_run: bool, way: str | None, probe: str | None, drive: Path | None, port: str | None, no_hello: bool, **options
+):
     """Program the board, verify, reset, and wait for the firmware's hello."""
-    from tinyflow.deploy.flash import flash as flash_stage
+    from tinyflow.board import load_board
+    from tinyflow.deploy.flash.flashing import check_board, make_plan
+    from tinyflow.deploy.flash.flashing import flash as flash_stage
     from tinyflow.pipeline import make_firmware
 
-    board, _, firmware, _ = make_firmware(enter(console, runs, **options), board_name, "serial")
-    result = flash_stage(firmware, board, probe, console.progress)
+    board = load_board(board_name)
+    check_board(board)
+    run = enter(console, runs, **options)
+    if dry_run:
+        result = stages(console, run, "build", board, True)
+        if any(step["runs"] for step in result["steps"]):
+            return result | {"flash": None}  # no image yet
+    board, _, firmware, _ = make_firmware(run, board_name, "serial", port)
+    plan = make_plan(firmware, board, probe, way, drive, not no_hello)
+    if dry_run:
+        console.flash_plan(plan.to_dict())
+        return result | {"flash": plan.to_dict()}
+    result = flash_stage(plan, console.progress)
     console.flashed(result)
     return result
 

@@ -10,7 +10,7 @@ def find_port(board: Board) -> str:
     """The serial port of the one probe that board.yaml's usb_ids name. TinyflowError: none, or several."""
     from serial.tools import list_ports
 
-    wanted = {usb_id.lower() for usb_id in (board.openocd.usb_ids if board.openocd else ())}
+    wanted = {usb_id.lower() for usb_id in (board.probe.usb_ids if board.probe else ())}
     ports = [port for port in list_ports.comports() if port.vid is not None]
     found = [port.device for port in ports if f"{port.vid:04x}:{port.pid:04x}" in wanted]
     if len(found) == 1:

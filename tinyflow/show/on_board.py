@@ -143,7 +143,18 @@ class OnBoard(Screen):
             self.say(f"note: {note}")
 
     def flashed(self, result: dict[str, Any]) -> None:
-        self.say("flashed: " + ", ".join(f"{key} {value}" for key, value in result.items()))
+        verdict = f"runs: build {result['build']} said hello on {result['console']}" if result["confirmed"] else "programmed"
+        self.say(f"{result['board']} {verdict}")
+        self.say(f"  {size(result['bytes'])} in {result['seconds']:.1f} s, {'read back and equal' if result['verified'] else 'not read back'}")
+        self.say(f"  through {result['tool']} ({result['why']})" + (f", probe {result['probe']}" if result["probe"] else ""))
+        for key in ("chip", "flash_mode", "log", "note"):
+            if result[key]:
+                self.say(f"  {key.replace('_', ' ')}: {result[key]}")
+
+    def flash_plan(self, plan: dict[str, Any]) -> None:
+        self.say(f"would program {size(plan['bytes'])} at {plan['address']:#010x} of {plan['board']}, build {plan['build']}")
+        self.say(f"  through {plan['tool']} ({plan['why']})" + (f", probe {plan['probe']}" if plan["probe"] else ""))
+        self.say(f"  then wait for its hello on {plan['console']}" if plan["console"] else "  without waiting for its hello")
 
 
 def _count(value: int | None) -> str:

@@ -1,0 +1,135 @@
+"""flash: choose the way, program, reset, hear the firmware say hello."""
+
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from tinyflow.board import Board
+from tinyflow.deploy.artefact import Firmware
+from tinyflow.deploy.flash import confirm as hello
+from tinyflow.deploy.flash import mass_storage, openocd, pyocd
+from tinyflow.deploy.flash.image import read_image
+from tinyflow.deploy.flash.probes import NODES, SYSFS, choose_probe, list_probes
+from tinyflow.deploy.flash.way import Job
+from tinyflow.errors import TinyflowError
+from tinyflow.progress import Progress, silent
+
+# The best first: OpenOCD reads back and knows every chip here; pyOCD may need a pack; a drive cannot be read back.
+WAYS: dict[str, ModuleType] = {"openocd": openocd, "pyocd": pyocd, "mass-storage": mass_storage}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What flash() will do. ``tool``: the program and its version, or the drive. ``why``: why this way."""
+
+    job: Job
+    way: str
+    tool: str
+    why: str
+    console: str  # serial port; "" when hello is not waited for
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "board": self.job.board.name,
+            "way": self.way,
+            "tool": self.tool,
+            "why": self.why,
+            "probe": self.job.serial,
+            "bytes": len(self.job.image.data),
+            "address": self.job.image.address,
+            "build": self.job.firmware.build_id,
+            "console": self.console,
+        }
+
+
+def make_plan(
+    firmware: Firmware,
+    board: Board,
+    probe: str | None = None,
+    way: str | None = None,
+    drive: Path | None = None,
+    wait: bool = True,
+    sysfs: Path = SYSFS,
+    nodes: Path = NODES,
+) -> Plan:
+    """Everything that can be known before the chip is touched; most that can be wrong is found here.
+
+    probe: a serial number (or its beginning), needed when several probes are plugged in. way: one of WAYS; None: the
+    first that can be used. drive: folder of the probe's drag-and-drop drive, where it is not found by itself.
+    wait: for the firmware's hello. Errors: TinyflowError; where no way can be used, each one's reason.
+    """
+    check_board(board)
+    if firmware.board != board.name:
+        raise TinyflowError(f"{firmware.elf} was built for {firmware.board}, not {board.name}", f"tinyflow build --board {board.name}")
+    firmware.check()
+    chosen = None
+    probes = list_probes(board, sysfs, nodes)
+    if sys.platform == "linux" and (probes or not drive):
+        chosen = choose_probe(board, probe, probes)
+    serial = chosen.serial if chosen else (probe or "")
+    job = Job(firmware, board, read_image(firmware.elf, board), chosen, serial, drive)
+    name, tool, why = choose_way(job, way or ("mass-storage" if drive else None))
+    return Plan(job, name, tool, why, hello.find_console(board, serial) if wait else "")
+
+
+def check_board(board: Board) -> None:
+    """TinyflowError when there is no such board to plug in."""
+    if board.probe is None:
+        place = "this machine" if board.compiler == "host" else "emulated"
+        raise TinyflowError(f"{board.name} cannot be flashed: it is {place}", f"tinyflow run --board {board.name}")
+
+
+def choose_way(job: Job, wanted: str | None) -> tuple[str, str, str]:
+    """(name, tool, why) of the way that was asked for, else of the first that can be used."""
+    if wanted:
+        return wanted, WAYS[wanted].find(job), "asked for"
+    refused: dict[str, TinyflowError] = {}
+    for name, way in WAYS.items():
+        try:
+            tool = way.find(job)
+        except TinyflowError as error:
+            refused[name] = error
+            continue
+        return name, tool, "; ".join(f"{other}: {error.message}" for other, error in refused.items()) or "the first choice"
+    hints: dict[str, str] = {}
+    for name, error in refused.items():
+        hints.setdefault(error.hint, name)  # the same one (a udev rule, say) only once
+    raise TinyflowError(
+        f"nothing here can program {job.board.name}: " + "; ".join(f"{name}: {error.message}" for name, error in refused.items()),
+        "; ".join(f"{name}: {hint}" for hint, name in hints.items()),
+    )
+
+
+def flash(plan: Plan, progress: Progress = silent) -> dict[str, Any]:
+    """Programs, verifies where the way can, resets, and waits for the hello of the very build that was programmed.
+
+    Option bytes (dual bank, protection) are left as they are, and only sectors that are written are erased. The log of
+    OpenOCD or pyOCD is kept as flash.log beside the firmware.
+
+    Returns what the plan says, and seconds, verified (read back and equal), chip, flash_mode, log ("" for a drive),
+    confirmed (the build said hello), note (a warning, or "").
+    """
+    job = plan.job
+    progress("flash", 0, 0, f"{job.board.name} through {plan.tool} ({plan.why})")
+    start = time.monotonic()
+    done = WAYS[plan.way].program(job, progress)
+    result = plan.to_dict() | {
+        "bytes": done.bytes,
+        "seconds": round(time.monotonic() - start, 2),
+        "verified": done.verified,
+        "chip": done.chip,
+        "flash_mode": done.flash_mode,
+        "log": "" if plan.way == "mass-storage" else str(job.log),
+    }
+    if not plan.console:
+        return result | {"confirmed": False, "note": "; ".join(filter(None, ("not confirmed: hello was not waited for", done.note)))}
+    progress("flash", 0, 0, "waiting for the firmware's hello")
+    try:
+        warning = hello.confirm(job.firmware, job.board, plan.console, hello.AGAIN_SECONDS if done.verified else mass_storage.SETTLE_SECONDS)
+    except TinyflowError as error:
+        how = "programmed and verified" if done.verified else "copied to the drive"
+        raise TinyflowError(f"{how}, but not confirmed on {plan.console}: {error.message}", error.hint) from None
+    return result | {"confirmed": True, "note": "; ".join(filter(None, (done.note, warning)))}
