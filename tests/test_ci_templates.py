@@ -80,6 +80,37 @@ def test_without_its_repository_the_workflow_says_so(service, tmp_path):
     assert done.returncode == 1 and "set TINYFLOW_GIT in" in done.stdout and not (tmp_path / ".tinyflow").exists()
 
 
+SOURCES = """Types: deb
+# as the image has it
+URIs: http://mirror/debian
+Suites: bookworm bookworm-updates
+Components: main
+Signed-By: /usr/share/keyrings/key.gpg
+
+Types: deb
+URIs: http://mirror/debian-security
+Suites: bookworm-security
+Components: main
+"""
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_qemu_comes_from_the_backports_of_the_containers_own_source(service, tmp_path):
+    """apt-get is a script that writes down what it was asked; the rest is the template's own step."""
+    workflow = written(service, tmp_path)
+    (tmp_path / "apt").mkdir()
+    (tmp_path / "apt" / "debian.sources").write_text(SOURCES)
+    (tmp_path / "release").write_text("VERSION_CODENAME=bookworm\n")
+    (tmp_path / "programs").mkdir()
+    program(tmp_path / "programs" / "apt-get", 'echo "$@" >> asked')
+    step = workflow.step("apt-get update").replace("/etc/apt/sources.list.d", "apt").replace("/etc/os-release", "./release")
+    done = workflow.run(step, tmp_path, workflow.matrix[0])
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "apt" / "backports.sources").read_text() == SOURCES.partition("\n\n")[0].replace("bookworm bookworm-updates", "bookworm-backports") + "\n"
+    asked = (tmp_path / "asked").read_text().splitlines()
+    assert asked[0] == "update" and asked[-1].endswith("-t bookworm-backports qemu-system-arm")
+
+
 @pytest.mark.parametrize("service", SERVICES)
 def test_renode_is_unpacked_and_its_checksum_compared(service, tmp_path):
     """The archive is a stand-in; the step is the template's own, its download by a script in gh's place or by curl."""
