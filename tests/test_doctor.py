@@ -35,7 +35,7 @@ def test_is_quick_and_light():
 
 
 def test_everything_missing_is_named_with_a_command(monkeypatch, tmp_path):
-    for variable in ("OPENOCD", "RENODE", "TINYFLOW_DATA", "TFLM_ROOT", "CC"):
+    for variable in ("OPENOCD", "PYOCD", "RENODE", "TINYFLOW_DATA", "TFLM_ROOT", "CC"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))  # the cmake and ninja wheels lie beside it
@@ -86,17 +86,26 @@ def test_probe_and_permission(monkeypatch, tmp_path):
     for name, value in {"idVendor": "0483", "idProduct": "374b", "serial": "S1", "product": "STM32 STLink", "busnum": "1", "devnum": "4"}.items():
         (device / name).write_text(value + "\n")
     where = {"sysfs": tmp_path / "sys", "nodes": tmp_path / "dev"}
-    check = by_name(**where)["debug probe (nucleo-l4r5zi)"]
-    assert check.ok and check.found == "STM32 STLink S1"
+    check = by_name(**where)["debug probe S1"]
+    assert check.ok and check.found.startswith("STM32 STLink S1 (of ") and "nucleo-l4r5zi" in check.found and "nrf52840dk" not in check.found
     allowed = os.access
     monkeypatch.setattr(os, "access", lambda path, mode: False if path == node else allowed(path, mode))
-    check = by_name(**where)["debug probe (nucleo-l4r5zi)"]
+    check = by_name(**where)["debug probe S1"]
     assert not check.ok and "is not writable" in check.found and 'ATTRS{idProduct}=="374b"' in check.mend
 
 
-@pytest.mark.parametrize("variable", ["TINYFLOW_DATA", "TFLM_ROOT"])
-def test_folders(monkeypatch, tmp_path, variable):
-    monkeypatch.setenv(variable, str(tmp_path))
-    assert by_name()[variable].ok
-    monkeypatch.setenv(variable, str(tmp_path / "gone"))
-    assert not by_name()[variable].ok and "gone is not a folder" in by_name()[variable].found
+def test_folders(monkeypatch, tmp_path):
+    monkeypatch.setenv("TINYFLOW_DATA", str(tmp_path))
+    assert by_name()["TINYFLOW_DATA"].ok
+    monkeypatch.setenv("TINYFLOW_DATA", str(tmp_path / "gone"))
+    assert not by_name()["TINYFLOW_DATA"].ok and "gone is not a folder" in by_name()["TINYFLOW_DATA"].found
+
+
+def test_tflm_says_what_its_root_wants(monkeypatch, tmp_path):
+    monkeypatch.delenv("TFLM_ROOT", raising=False)
+    assert by_name()["TFLM_ROOT"].found == "not set" and "docs/tflm.md" in by_name()["TFLM_ROOT"].mend
+    for value, said in ((tmp_path / "gone", "not a folder"), (tmp_path, "libtensorflow-microlite.a")):
+        monkeypatch.setenv("TFLM_ROOT", str(value))
+        check = by_name()["TFLM_ROOT"]
+        assert not check.ok and check.optional and said in check.found
+    assert "make -f tensorflow/lite/micro/tools/make/Makefile" in check.mend

@@ -54,6 +54,7 @@ def check(sysfs: Path = SYSFS, nodes: Path = NODES) -> list[Check]:
         *_build_tools(),
         *(_qemu(board) for board in boards if board.qemu),
         _program("openocd", "openocd", "flash", optional=True, variable="OPENOCD"),
+        _program("pyocd", "pyocd", "flash, where OpenOCD is not", optional=True, variable="PYOCD", mend=f"{sys.executable} -m pip install pyocd==0.46.0"),
         *_probes(boards, sysfs, nodes),
         _serial_ports(),
         _folder("TINYFLOW_DATA", "real recordings (Speech Commands)", "export TINYFLOW_DATA=/path/to/speech_commands"),
@@ -113,7 +114,8 @@ def _group(group: str, packages: list[tuple[str, str]]) -> Check:
 
 
 def _program(name: str, package: str, needed_for: str, optional: bool = False, variable: str = "", mend: str = "") -> Check:
-    path = shutil.which(os.environ.get(variable) or name)
+    places = os.pathsep.join((os.environ.get("PATH", ""), str(Path(sys.executable).parent)))  # wheels put programs beside Python
+    path = shutil.which(os.environ.get(variable) or name, path=places)
     found = f"{_first_line(_said(path, '--version')) or 'version unknown'} ({path})" if path else "not found"
     if not path and os.environ.get(variable):
         found = f"{variable}={os.environ[variable]} is not a program"
@@ -170,18 +172,18 @@ def _renode(boards: list[Board]) -> Check:
 
 def _probes(boards: list[Board], sysfs: Path, nodes: Path) -> list[Check]:
     real = [board for board in boards if board.probe]
-    probes = {probe.node: (probe, board) for board in real for probe in list_probes(board, sysfs, nodes)}
+    probes = {probe: [board.name for board in real if probe.usb_id in map(str.lower, board.probe.usb_ids)] for board in real for probe in list_probes(board, sysfs, nodes)}
     if not probes:
         ids = {usb_id for board in real for usb_id in board.probe.usb_ids}
         rules = [folder for folder in UDEV if any(_mentions(path, ids) for path in folder.glob("*.rules"))]
         found = "none plugged in" + (f"; a udev rule is in {rules[0]}" if rules else "; no udev rule for it either (docs/flash.md)")
-        return [Check("debug probe", False, found, "flash", "connect the board's ST-LINK USB port", optional=True)]
+        return [Check("debug probe", False, found, "flash", "connect the board's debug USB port", optional=True)]
     checks = []
-    for probe, board in probes.values():
+    for probe, of in probes.items():
         allowed = os.access(probe.node, os.R_OK | os.W_OK)
         rule = f"echo '{udev_rule(probe.usb_id)}' | sudo tee /etc/udev/rules.d/60-tinyflow.rules && sudo udevadm control --reload-rules"
-        found = f"{probe.product or probe.usb_id} {probe.serial}" + ("" if allowed else f", but {probe.node} is not writable")
-        checks.append(Check(f"debug probe ({board.name})", allowed, found, "flash", rule, optional=True))
+        found = f"{probe.product or probe.usb_id} {probe.serial} (of {' or '.join(of)})" + ("" if allowed else f", but {probe.node} is not writable")
+        checks.append(Check(f"debug probe {probe.serial}", allowed, found, "flash", rule, optional=True))
     return checks
 
 
@@ -203,7 +205,7 @@ def _serial_ports() -> Check:
     closed = [port for port in ports if not os.access(port, os.R_OK | os.W_OK)]
     if closed:
         return Check("serial ports", False, f"no permission for {', '.join(closed)}", "run on a real board", "sudo usermod -aG dialout $USER, then log in again", optional=True)
-    return Check("serial ports", bool(ports), ", ".join(ports) or "no USB serial port", "run on a real board", "connect the board's ST-LINK USB port", optional=True)
+    return Check("serial ports", bool(ports), ", ".join(ports) or "no USB serial port", "run on a real board", "connect the board's debug USB port", optional=True)
 
 
 def _folder(variable: str, needed_for: str, mend: str) -> Check:
