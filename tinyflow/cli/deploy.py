@@ -54,12 +54,12 @@ def flash(
 ):
     """Program the board, verify, reset, and wait for the firmware's hello."""
     from tinyflow.board import load_board
-    from tinyflow.deploy.flash.flashing import check_board, make_plan
+    from tinyflow.deploy.flash.flashing import find_probe, make_plan
     from tinyflow.deploy.flash.flashing import flash as flash_stage
     from tinyflow.pipeline import make_firmware
 
     board = load_board(board_name)
-    check_board(board)
+    find_probe(board, probe, drive)  # before what may be hours of training
     run = enter(console, runs, **options)
     if dry_run:
         result = stages(console, run, "build", board, True)

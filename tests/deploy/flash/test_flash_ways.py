@@ -12,7 +12,7 @@ from scripted import BOARD, OPENOCD, SEGMENTS, SERIAL, write_elf
 
 from tinyflow.board import load_board
 from tinyflow.deploy.flash import confirm
-from tinyflow.deploy.flash.flashing import WAYS, check_board, choose_way, flash, make_plan
+from tinyflow.deploy.flash.flashing import WAYS, choose_way, find_probe, flash, make_plan
 from tinyflow.deploy.flash.image import Image, read_image
 from tinyflow.deploy.flash.probes import list_probes
 from tinyflow.deploy.flash.way import Job
@@ -23,7 +23,7 @@ BUILD = "tinyflow build --board nucleo-l4r5zi"
 
 @pytest.mark.parametrize("name, place", [("mps2-an386", "emulated"), ("host", "this machine")])
 def test_boards_without_a_probe(firmware, name, place, documented):
-    for attempt in (lambda: check_board(load_board(name)), lambda: make_plan(replace(firmware, board=name), load_board(name))):
+    for attempt in (lambda: find_probe(load_board(name)), lambda: make_plan(replace(firmware, board=name), load_board(name))):
         with pytest.raises(TinyflowError) as caught:
             attempt()
         documented(caught.value, f"{name} cannot be flashed: it is {place}", f"tinyflow run --board {name}")

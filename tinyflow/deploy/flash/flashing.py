@@ -12,7 +12,7 @@ from tinyflow.deploy.artefact import Firmware
 from tinyflow.deploy.flash import confirm as hello
 from tinyflow.deploy.flash import mass_storage, openocd, pyocd
 from tinyflow.deploy.flash.image import read_image
-from tinyflow.deploy.flash.probes import NODES, SYSFS, choose_probe, list_probes
+from tinyflow.deploy.flash.probes import NODES, SYSFS, Probe, choose_probe, list_probes
 from tinyflow.deploy.flash.way import Job
 from tinyflow.errors import TinyflowError
 from tinyflow.progress import Progress, silent
@@ -61,25 +61,26 @@ def make_plan(
     first that can be used. drive: folder of the probe's drag-and-drop drive, where it is not found by itself.
     wait: for the firmware's hello. Errors: TinyflowError; where no way can be used, each one's reason.
     """
-    check_board(board)
     if firmware.board != board.name:
         raise TinyflowError(f"{firmware.elf} was built for {firmware.board}, not {board.name}", f"tinyflow build --board {board.name}")
     firmware.check()
-    chosen = None
-    probes = list_probes(board, sysfs, nodes)
-    if sys.platform == "linux" and (probes or not drive):
-        chosen = choose_probe(board, probe, probes)
+    chosen = find_probe(board, probe, drive, sysfs=sysfs, nodes=nodes)
     serial = chosen.serial if chosen else (probe or "")
     job = Job(firmware, board, read_image(firmware.elf, board), chosen, serial, drive)
     name, tool, why = choose_way(job, way or ("mass-storage" if drive else None))
     return Plan(job, name, tool, why, hello.find_console(board, serial) if wait else "")
 
 
-def check_board(board: Board) -> None:
-    """TinyflowError when there is no such board to plug in."""
+def find_probe(board: Board, serial: str | None = None, drive: Path | None = None, sysfs: Path = SYSFS, nodes: Path = NODES) -> Probe | None:
+    """The probe that is meant; None where the system does not list USB devices, or only the drive is at hand.
+
+    Errors: a board that does not exist to plug in; no such probe; several.
+    """
     if board.probe is None:
         place = "this machine" if board.compiler == "host" else "emulated"
         raise TinyflowError(f"{board.name} cannot be flashed: it is {place}", f"tinyflow run --board {board.name}")
+    probes = list_probes(board, sysfs, nodes)
+    return choose_probe(board, serial, probes) if sys.platform == "linux" and (probes or not drive) else None
 
 
 def choose_way(job: Job, wanted: str | None) -> tuple[str, str, str]:
