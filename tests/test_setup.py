@@ -1,0 +1,98 @@
+"""setup.sh finds Debian's backports by the machine's own sources, in both formats of apt, and names no host."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tinyflow import apt_sources
+from tinyflow.apt_sources import backports
+
+ROOT = Path(__file__).resolve().parent.parent
+ADDRESS = "file:/mirror/debian"
+KEY = "/usr/share/keyrings/debian-archive-keyring.gpg"
+
+DEB822 = f"""# from an installer
+
+Types: deb
+URIs: file:/mirror/debian-security
+Suites: bookworm-security
+Components: main
+Signed-By: /other.gpg
+
+Types: deb deb-src
+# a comment within
+URIs: {ADDRESS}
+Suites: bookworm
+ bookworm-updates
+Components: main contrib
+Signed-By: {KEY}
+"""
+INLINE = f"""types: deb
+uris: {ADDRESS}/
+suites: bookworm
+components: main
+signed-by:
+ -----BEGIN PGP PUBLIC KEY BLOCK-----
+ .
+ mDMEY865UxYJKwYBBAHaRw8
+ -----END PGP PUBLIC KEY BLOCK-----
+"""
+
+
+def apt(folder: Path, **files: str) -> Path:
+    """A folder like /etc/apt; the keyword list is sources.list, others name files of sources.list.d."""
+    (folder / "sources.list.d").mkdir(parents=True)
+    for name, text in files.items():
+        path = folder / "sources.list" if name == "list" else folder / "sources.list.d" / name.replace("_", ".")
+        path.write_text(text)
+    return folder
+
+
+def test_deb822(tmp_path):
+    said = backports("bookworm", ADDRESS + "/", apt(tmp_path / "a", debian_sources=DEB822))
+    assert said == f"Types: deb\nUris: {ADDRESS}\nSuites: bookworm-backports\nComponents: main\nSigned-By: {KEY}\n"
+    said = backports("bookworm", ADDRESS, apt(tmp_path / "b", debian_sources=INLINE))
+    assert said.endswith("Signed-By:\n -----BEGIN PGP PUBLIC KEY BLOCK-----\n .\n mDMEY865UxYJKwYBBAHaRw8\n -----END PGP PUBLIC KEY BLOCK-----\n")
+
+
+@pytest.mark.parametrize("options", ["", "[signed-by=/a.gpg] ", "[ arch=amd64 signed-by=/a.gpg ] "])
+def test_one_line(tmp_path, options):
+    text = f"# deb {ADDRESS} bookworm main\ndeb-src {ADDRESS} bookworm main\ndeb {options}{ADDRESS}/ bookworm contrib main # all\n"
+    assert backports("bookworm", ADDRESS, apt(tmp_path, list=text)) == f"deb {options}{ADDRESS}/ bookworm-backports main\n"
+
+
+def test_nothing_where_there_is_nothing(tmp_path):
+    others = apt(
+        tmp_path / "others",
+        list=f"deb {ADDRESS} bookworm-updates main\ndeb {ADDRESS} bookworm contrib\n",
+        vendor_list="deb file:/vendor bookworm main\n",
+        off_sources=f"Enabled: no\nTypes: deb\nURIs: {ADDRESS}\nSuites: bookworm\nComponents: main\n",
+        old_disabled=f"deb {ADDRESS} bookworm main\n",
+    )
+    assert backports("bookworm", ADDRESS, others) == "" and backports("bookworm", ADDRESS, tmp_path / "none") == ""
+
+
+@pytest.mark.skipif(not shutil.which("apt-get"), reason="needs apt-get")
+@pytest.mark.parametrize("name, text", [("debian.sources", DEB822), ("debian.sources", INLINE), ("debian.list", f"deb [signed-by={KEY}] {ADDRESS} bookworm main\n")])
+def test_apt_itself_understands_what_is_made(tmp_path, name, text):
+    folder = apt(tmp_path, **{name.replace(".", "_"): text})
+    made = folder / "sources.list.d" / ("backports" + Path(name).suffix)
+    made.write_text(backports("bookworm", ADDRESS, folder))
+    where = ["-o", "Dir::Etc::sourcelist=/dev/null", "-o", f"Dir::Etc::sourceparts={made.parent}", "-o", f"Dir::State={tmp_path}"]
+    said = subprocess.run(["apt-get", *where, "update", "--print-uris"], capture_output=True, text=True)
+    assert f"'{ADDRESS}/dists/bookworm-backports/InRelease'" in said.stdout.split(), said.stderr
+
+
+def test_runs_before_anything_is_installed():
+    result = subprocess.run([sys.executable, "-I", apt_sources.__file__, "bookworm", "file:/nowhere"], capture_output=True, text=True)
+    assert result.returncode == 0 and result.stdout == "" and result.stderr == ""
+
+
+def test_setup_names_no_host_and_its_shell_is_sound():
+    script = ROOT / "setup.sh"
+    assert not re.search(r"https?://|\.(org|com|net)\b", script.read_text() + Path(apt_sources.__file__).read_text())
+    assert subprocess.run(["sh", "-n", script]).returncode == 0
