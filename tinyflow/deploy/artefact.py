@@ -2,11 +2,13 @@
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tinyflow.artefacts import read_json, sha256, write_json
-from tinyflow.compile.artefact import Layer, read_layers
 from tinyflow.errors import TinyflowError
+
+if TYPE_CHECKING:
+    from tinyflow.compile.artefact import Layer
 
 FIRMWARE = "firmware.json"
 
@@ -27,7 +29,7 @@ class Firmware:
     clips: int = 0  # self-test clips in the image
     sections: dict[str, int] = field(default_factory=dict)
     runtime: str = "aot"  # or tflm: what runs the network
-    operators: tuple[Layer, ...] = ()  # of the runtime tflm, which runs the file's own; aot runs CompiledModel.layers
+    operators: "tuple[Layer, ...]" = ()  # of the runtime tflm, which runs the file's own; aot runs CompiledModel.layers
     library: str = ""  # which TFLM, of the runtime tflm
     elf_sha256: str = ""  # of firmware.elf; "" in folders of before it was stored
 
@@ -49,6 +51,8 @@ class Firmware:
 
 
 def load_firmware(folder: Path | str) -> Firmware:
+    from tinyflow.compile.artefact import read_layers  # numpy, which `doctor` does not wait for
+
     folder = Path(folder)
     value = read_json(folder / FIRMWARE)
     try:

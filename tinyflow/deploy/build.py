@@ -76,7 +76,7 @@ def build(
         progress(f"build {board.name}", 1, 3, "compiling")
         _compile(board, compiler, _settings(compiled, board), stage, tflm)
         progress(f"build {board.name}", 2, 3, "measuring")
-        flags = _flags(stage, "model" if tflm is None else "interpreter")
+        flags = _flags(stage)
         _finish(stage, out)
         sizes = measure(stage / "firmware.elf")
         Firmware(
@@ -273,10 +273,10 @@ def _errors(output: str) -> str:
     return "\n".join(lines)[:3000]
 
 
-def _flags(stage: Path, source: str) -> str:
-    """The options that ``source`` was compiled with: every one that can change the code."""
+def _flags(stage: Path) -> str:
+    """The options that model.c (or, around TFLM, model.cc) was compiled with: every one that can change the code."""
     commands = json.loads((stage / "cmake" / "compile_commands.json").read_text())
-    command = next(entry["command"] for entry in commands if Path(entry["file"]).stem == source)
+    command = next(entry["command"] for entry in commands if Path(entry["file"]).stem == "model")
     options = [word for word in shlex.split(command)[1:] if re.match(r"-(m|O|f|std)", word)]
     return " ".join(dict.fromkeys(word for word in options if not word.startswith("-ffile-prefix-map")))
 

@@ -3,6 +3,8 @@
 import hashlib
 import os
 import re
+import shutil
+import subprocess
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +15,7 @@ from tinyflow.board import Board
 from tinyflow.deploy.archive import Archive
 from tinyflow.errors import TinyflowError
 
+CXX = "arm-none-eabi-g++"
 LIBRARY = "libtensorflow-microlite.a"
 MAKE = "make -f tensorflow/lite/micro/tools/make/Makefile TARGET=cortex_m_generic TARGET_ARCH={arch} OPTIMIZED_KERNEL_DIR=cmsis_nn BUILD_TYPE=release"
 RESOLVER = "tensorflow/lite/micro/micro_mutable_op_resolver.h"
@@ -81,6 +84,17 @@ class Tflm:
             )
 
 
+def check_compiler() -> None:
+    """TinyflowError where there is no C++ for a Cortex-M: its headers are a package of their own on Debian."""
+    path = shutil.which(CXX)
+    library = subprocess.run([path, "-print-file-name=libstdc++.a"], capture_output=True, text=True).stdout.strip() if path else ""
+    if not Path(library).is_absolute():  # the bare name when it has none
+        raise TinyflowError(
+            f"{CXX} {'has no C++ library' if path else 'is not installed'}: the runtime tflm is C++",
+            "Debian: sudo apt-get install gcc-arm-none-eabi libstdc++-arm-none-eabi-newlib",
+        )
+
+
 def libraries() -> list[Tflm]:
     """All below TFLM_ROOT, the best first: CMSIS-NN before reference kernels, a release build before others.
 
@@ -104,13 +118,14 @@ def libraries() -> list[Tflm]:
 
 
 def find_tflm(board: Board) -> Tflm:
-    """The best library for ``board``, checked. Errors: those of libraries() and Tflm.check(); none for the board's core."""
+    """The best library for ``board``, checked. Errors: those of libraries(), check_compiler() and Tflm.check(); none for the board's core."""
     if not board.tflm:
         raise TinyflowError(
             f"board {board.name} has no tflm runtime: its board.yaml names no TARGET_ARCH of TFLM",
             "tflite_micro plays its part there: tinyflow profile --board host --compare aot,tflm" if board.port == "host" else "set `tflm:` in board.yaml (docs/boards.md)",
         )
     found = libraries()
+    check_compiler()
     for tflm in found:
         if tflm.arch == board.tflm:
             tflm.check()

@@ -4,7 +4,6 @@
 
 extern "C" {
 #include "model.h"
-#include "port.h"
 }
 
 namespace {

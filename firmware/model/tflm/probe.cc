@@ -5,7 +5,6 @@
 #include "interpreter.h"
 
 extern "C" {
-#include "port.h"
 #include "reply.h"
 }
 
@@ -23,6 +22,8 @@ bool Runs(Resolver &resolver, size_t bytes) {
 
 extern "C" int main(void) {
   port_init();
+  reply_begin("event", "ready");
+  reply_end();
   static Place<Resolver> place;
   Resolver &resolver = *place.make();
   tflm_register(resolver);
