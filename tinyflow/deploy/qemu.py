@@ -37,7 +37,7 @@ def qemu_command(firmware: Firmware, board: Board) -> list[str]:
     if version < minimum:
         raise TinyflowError(
             f"{PROGRAM} is {'.'.join(map(str, version))}; board {board.name} needs {board.qemu.minimum_version}",
-            "install a newer QEMU, or choose another board (`tinyflow boards`)",
+            "run `make setup` (on Debian 12 it takes QEMU from backports), or choose another board (`tinyflow boards`)",
         )
     if not firmware.elf.is_file():
         raise TinyflowError(f"{firmware.elf} does not exist", f"tinyflow build --board {board.name}")
