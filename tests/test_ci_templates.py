@@ -163,7 +163,9 @@ def test_the_check_passes_and_fails_as_it_should(tmp_path):
     again = workflow.run(step, tmp_path, row)
     assert again.returncode == 0, again.stdout + again.stderr
     assert "PASSED" in again.stdout and "WORSE" not in again.stdout
-    assert (tmp_path / "baselines" / "mps2-an386.json").read_text() == baseline.read_text()  # counts are the same every time
+    now, was = (json.loads(path.read_text()) for path in (tmp_path / "baselines" / "mps2-an386.json", baseline))
+    count = "instructions_per_inference"
+    assert abs(now["figures"].pop(count) - was["figures"].pop(count)) <= 10 and now == was  # the same every time but for ticks of the timer
 
     (tmp_path / "model.tflite").write_bytes(other)
     worse = workflow.run(step, tmp_path, row)

@@ -1,0 +1,51 @@
+"""check: self-test, validation and profile in one verdict, on firmware with a front end and clips."""
+
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tinyflow.board import load_board
+from tinyflow.compile import load_compiled
+from tinyflow.deploy.baseline import read_baseline
+from tinyflow.deploy.build import build
+from tinyflow.deploy.check import Limits, check
+from tinyflow.errors import TinyflowError
+
+
+@pytest.mark.slow
+def test_all_is_well_and_the_baseline_is_written(speaking_built, clips, tmp_path):
+    made = speaking_built
+    limits = Limits(write=tmp_path / "ci" / "board.json")
+    result = check(made.firmware, made.board, made.compiled, clips, limits, out=tmp_path / "profile")
+    assert result["passed"] and result["reasons"] == [] and result["comparison"] is None
+    assert result["selftest"]["clips"] == 3 and result["validation"]["equal"] == 8 and all(part["passed"] for part in result["validation"]["parity"].values())
+    written = read_baseline(limits.write)
+    assert written["figures"] == result["figures"] and "frontend_stack_bytes" in written["figures"] and (tmp_path / "profile" / "frontend.png").is_file()
+
+    kept = replace(limits, baseline=limits.write, write=None, tolerance=0.0001)  # counts differ by ticks of the timer
+    was = kept.read() | {"figures": {**written["figures"], "arena_bytes": written["figures"]["arena_bytes"] - 1}}
+    again = check(made.firmware, made.board, made.compiled, None, kept, was)
+    assert not again["passed"] and len(again["reasons"]) == 1 and again["reasons"][0].startswith(f"regression: arena bytes {written['figures']['arena_bytes']:,}, was")
+
+
+def test_a_failed_selftest_is_named_beside_what_passed(speaking_model, tmp_path):
+    """Clips whose stored answers are another network's: the firmware sees it, tflite_micro does not."""
+    if not shutil.which("cc"):
+        pytest.skip("no host C compiler: apt-get install gcc")
+    shutil.copytree(speaking_model.folder, tmp_path / "compiled")
+    compiled = load_compiled(tmp_path / "compiled")
+    stored = dict(np.load(compiled.selftest))
+    stored["answers"] = stored["answers"] ^ np.int8(1)
+    np.savez(compiled.selftest, **stored)
+    host = load_board("host")
+    result = check(build(compiled, host, tmp_path / "out"), host, compiled, None, Limits())
+    assert not result["passed"] and result["validation"]["passed"]
+    assert len(result["reasons"]) == 1 and result["reasons"][0].startswith("self-test: clip 0 (yes): answer 0 differs")
+
+
+def test_a_missing_baseline_shows_before_anything_is_made(tmp_path):
+    with pytest.raises(TinyflowError, match="there is no baseline"):
+        Limits(baseline=tmp_path / "absent.json").read()
+    assert Limits(baseline=tmp_path / "absent.json", write=tmp_path / "new.json").read() is None  # written first, then said
