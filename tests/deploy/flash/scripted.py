@@ -15,10 +15,8 @@ Info : RDP level 0 (0xAA)
 Info : flash size = 2048 KiB
 Info : flash mode : dual-bank
 ** Programming Started **
-wrote 131072 bytes from file firmware.elf in 4.181220s (30.614 KiB/s)
 ** Programming Finished **
 ** Verify Started **
-verified 129044 bytes in 1.316512s (95.722 KiB/s)
 ** Verified OK **
 ** Resetting Target **
 shutdown command invoked

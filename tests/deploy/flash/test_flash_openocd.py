@@ -11,7 +11,8 @@ from scripted import BOARD, OPENOCD, SERIAL
 
 from tinyflow.board import load_board
 from tinyflow.deploy.flash import way
-from tinyflow.deploy.flash.openocd import FAILURES, check_chip, commands, explain, run_openocd
+from tinyflow.deploy.flash.image import Image
+from tinyflow.deploy.flash.openocd import FAILURES, check_chip, commands, explain, program, run_openocd
 from tinyflow.deploy.flash.way import Job
 from tinyflow.errors import TinyflowError
 
@@ -28,6 +29,7 @@ LOGS = {
     "Error: libusb_bulk_write error: LIBUSB_ERROR_NO_DEVICE\n** Programming Failed **": "the probe stopped answering",
     "Info : Target voltage: 0.004762\nError: init mode failed (unable to connect to the target)": "the chip has no power",
     "Info : Target voltage: 3.25\nError: init mode failed (unable to connect to the target)": "the chip does not, even held in reset",
+    "read_memory: read at 0xe0042000 with width=32 and count=1 failed": "the chip does not, even held in reset",
     "Error: Error connecting DP: cannot read IDR": "the chip does not, even held in reset",
     "wrong chip: 0x10006415 at 0xe0042000 is not STM32L4Rx": "another chip: 0x10006415 at 0xe0042000 is not STM32L4Rx",
     "Warn : UNEXPECTED idcode: 0x6ba02477\nError: expected 1 of 1: 0x2ba01477": "another core: its debug port says 0x6ba02477",
@@ -44,8 +46,8 @@ LOGS = {
 
 
 @pytest.fixture
-def job(firmware) -> Job:
-    return Job(firmware, BOARD, None, None, SERIAL)
+def job(firmware, image) -> Job:
+    return Job(firmware, BOARD, Image(0x08000000, image), None, SERIAL)
 
 
 def test_programs_verifies_and_resets(firmware, usb, openocd, run):
@@ -54,7 +56,7 @@ def test_programs_verifies_and_resets(firmware, usb, openocd, run):
     arguments = openocd()
     seen = []
     result = run(progress=lambda task, done, total, note="": seen.append(note))
-    assert result["bytes"] == 131072 and result["verified"] and result["probe"] == SERIAL and result["flash_mode"] == "dual-bank"
+    assert result["bytes"] == 0x40C and result["verified"] and result["probe"] == SERIAL and result["flash_mode"] == "dual-bank"
     assert (result["way"], result["tool"], result["why"]) == ("openocd", "OpenOCD 0.12.0", "the first choice")
     assert result["chip"].startswith("0x10036470") and result["seconds"] >= 0
     assert not result["confirmed"] and result["note"] == "not confirmed: hello was not waited for"
@@ -180,6 +182,53 @@ def test_real_openocd_stops_at_the_wrong_chip(tmp_path, job, monkeypatch, name, 
         with pytest.raises(TinyflowError, match=rf"another chip: 0x0*{int(idcode, 16):x} at {chip.address:#010x} is not {chip.name}") as caught:
             run_openocd(replace(job, board=board), lines)
         assert "erasing" not in caught.value.log
+
+
+# OpenOCD's own dummy adapter, testee target and faux flash: its `program` runs whole, but for reading the chip.
+MADE_UP = """adapter driver dummy
+transport select jtag
+adapter speed 1000
+jtag newtap made cpu -irlen 4
+target create made.cpu testee -chain-position made.cpu
+flash bank made.flash faux 0x08000000 {size:#x} 0 0 made.cpu
+reset_config none
+made.cpu configure -event reset-init {{ proc read_memory {{address width count}} {{ return {idcode} }}; {more} }}
+"""  # a command of OpenOCD's own, there only after init
+
+
+@pytest.fixture
+def made_up(tmp_path, job, monkeypatch):
+    """program() on a chip of OpenOCD's own making."""
+    monkeypatch.setenv("OPENOCD", REAL or "")
+
+    def made_up(size: int = 0x200000, idcode: str = "0x10036470", more: str = ""):
+        (tmp_path / "board.cfg").write_text(MADE_UP.format(size=size, idcode=idcode, more=more))
+        return program(replace(job, board=replace(BOARD, folder=str(tmp_path), probe=replace(BOARD.probe, openocd=replace(BOARD.probe.openocd, config="board.cfg")))))
+
+    return made_up
+
+
+@real
+def test_real_openocd_programs_a_chip_of_its_own_making(made_up, image, job):
+    done = made_up(more='proc verify_image {args} { echo "verifying $args" }')
+    assert done.bytes == len(image) and done.verified
+    log = job.log.read_text()
+    order = ["** Programming Started **", "** Programming Finished **", "** Verify Started **", f"verifying {job.firmware.elf}", "** Verified OK **", "** Resetting Target **"]
+    assert [log.index(line) for line in order] == sorted(log.index(line) for line in order)
+
+
+@real
+@pytest.mark.parametrize("changed, message, programs", [
+    ({}, "what was read back differs from the image (verify mismatch)", True),  # a testee cannot be read
+    ({"size": 0x100}, "the flash could not be written", False),
+    ({"idcode": "0x10006415", "more": "proc verify_image {args} {}"}, "the probe is connected to another chip: 0x10006415 at 0xe0042000 is not STM32L4Rx or STM32L4Sx", False),
+])  # fmt: skip
+def test_real_openocd_fails_on_a_chip_of_its_own_making(made_up, job, changed, message, programs):
+    with pytest.raises(TinyflowError) as caught:
+        made_up(**changed)
+    log = job.log.read_text()
+    assert caught.value.message.startswith(message), log
+    assert ("** Programming Finished **" in log) == programs and "** Verified OK **" not in log
 
 
 @real

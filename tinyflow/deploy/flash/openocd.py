@@ -90,7 +90,7 @@ FAILURES: tuple[Failure, ...] = (
     ),
     Failure(
         r"init mode failed|cannot read IDR|unable to connect to the target|Unable to reset target|Target not examined|"
-        r"timed out while waiting for target|Target not halted",
+        r"timed out while waiting for target|Target not halted|read_memory: read at",
         "the probe answers but the chip does not, even held in reset",
         "check the board's debug jumpers (closed for its own chip) and that nothing holds NRST; plug the board in again",
     ),
@@ -165,10 +165,9 @@ def explain(log: str, job: Job) -> TinyflowError:
 def program(job: Job, progress: Progress = silent) -> Programmed:
     """Programs, reads back, resets."""
     log = keep_log(job, lambda: run_openocd(job, commands(job), progress))
-    written = re.search(r"wrote (\d+) bytes", log)
-    if not written or "** Verified OK **" not in log:
+    if "** Verified OK **" not in log:
         raise TinyflowError("OpenOCD ended without an error but did not write and verify", f"see {job.log}")
-    return Programmed(int(written[1]), True, _search(r"device idcode = (.+)", log), _search(r"flash mode : (\S+)", log))
+    return Programmed(len(job.image.data), True, _search(r"device idcode = (.+)", log), _search(r"flash mode : (\S+)", log))
 
 
 def _search(pattern: str, log: str) -> str:
