@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from tinyflow.board import load_board
+from tinyflow.board import board_names, load_board
 from tinyflow.deploy.baseline import baseline_of, compare, describe, parse_tolerance, read_baseline, write_baseline
 from tinyflow.deploy.estimate import estimate_time
 from tinyflow.deploy.profile import FrontendCount, Profile
@@ -111,6 +111,14 @@ def test_tolerances_are_percentages():
     for text in ("2", "0.02", "-1%", "two%"):
         with pytest.raises(TinyflowError, match="is no percentage"):
             parse_tolerance(text)
+
+
+def test_every_estimate_is_of_a_board_with_a_clock():
+    boards = [board for board in map(load_board, board_names()) if board.estimate]
+    assert {board.name for board in boards} >= {"nucleo-l4r5zi", "b-l475e-iot01a"}
+    for board in boards:
+        assert board.real and board.clock_hz and board.estimate.source
+        assert all(1 <= low < high for low, high in (board.estimate.network, board.estimate.frontend))
 
 
 def test_an_estimate_is_a_range_with_its_model():
