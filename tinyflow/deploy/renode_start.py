@@ -4,11 +4,18 @@
 # renode.py beside it starts Renode with this script, which says on stdout first Renode's version, then "machine" when
 # it stands; all after that is the firmware's. What goes wrong is said on stderr, and Renode ends. Renode also ends with
 # its input (so with the process that started it), and when the firmware owes an answer for too long in virtual time.
+import clr
 import System
 from Antmicro.Renode.UserInterface import CommandInteractionEater
 
 ANSWERS = ('{"ok"', '{"error"', '{"event":"ready"', '{"event":"fault"')
 DWT = 0xE0001000
+
+for assembly in ("System.Console", "System.Diagnostics.Process"):
+    try:
+        clr.AddReference(assembly)  # apart in .NET; Mono has them in System
+    except Exception:
+        pass
 
 setting = lambda name: System.Environment.GetEnvironmentVariable("TINYFLOW_" + name)  # noqa: E731
 output = System.Console.OpenStandardOutput()
@@ -93,8 +100,12 @@ class Link:
                 stop("its input ended")
             if 10 in list(data)[:size]:
                 self.since, self.owed = self.now(), True
-            for index in range(size):
-                self.uart.WriteChar(data[index])
+            # Between two steps of the core, not during one: some models lose what comes while the core reads.
+            self.machine.LocalTimeSource.ExecuteInNearestSyncedState(lambda _, line=list(data)[:size]: self.take(line))
+
+    def take(self, line):
+        for byte in line:
+            self.uart.WriteChar(byte)
 
     def watch(self):
         limit = float(setting("SECONDS"))
