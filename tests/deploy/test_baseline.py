@@ -58,6 +58,7 @@ def test_a_tolerance_is_met_exactly_and_nothing_grows_from_nothing(tmp_path):
     assert not compare(tmp_path / "b", was, made(invoke_units=6_120_000)).worse  # 2 % of 6,000,000
     assert compare(tmp_path / "b", was, made(invoke_units=6_000_001), 0.0).worse
     assert not compare(tmp_path / "b", was, made(), 0.0, 0.0).worse
+    assert not compare(tmp_path / "b", was, made(invoke_units=5_999_995)).better  # a tick less is no gain
     none = baseline_of(made(stack_bytes=0))
     assert [change.figure for change in compare(tmp_path / "b", none, made()).worse] == ["stack_bytes"]
 

@@ -29,7 +29,7 @@ class Change:
     was: float
     now: float
     change: float  # share of ``was``; of an accuracy its difference
-    allowed: float  # to the worse, in the same measure
+    allowed: float  # to the worse, in the same measure; beyond it to the better is told
     verdict: str  # same, within, better, worse
 
 
@@ -127,7 +127,7 @@ def _change(figure: str, was: float, now: float, tolerance: float, points: float
     allowed = points if accuracy else tolerance
     change = now - was if accuracy else (now - was) / was if was else float(now > 0)
     worse = -change if accuracy else change
-    verdict = "same" if now == was else "worse" if worse > allowed + 1e-12 else "within" if worse > 0 else "better"
+    verdict = "same" if now == was else "worse" if worse > allowed + 1e-12 else "better" if -worse > allowed else "within"
     return Change(figure, was, now, change, allowed, verdict)
 
 
