@@ -37,6 +37,7 @@ def command(model, usb, monkeypatch, capsys):
     return command
 
 
+@pytest.mark.slow
 def test_dry_run_then_flash_then_a_dry_run_that_knows_the_image(command, usb, openocd):
     status, said = command("--dry-run", "--json")
     assert status == 1 and "no debug probe of nucleo-l4r5zi" in json.loads(said)["error"]

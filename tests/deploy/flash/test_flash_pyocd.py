@@ -1,11 +1,14 @@
 """Through pyOCD: the real program as far as it goes without a probe; beyond, a scripted one in its place."""
 
+import functools
 import importlib.util
 import json
 import re
 import shutil
+import socketserver
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,11 +16,13 @@ import pytest
 from scripted import BOARD, SERIAL, loaded, looked
 
 from tinyflow.board import load_board
+from tinyflow.deploy.flash import pyocd as pyocd_way
 from tinyflow.deploy.flash.image import Image
 from tinyflow.deploy.flash.pyocd import FAILURES, INSTALL, OPTIONS, explain, find, run_pyocd
-from tinyflow.deploy.flash.way import Job
+from tinyflow.deploy.flash.way import Job, ask
 from tinyflow.errors import TinyflowError
 
+ask_once = functools.cache(ask)  # its list of chips takes a second
 REAL = shutil.which("pyocd", path=str(Path(sys.executable).parent)) or shutil.which("pyocd")
 real = pytest.mark.skipif(not REAL, reason="pyocd is missing: pip install -e '.[test]'")
 # pyOCD 0.46's own wording (the modules named in deploy/flash/pyocd.py), said to `look` (reset halt, read32) or to `load` -> what the user is told
@@ -135,6 +140,7 @@ def test_absent_or_mute(usb, pyocd, run, monkeypatch, tmp_path, documented):
 def test_real_pyocd_knows_the_chip_or_wants_its_pack(job, monkeypatch, tmp_path, name, known):
     monkeypatch.setenv("PYOCD", REAL)
     monkeypatch.setenv("HOME", str(tmp_path))  # packs of this machine's user
+    monkeypatch.setattr(pyocd_way, "ask", ask_once)
     board = load_board(name)
     if known:
         assert re.fullmatch(r"pyOCD 0\.\d+\.\d+", find(replace(job, board=board)))
@@ -153,6 +159,54 @@ def test_real_pyocd_finds_no_probe(job, monkeypatch):
         with pytest.raises(TinyflowError, match="pyOCD does not find the probe") as caught:
             run_pyocd(replace(job, board=load_board("b-l475e-iot01a"), serial=serial), ["reset halt"])
         assert said in caught.value.log and "CN7" in caught.value.hint
+
+
+@pytest.fixture
+def remote_probe():
+    """A probe of pyOCD's own protocol over TCP that fails at one request, as pyOCD's server reports an ST-LINK's failure; its name."""
+    servers = []
+
+    def start(request: str, status: int, error: str) -> str:
+        class Answer(socketserver.StreamRequestHandler):
+            def handle(self) -> None:
+                properties = {"capabilities": [], "supported_wire_protocols": ["DEFAULT", "SWD"], "wire_protocol": None if request == "connect" else "SWD"}
+                for line in self.rfile:
+                    asked = json.loads(line)
+                    answer = {"id": asked["id"], "status": 0, "result": properties.get(asked.get("arguments", [None])[0])}
+                    if asked["request"] == request:
+                        answer |= {"status": status, "error": error}
+                    self.wfile.write(json.dumps(answer).encode() + b"\n")
+
+        servers.append(socketserver.ThreadingTCPServer(("localhost", 0), Answer))
+        threading.Thread(target=servers[-1].serve_forever, daemon=True).start()
+        return f"remote:localhost:{servers[-1].server_address[1]}"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@real
+@pytest.mark.parametrize("request_, status, error, message", [
+    ("open", 3, "USB Error: [Errno 19] No such device (it may have been disconnected)", "the probe stopped answering on USB"),
+    ("connect", 3, "STLink error (9): Get IDCODE error", "the probe answers but the chip does not"),
+    ("read_dp", 11, "STLink error (20): DP wait", "the probe answers but the chip does not"),
+])  # fmt: skip
+def test_real_pyocd_with_a_probe_that_fails(job, monkeypatch, remote_probe, request_, status, error, message):
+    monkeypatch.setenv("PYOCD", REAL)
+    with pytest.raises(TinyflowError) as caught:
+        run_pyocd(replace(job, board=load_board("b-l475e-iot01a"), serial=remote_probe(request_, status, error)), ["reset halt", "read32 0xe0042000"])
+    assert caught.value.message == message, caught.value.log
+
+
+@real
+def test_real_pyocd_does_not_know_a_chip_without_its_pack(job, monkeypatch, tmp_path, remote_probe):
+    monkeypatch.setenv("PYOCD", REAL)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(TinyflowError) as caught:
+        run_pyocd(replace(job, serial=remote_probe("none", 0, "")), ["reset halt"])
+    assert (caught.value.message, caught.value.hint) == ("pyOCD does not know the chip stm32l4r5zitx", "pyocd pack install stm32l4r5zitx"), caught.value.log
 
 
 @real

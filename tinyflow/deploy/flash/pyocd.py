@@ -5,7 +5,7 @@ import re
 
 from tinyflow.artefacts import write_bytes
 from tinyflow.deploy.flash.probes import check_permission
-from tinyflow.deploy.flash.way import Failure, Job, Programmed, ask, failed, find_program, keep_log, run_program, understand
+from tinyflow.deploy.flash.way import Failure, Job, ProgramFailed, Programmed, ask, failed, find_program, keep_log, run_program, understand
 from tinyflow.errors import TinyflowError
 from tinyflow.progress import Progress, silent
 
@@ -138,6 +138,7 @@ def run_pyocd(job: Job, lines: list[str], progress: Progress = silent) -> str:
 
 def explain(log: str, job: Job) -> TinyflowError:
     probe = job.board.probe
+    log = "\n".join(line for line in log.splitlines() if not line.startswith(" "))  # without the lines of code of a traceback
     facts = {"target": probe.pyocd.target, "pack": probe.pyocd.pack or probe.pyocd.target, "socket": probe.socket, "usb_ids": ", ".join(probe.usb_ids)}
     return understand(log, FAILURES, TITLE, **facts)
 
@@ -160,7 +161,11 @@ def program(job: Job, progress: Progress = silent) -> Programmed:
             if word & chip.mask not in chip.values:
                 log += f"wrong chip: {word:#010x} at {chip.address:#010x} is not {chip.name}\n"
                 raise failed(explain(log, job), log)
-        log += run_pyocd(job, ["reset halt", f"load {BIN} {image}", f"compare {image} {BIN}", "reset"], progress)
+        try:
+            log += run_pyocd(job, ["reset halt", f"load {BIN} {image}", f"compare {image} {BIN}", "reset"], progress)
+        except ProgramFailed as error:
+            error.log = log + error.log
+            raise
         if "Mismatched byte" in log or "Failed to halt" in log:  # pyOCD's exit status is 0 all the same
             raise failed(explain(log, job), log)
         return log
