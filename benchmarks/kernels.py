@@ -9,8 +9,8 @@ MLPERF_TINY, a checkout of mlcommons/tiny, gives the networks with MLPerf Tiny's
 seeded random int8 weights (counts depend on weights hardly at all). TFLM_ROOT (tflm_runtime.py) gives TFLM's sides, counted in the same
 run; else they are the recorded figures of recorded.json.
 
-These are executed instructions under QEMU, not cycles: no flash wait states, no stalls. Our arena holds tensors and scratch; TFLM's also
-its interpreter's structures. Our flash has a console that listens in it, TFLM's one that only prints.
+These are executed instructions under QEMU, not cycles: no flash wait states, no stalls. Our arena holds tensors and scratch; TFLM's, the
+smallest that its allocator accepts, also its interpreter's structures. Around both is the same app.
 """
 
 import argparse
@@ -27,7 +27,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from mlperf_tiny import FILES, MODELS
 from network_counts import BOARD, UNIT, by_sort, count, random_rows
-from tflm_runtime import count_tflm, libraries
+from tflm_runtime import count_tflm, name_of
+from tflm_runtime import sides as tflm_sides
 
 from tinyflow.board import load_board
 from tinyflow.deploy.qemu import qemu_version
@@ -53,16 +54,17 @@ def model_file(name: str, folder: Path) -> tuple[Path, str]:
 
 def measure(name: str, folder: Path, rows: int, recorded: dict[str, Any] | None) -> dict[str, Any]:
     """One network, all sides."""
-    from tinyflow.compile import oracle
+    from tinyflow.compile import load_compiled, oracle
 
     path, weights = model_file(name, folder)
     ours = count(path, folder / "ours", rows)
     sides = [ours, count(path, folder / "reference", rows, reference=True)]
     x = random_rows(tuple(ours["input_shape"]), rows)
-    for index, library in enumerate(libraries()):
-        side = count_tflm(library, path, load_board(BOARD), x, folder / f"tflm{index}")
-        if not np.array_equal(side.pop("outputs").reshape(rows, -1), oracle.invoke(path, x).reshape(rows, -1)):
-            raise TinyflowError(f"{side['kernels']} on {name} differs from {oracle.version()}", "is TFLM_ROOT of about the same date as the wheel?")
+    board, compiled = load_board(BOARD), load_compiled(folder / "ours" / "compile")
+    for index, tflm in enumerate(tflm_sides(board)):
+        side = count_tflm(tflm, compiled, board, x, folder / f"tflm{index}")
+        if not np.array_equal(side.pop("outputs"), oracle.invoke(path, x)):
+            raise TinyflowError(f"{name_of(tflm)} on {name} differs from {oracle.version()}", "is TFLM_ROOT of about the same date as the wheel?")
         sides.append(side)
     if len(sides) == 2 and recorded:
         for key, kernels in (("tflm_reference", "TFLM reference"), ("tflm_cmsis_nn", "TFLM + CMSIS-NN")):

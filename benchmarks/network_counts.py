@@ -72,20 +72,16 @@ def count(tflite: Path, folder: Path, rows: int = 2, reference: bool = False) ->
 
 def sort(layer: Layer) -> str:
     """What a convolution is, for sums over layers of the same sort; the kind of any other operator."""
-    return sort_of(layer.kind, layer.input_shape, layer.output_shape, layer.macs)
-
-
-def sort_of(kind: str, source: Iterable[int], output: Iterable[int], macs: int) -> str:
-    if kind not in ("CONV_2D", "DEPTHWISE_CONV_2D"):
-        return kind
-    channels, elements = list(source)[3], int(np.prod(list(output)))
-    if kind == "DEPTHWISE_CONV_2D":
-        taps = macs // elements
+    if layer.kind not in ("CONV_2D", "DEPTHWISE_CONV_2D"):
+        return layer.kind
+    channels, elements = layer.input_shape[3], int(np.prod(layer.output_shape))
+    if layer.kind == "DEPTHWISE_CONV_2D":
+        taps = layer.macs // elements
         side = round(taps**0.5)
         return f"depthwise {side}x{side}" if side * side == taps else "depthwise"
     if channels <= 4:
         return "first convolution"
-    return "pointwise" if macs == elements * channels else "convolution"
+    return "pointwise" if layer.macs == elements * channels else "convolution"
 
 
 def by_sort(layers: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -72,27 +72,38 @@ def test_an_unknown_model_is_named():
     assert result.returncode == 2 and "alexnet" in result.stderr and "ds_cnn" in result.stderr
 
 
-def test_a_folder_without_tflm_is_named(tmp_path):
-    """TFLM_ROOT must hold a library; operators of a model are found, those no output depends on too."""
-    from tflm_runtime import libraries, operators
+def test_a_folder_without_tflm_is_named(tmp_path, monkeypatch):
+    """TFLM_ROOT must hold a library; without it there is no side of TFLM."""
+    from tflm_runtime import sides
 
+    from tinyflow.board import load_board
     from tinyflow.errors import TinyflowError
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TFLM_ROOT", str(tmp_path))
-        with pytest.raises(TinyflowError, match="libtensorflow-microlite.a"):
-            libraries()
-        for name in ("gen/plain/lib", "gen/with_cmsis_nn/lib"):
-            (tmp_path / name).mkdir(parents=True)
-            (tmp_path / name / "libtensorflow-microlite.a").touch()
-        assert [library.kernels for library in libraries()] == ["TFLM reference", "TFLM + CMSIS-NN"]
-        patch.delenv("TFLM_ROOT")
-        assert libraries() == []
+    board = load_board("mps2-an386")
+    monkeypatch.setenv("TFLM_ROOT", str(tmp_path))
+    with pytest.raises(TinyflowError, match="libtensorflow-microlite.a"):
+        sides(board)
+    monkeypatch.delenv("TFLM_ROOT")
+    assert sides(board) == []
+
+
+@pytest.mark.slow
+@pytest.mark.tflm
+@pytest.mark.qemu
+def test_tflm_is_counted_in_the_same_run(tmp_path):
+    """A fully connected layer: every library for the core is a side, whose layers sum to its count, and whose answers were checked."""
+    from kernels import measure
+
+    path = tmp_path / "dense.tflite"
     b = Builder()
-    x = b.tensor((1, 6, 5, 8), 0.05, 3)
-    for _ in range(2):  # the second is dead
-        w = b.const(np.ones((4, 1, 1, 8)), "int8", 0.01)
-        y = b.tensor((1, 6, 5, 4), 0.03, -128)
-        b.op("CONV_2D", [x, w], [y], "Conv2DOptions", strideH=1, strideW=1, padding="SAME", activation="NONE")
-    (tmp_path / "two.tflite").write_bytes(b.finish([x], [y - 2]))
-    assert [(op["sort"], op["macs"]) for op in operators(tmp_path / "two.tflite")] == [("pointwise", 960)] * 2
+    x, y = b.tensor((1, 64), 0.05, 3), b.tensor((1, 32), 0.1, -5)
+    w = b.const(np.random.default_rng(0).integers(-127, 128, (32, 64)), "int8", 0.01)
+    b.op("FULLY_CONNECTED", [x, w], [y], "FullyConnectedOptions", activation="NONE")
+    path.write_bytes(b.finish([x], [y]))
+    ours, _, *theirs = measure(str(path), tmp_path, 2, None)["sides"]
+    assert theirs and all(side["kernels"].startswith("TFLM ") and side["label"] == "counted" for side in theirs)
+    for side in theirs:
+        (layer,) = side["layers"]
+        assert (layer["kind"], layer["macs"]) == ("FULLY_CONNECTED", 2048) and 0.9 < layer["instructions"] / side["instructions_per_inference"] <= 1
+        assert side["ratio"] < 1 and side["model_bytes"] == path.stat().st_size and side["arena_bytes"] % 16 == 0
+        assert side["flash_without_model_bytes"] > ours["flash_without_model_bytes"]

@@ -43,16 +43,16 @@ def test_a_board_that_tflm_does_not_know(root):
 @cross
 def test_the_best_library_of_the_core_is_taken(root):
     installed(root, "cortex-m4+fp_debug", "cortex-m4+fp_release", "cortex-m4+fp_default_cmsis_nn", "cortex-m4+fp_release_cmsis_nn", "cortex-m3_release")
-    assert [(item.arch, item.build, item.kernels) for item in libraries()] == [
-        ("cortex-m4+fp", "release", "CMSIS-NN"),
-        ("cortex-m4+fp", "default", "CMSIS-NN"),
-        ("cortex-m3", "release", "reference"),
-        ("cortex-m4+fp", "release", "reference"),
-        ("cortex-m4+fp", "debug", "reference"),
+    assert [(item.arch, item.build, item.cmsis_nn) for item in libraries()] == [
+        ("cortex-m4+fp", "release", True),
+        ("cortex-m4+fp", "default", True),
+        ("cortex-m3", "release", False),
+        ("cortex-m4+fp", "release", False),
+        ("cortex-m4+fp", "debug", False),
     ]
     found = find_tflm(BOARD)
     assert str(found) == "TFLM with CMSIS-NN kernels (cortex-m4+fp, release)" and found.defines == ("CMSIS_NN",)
-    assert find_tflm(load_board("mps2-an385")).kernels == "reference"
+    assert find_tflm(load_board("mps2-an385")).cmsis_nn is False
     error = refused(load_board("mps2-an505"))
     assert "has libtensorflow-microlite.a for cortex-m3, cortex-m4+fp; board mps2-an505 needs cortex-m33" in error.message
     assert "TARGET_ARCH=cortex-m33 " in error.hint

@@ -40,7 +40,7 @@ Runtime = Literal["aot", "tflm"]
 
 def build(
     compiled: CompiledModel, board: Board, out: Path, progress: Progress = silent, clips: int | None = None, runtime: Runtime = "aot",
-    listen: Listen = Listen(),
+    listen: Listen = Listen(), tflm: "Tflm | None" = None,
 ) -> Firmware:  # fmt: skip
     """Firmware of ``compiled`` for ``board`` in the folder ``out``, which is replaced whole or left alone.
 
@@ -58,13 +58,13 @@ def build(
         found = load_clips(compiled, clips, fixed=not board.fpu)
         generated = stage / "generated"
         _generate(compiled, board, found, generated, runtime)
-        tflm, operators, arena_bytes = None, (), compiled.arena_bytes
+        operators, arena_bytes = (), compiled.arena_bytes
         if runtime == "tflm":
             from tinyflow.deploy.tflm import find_tflm
             from tinyflow.deploy.tflm_arena import arena_need
             from tinyflow.deploy.tflm_source import write_source
 
-            tflm = find_tflm(board)
+            tflm = tflm or find_tflm(board)
             arena_bytes = arena_need(compiled, board, tflm, progress)
             operators = write_source(compiled, tflm, arena_bytes, generated)
         if can_listen(compiled):

@@ -42,10 +42,10 @@ class Tflm:
     library: Path
     arch: str  # TFLM's TARGET_ARCH
     build: str  # its BUILD_TYPE
-    kernels: str  # "CMSIS-NN" or "reference"
+    cmsis_nn: bool  # kernels of CMSIS-NN, else TFLM's reference kernels
 
     def __str__(self) -> str:
-        return f"TFLM with {self.kernels} kernels ({self.arch}, {self.build})"
+        return f"TFLM with {'CMSIS-NN' if self.cmsis_nn else 'reference'} kernels ({self.arch}, {self.build})"
 
     @cached_property
     def archive(self) -> Archive:
@@ -66,7 +66,7 @@ class Tflm:
         for folder in ("tensorflow/lite/micro", KERNELS, "tensorflow/lite/c", "tensorflow/lite/core/c"):
             for path in sorted((self.root / folder).glob("*.h")):
                 digest.update(f"{folder}/{path.name}\0{sha256(path)}\0".encode())
-        return {"arch": self.arch, "build": self.build, "kernels": self.kernels, "library": sha256(self.library), "headers": digest.hexdigest()}
+        return {"arch": self.arch, "build": self.build, "cmsis_nn": self.cmsis_nn, "library": sha256(self.library), "headers": digest.hexdigest()}
 
     def check(self) -> None:
         """TinyflowError when firmware cannot be built around it: headers absent, objects of another machine or compiler."""
@@ -109,12 +109,12 @@ def libraries() -> list[Tflm]:
     found = []
     for path in sorted(root.glob(f"gen/*/lib/{LIBRARY}")):
         if match := _FOLDER.fullmatch(path.parent.parent.name):
-            found.append(Tflm(root, path, match["arch"], match["build"], "CMSIS-NN" if match["kernels"] else "reference"))
+            found.append(Tflm(root, path, match["arch"], match["build"], bool(match["kernels"])))
     if not found:
         raise TinyflowError(
             f"TFLM_ROOT is {root}, and no gen/cortex_m_generic_*/lib/{LIBRARY} lies below it", f"TFLM's own build makes it: {MAKE.format(arch='cortex-m4+fp')} microlite"
         )
-    return sorted(found, key=lambda item: (item.kernels == "reference", _BUILDS.index(item.build), item.arch))
+    return sorted(found, key=lambda item: (not item.cmsis_nn, _BUILDS.index(item.build), item.arch))
 
 
 def find_tflm(board: Board) -> Tflm:
