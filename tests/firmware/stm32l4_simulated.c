@@ -41,16 +41,17 @@ static uint32_t *at(uint32_t address) {
   return &memory[used++].value;
 }
 
-/* SysTick counts down from the reload value, and again; its exception comes at once. */
+/* SysTick counts down from the reload value to 0, where its exception comes at once, and again. */
+static uint32_t elapsed; /* of its period */
 static uint32_t systick(void) {
-  static uint32_t value;
-  const uint32_t control = *at(0xE000E010), step = ready ? 0x123457 : 7;
-  if (!(control & 1) || !strcmp(dead, "counters")) return 0;
-  if (value < step) {
-    value += *at(0xE000E014) + 1;
-    if (control & 2) cortexm_systick();
+  const uint32_t period = *at(0xE000E014) + 1;
+  if (!(*at(0xE000E010) & 1) || !strcmp(dead, "counters")) return 0;
+  elapsed += ready ? 0x100000 : 7;
+  if (elapsed >= period) {
+    elapsed -= period;
+    if (*at(0xE000E010) & 2) cortexm_systick();
   }
-  return value -= step;
+  return elapsed ? period - elapsed : 0;
 }
 
 static int is_dead(const char *what) { return strcmp(dead, what) == 0; }
@@ -98,6 +99,7 @@ uint32_t read32(uint32_t address) {
 void write32(uint32_t address, uint32_t value) {
   printf("write %08lx %08lx\n", (unsigned long)address, (unsigned long)value);
   *at(address) = value;
+  if (address == 0xE000E018) elapsed = 0;
 }
 
 void port_fail(const char *reason) {

@@ -149,7 +149,7 @@ def test_dwt_counts_and_systick_stays_off(start, chip):
 
 @CHIPS
 def test_systick_counts_where_dwt_does_not_and_its_wraps_are_counted(start, chip):
-    """5000 counts of 0x123457 ticks: SysTick's 24 bits wrap 355 times, the counter's 32 once."""
+    """5000 counts of 2^20 ticks: SysTick's 24 bits wrap 312 times, at 0 itself, the counter's 32 once."""
     writes, text, status = start(chip, "dwt")
     assert status == 0 and "counts 1 by systick" in text and "warning -" in text
     assert first(writes, SYST_RVR, ~0, 0xFFFFFF) < first(writes, SYST_CSR, 7, 7)  # the core's clock, with its exception

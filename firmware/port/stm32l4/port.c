@@ -27,8 +27,8 @@ _Static_assert(SYSCLK_HZ == CLOCK_HZ, "board.yaml's clock_hz is not what this po
 
 static const char *warning;
 static int console_ready;
-static int systick;             /* it counts, DWT does not */
-static volatile uint32_t wraps; /* of SysTick's 24 bits, above them */
+static volatile uint32_t systick; /* SysTick's period in ticks, where it counts; 0: DWT does */
+static volatile uint32_t ended;   /* ticks of its periods that have ended */
 
 const char *port_warning(void) { return warning; }
 
@@ -116,18 +116,19 @@ static int moves(uint32_t address) {
   return read32(address) != before;
 }
 
-static void systick_period(uint32_t ticks) {
-  write32(SYST_RVR, ticks - 1);
-  write32(SYST_CVR, 0); /* any value: it begins anew */
+static void systick_begin(uint32_t period) {
+  if (systick) ended = (uint32_t)port_ticks();
+  systick = period;
+  write32(SYST_RVR, period - 1);
+  write32(SYST_CVR, 0); /* any value clears it, and it begins anew */
 }
 
 static void counter_init(void) {
   change(DEMCR, 0, DEMCR_TRCENA);
   write32(DWT_CYCCNT, 0);
   change(DWT_CTRL, 0, DWT_CTRL_CYCCNTENA);
-  systick = !moves(DWT_CYCCNT);
-  if (!systick) return;
-  systick_period(SYSTICK_LONGEST);
+  if (moves(DWT_CYCCNT)) return;
+  systick_begin(SYSTICK_LONGEST);
   write32(SYST_CSR, SYST_CSR_ENABLE | SYST_CSR_TICKINT | SYST_CSR_CLKSOURCE);
   if (!moves(SYST_CVR)) warn("neither DWT_CYCCNT nor SysTick counts: counts mean nothing");
 }
@@ -152,12 +153,12 @@ static int received(void) {
 
 /* Waits for the host as long as it takes. Eight bytes (LPUART1's FIFO) or one may wait here, and there is no flow control:
  * what overran is reported here and found by the CRC of its line. QEMU gives its USART the next byte only when some timer
- * ends, so SysTick, which counts nothing while the host is waited for, ends often. */
+ * ends, so SysTick ends often while the host is waited for. */
 int port_read(void) {
   if (!systick) return received();
-  systick_period(1000);
+  systick_begin(1000);
   int byte = received();
-  systick_period(SYSTICK_LONGEST);
+  systick_begin(SYSTICK_LONGEST);
   return byte;
 }
 
@@ -172,17 +173,17 @@ void port_write(const char *data, size_t size) {
 }
 
 /* SysTick's own priority, 0, is above port_lock: no wrap is missed, however long a count takes. */
-void cortexm_systick(void) { wraps += SYSTICK_LONGEST; }
+void cortexm_systick(void) { ended += systick; }
 
 const char *port_counter(void) { return systick ? "systick" : "dwt"; }
 
-/* Either way a tick is one clock of the core, and 32 bits count. */
+/* Either way a tick is one clock of the core, and 32 bits count. SysTick counts down; a period ends when it gets to 0. */
 uint64_t port_ticks(void) {
   if (!systick) return read32(DWT_CYCCNT);
-  uint32_t above, below;
+  uint32_t before, left;
   do {
-    above = wraps;
-    below = SYSTICK_LONGEST - 1 - read32(SYST_CVR);
-  } while (above != wraps);
-  return above + below;
+    before = ended;
+    left = read32(SYST_CVR);
+  } while (before != ended);
+  return (uint32_t)(before + (left ? systick - left : 0));
 }
