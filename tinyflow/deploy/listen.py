@@ -70,7 +70,7 @@ def listen_to(
         )
     data = np.concatenate([audio, np.zeros(_window(compiled), np.int16)]).astype("<i2").tobytes()
     words: list[dict[str, Any]] = []
-    hear = _hearer(words, rate, on_word)
+    hear, peers = _hearer(words, rate, on_word), _peers(board)
     with connect(firmware, board, timeout=timeout) as device:
         begin(device, Settings.of(listen, compiled))
         answer: dict[str, Any] = {}
@@ -79,7 +79,7 @@ def listen_to(
             done = at + CHUNK_BYTES
             if done % (2 * rate) < CHUNK_BYTES or done >= len(data):  # once a second
                 progress(f"listen on {board.name}", min(len(data), done) // (2 * rate), len(data) // (2 * rate), f"s of audio, {len(words)} words")
-        return {**_result(device, compiled, listen, words, answer), "seconds": len(audio) / rate}
+        return {**_result(device, compiled, listen, words, answer, peers), "seconds": len(audio) / rate}
 
 
 def listen_microphone(
@@ -89,7 +89,7 @@ def listen_microphone(
     must_have_microphone(board)
     rate = frontend(compiled)["sample_rate"]
     words: list[dict[str, Any]] = []
-    hear = _hearer(words, rate, on_word)
+    hear, peers = _hearer(words, rate, on_word), _peers(board)
     with connect(firmware, board, timeout=timeout) as device:
         begin(device, Settings.of(listen, compiled))
         answer: dict[str, Any] = {"samples": 0, "frames": 0, "runs": 0, "lost": 0, "frontend_ticks": 0, "network_ticks": 0, "detector_ticks": 0}
@@ -100,7 +100,7 @@ def listen_microphone(
                 if error.code != "microphone":
                     raise
                 raise TinyflowError(f"the microphone of {board.name} ({board.microphone}): {error.message.partition('microphone: ')[2]}", "docs/listen.md: microphones") from None
-        return {**_result(device, compiled, listen, words, answer), "seconds": answer["samples"] / rate}
+        return {**_result(device, compiled, listen, words, answer, peers), "seconds": answer["samples"] / rate}
 
 
 @contextmanager
@@ -135,23 +135,23 @@ def _hearer(words: list[dict[str, Any]], rate: int, on_word: OnWord | None) -> C
     return hear
 
 
-def _result(device: Device, compiled: CompiledModel, listen: Listen, words: list[dict[str, Any]], answer: dict[str, Any]) -> dict[str, Any]:
+def _result(device: Device, compiled: CompiledModel, listen: Listen, words: list[dict[str, Any]], answer: dict[str, Any], peers: list[Board]) -> dict[str, Any]:
     return {
         "board": device.board.name,
         "build_id": device.hello_line["build"],
         "words": words,
         "settings": {key: value for key, value in vars(listen).items()},
         "samples_lost": answer["lost"],
-        "costs": costs(device.board, compiled, listen, answer),
+        "costs": costs(device.board, compiled, listen, answer, peers),
     }
 
 
-def costs(board: Board, compiled: CompiledModel, listen: Listen, answer: dict[str, Any]) -> dict[str, Any]:
+def costs(board: Board, compiled: CompiledModel, listen: Listen, answer: dict[str, Any], peers: list[Board]) -> dict[str, Any]:
     """What a second of audio costs in the steady state, from the counts of a stream: every frame and every run of the
     network by its mean, times how many there are in a second.
 
-    Returns unit, frames, runs, per_frame, per_run, per_second {frontend, network, detector, all}, and budgets: for every board
-    of this core that has one, {board, budget, share, clock_hz}; a board that counts its own cycles: its clock.
+    Returns unit, counter, frames, runs, frames_a_second, runs_a_second, per_second {frontend, network, detector, all}, and
+    budgets: for every one of ``peers`` {board, what, budget, share}; for a board that counts its own cycles its clock.
     """
     config = frontend(compiled)
     frames_a_second = config["sample_rate"] / config["hop"]
@@ -169,19 +169,19 @@ def costs(board: Board, compiled: CompiledModel, listen: Listen, answer: dict[st
         "frames_a_second": frames_a_second,
         "runs_a_second": frames_a_second / listen.every,
         "per_second": per_second,
-        "budgets": _budgets(board, per_second["all"]),
+        "budgets": _budgets(board, per_second["all"], peers),
     }
 
 
-def _budgets(board: Board, per_second: float) -> list[dict[str, Any]]:
+def _peers(board: Board) -> list[Board]:
+    """This board, and every other of its core, that has a budget of instructions: what is counted here is executed there too."""
+    others = [load_board(name) for name in board_names() if name != board.name]
+    return [other for other in (board, *others) if other.core == board.core and other.instruction_budget]
+
+
+def _budgets(board: Board, per_second: float, peers: list[Board]) -> list[dict[str, Any]]:
     if board.counter.unit == "cycles":
         return [{"board": board.name, "what": "clock", "budget": board.clock_hz, "share": per_second / board.clock_hz}]
     if board.counter.unit != "instructions":
         return []
-    others = [load_board(name) for name in board_names()]
-    found = [board, *(other for other in others if other.name != board.name and other.core == board.core)]
-    return [
-        {"board": other.name, "what": "instruction_budget", "budget": other.instruction_budget, "share": per_second / other.instruction_budget, "clock_hz": other.clock_hz}
-        for other in found
-        if other.instruction_budget
-    ]
+    return [{"board": peer.name, "what": "instruction_budget", "budget": peer.instruction_budget, "share": per_second / peer.instruction_budget} for peer in peers]
