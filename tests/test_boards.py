@@ -45,10 +45,11 @@ def test_shipped_boards_are_consistent(name):
         assert counter.unit == "instructions" and counter.rate == 10**9 / counter.frequency_hz / 2**board.qemu.icount_shift
 
 
-def test_nucleo_has_the_memory_of_its_data_sheet():
-    board = load_board("nucleo-l4r5zi")
-    assert (board.region("FLASH").origin, board.region("FLASH").length) == (0x08000000, 2 * 2**20)
-    assert (board.region("RAM").origin, board.region("RAM").length) == (0x20000000, 640 * 2**10)
+@pytest.mark.parametrize("name, flash, ram", [("nucleo-l4r5zi", 2 * 2**20, 640 * 2**10), ("b-l475e-iot01a", 2**20, 96 * 2**10)])
+def test_stm32l4_have_the_memory_of_their_data_sheets(name, flash, ram):
+    board = load_board(name)
+    assert (board.region("FLASH").origin, board.region("FLASH").length) == (0x08000000, flash)
+    assert (board.region("RAM").origin, board.region("RAM").length) == (0x20000000, ram)
 
 
 @pytest.fixture(scope="module")
