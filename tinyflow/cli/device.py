@@ -144,7 +144,8 @@ def _compare(console: Console, compared: str, board_name: str, emulator: str | N
     result = compare_runtimes(aot, tflm, board, compiled, folder, seed or 0, console.progress).to_dict()
     console.runtimes(result, folder)
     if result["equal"] < result["rows"]:
-        raise Failed(f"aot and tflm differ on {board.name}: {result['equal']} of {result['rows']} rows agree", f"tinyflow validate --board {board.name} --runtime tflm says which is right", result)
+        hint = f"tinyflow validate --board {board.name} --runtime tflm says which is right"
+        raise Failed(f"aot and tflm differ on {board.name}: {result['equal']} of {result['rows']} rows agree", hint, result)
     return result
 
 

@@ -87,7 +87,9 @@ class SideBySide:
         }
 
 
-def compare_runtimes(aot: Firmware, tflm: Firmware | None, board: Board, compiled: CompiledModel, out: Path | None = None, seed: int = 0, progress: Progress = silent) -> SideBySide:
+def compare_runtimes(
+    aot: Firmware, tflm: Firmware | None, board: Board, compiled: CompiledModel, out: Path | None = None, seed: int = 0, progress: Progress = silent
+) -> SideBySide:
     """Profiles both firmwares of ``compiled`` on ``board`` and gives both the same random rows of ``seed``.
 
     tflm: None for the board host, where tflite_micro plays its part: arena, operators and answers, and nothing is counted.
@@ -126,8 +128,9 @@ def compare_runtimes(aot: Firmware, tflm: Firmware | None, board: Board, compile
 def _side(counted: Profile, firmware: Firmware, by: str) -> Side:
     flash = counted.sizes.flash_bytes - counted.sizes.groups.get(CLIPS, 0)
     return Side(
-        firmware.runtime, by, counted.invoke_units, flash, firmware.model_bytes, counted.sizes.ram_bytes, firmware.arena_bytes, counted.stack_bytes, len(counted.layers)
-    )
+        firmware.runtime, by, counted.invoke_units, flash, firmware.model_bytes, counted.sizes.ram_bytes,
+        firmware.arena_bytes, counted.stack_bytes, len(counted.layers),
+    )  # fmt: skip
 
 
 def _on_host(aot: Firmware, board: Board, compiled: CompiledModel, x: np.ndarray, ours: np.ndarray) -> SideBySide:

@@ -72,14 +72,14 @@ class Tflm:
         """TinyflowError when firmware cannot be built around it: headers absent, objects of another machine or compiler."""
         for folder, name in INCLUDES:
             if not (self.root / folder / name).is_file():
-                raise TinyflowError(
-                    f"TFLM_ROOT is {self.root}, and {self.root / folder / name} is absent",
-                    f"TFLM's own build fetches it: {MAKE.format(arch=self.arch)} third_party_downloads" if folder else "TFLM_ROOT is a checkout of tflite-micro, with its headers",
-                )
+                fetch = f"TFLM's own build fetches it: {MAKE.format(arch=self.arch)} third_party_downloads"
+                hint = fetch if folder else "TFLM_ROOT is a checkout of tflite-micro, with its headers"
+                raise TinyflowError(f"TFLM_ROOT is {self.root}, and {self.root / folder / name} is absent", hint)
         machine, compiler = self.archive.machine, self.archive.compiler
         if machine != "EM_ARM" or not compiler.startswith("GCC:"):
             raise TinyflowError(
-                f"{self.library} was built for {machine.removeprefix('EM_') or 'nothing'} by {compiler or 'an unknown compiler'}; firmware is built by arm-none-eabi-gcc",
+                f"{self.library} was built for {machine.removeprefix('EM_') or 'nothing'} by {compiler or 'an unknown compiler'}; "
+                "firmware is built by arm-none-eabi-gcc",
                 f"build it with TOOLCHAIN=gcc: {MAKE.format(arch=self.arch)} microlite",
             )
 
@@ -102,7 +102,8 @@ def libraries() -> list[Tflm]:
     """
     value = os.environ.get("TFLM_ROOT", "")
     if not value:
-        raise TinyflowError("TFLM_ROOT is not set: the runtime tflm is built around an installed TensorFlow Lite Micro", "docs/tflm.md; without it: --runtime aot")
+        hint = "docs/tflm.md says how to build TFLM's library; without it: --runtime aot"
+        raise TinyflowError("TFLM_ROOT is not set: the runtime tflm is built around an installed TensorFlow Lite Micro", hint)
     root = Path(value).expanduser().resolve()
     if not root.is_dir():
         raise TinyflowError(f"TFLM_ROOT is {value}, which is not a folder", "name a checkout of tflite-micro (docs/tflm.md)")
@@ -112,7 +113,8 @@ def libraries() -> list[Tflm]:
             found.append(Tflm(root, path, match["arch"], match["build"], bool(match["kernels"])))
     if not found:
         raise TinyflowError(
-            f"TFLM_ROOT is {root}, and no gen/cortex_m_generic_*/lib/{LIBRARY} lies below it", f"TFLM's own build makes it: {MAKE.format(arch='cortex-m4+fp')} microlite"
+            f"TFLM_ROOT is {root}, and no gen/cortex_m_generic_*/lib/{LIBRARY} lies below it",
+            f"TFLM's own build makes it: {MAKE.format(arch='cortex-m4+fp')} microlite",
         )
     return sorted(found, key=lambda item: (not item.cmsis_nn, _BUILDS.index(item.build), item.arch))
 
@@ -120,10 +122,9 @@ def libraries() -> list[Tflm]:
 def find_tflm(board: Board) -> Tflm:
     """The best library for ``board``, checked. Errors: those of libraries(), check_compiler() and Tflm.check(); none for the board's core."""
     if not board.tflm:
-        raise TinyflowError(
-            f"board {board.name} has no tflm runtime: its board.yaml names no TARGET_ARCH of TFLM",
-            "tflite_micro plays its part there: tinyflow profile --board host --compare aot,tflm" if board.port == "host" else "set `tflm:` in board.yaml (docs/boards.md)",
-        )
+        on_host = "tflite_micro plays its part there: tinyflow profile --board host --compare aot,tflm"
+        hint = on_host if board.port == "host" else "set `tflm:` in board.yaml (docs/boards.md)"
+        raise TinyflowError(f"board {board.name} has no tflm runtime: its board.yaml names no TARGET_ARCH of TFLM", hint)
     found = libraries()
     check_compiler()
     for tflm in found:

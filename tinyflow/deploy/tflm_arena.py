@@ -59,6 +59,7 @@ def _ask(firmware: Firmware, board: Board, compiled: CompiledModel) -> int:
     try:
         return int(console.request("arena")["bytes"])
     except TinyflowError as error:
-        raise TinyflowError(f"TFLM does not run {compiled.tflite.name} on {board.name}: {error.message}", "tinyflow validate --runtime aot; TFLM's operators refuse what they do not compute") from None
+        hint = "TFLM's operators refuse what they do not compute; take --runtime aot"
+        raise TinyflowError(f"TFLM does not run {compiled.tflite.name} on {board.name}: {error.message}", hint) from None
     finally:
         console.transport.close()

@@ -24,7 +24,8 @@ def arena_need(compiled: CompiledModel) -> int:
     except subprocess.TimeoutExpired:
         raise TinyflowError(f"tflite_micro did not find an arena for {compiled.tflite} in {TIMEOUT:.0f} s", "take a smaller network") from None
     if said.returncode:
-        raise TinyflowError(f"tflite_micro does not run {compiled.tflite}: {said.stderr.strip()[-500:]}", "tinyflow doctor; TFLM's operators refuse what they do not compute")
+        hint = "`tinyflow doctor` says whether its wheel is there; its operators refuse what they do not compute"
+        raise TinyflowError(f"tflite_micro does not run {compiled.tflite}: {said.stderr.strip()[-500:]}", hint)
     return int(said.stdout)
 
 

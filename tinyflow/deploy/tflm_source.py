@@ -12,7 +12,10 @@ from tinyflow.deploy.tflm import KERNELS, RESOLVER, Tflm
 from tinyflow.errors import TinyflowError
 
 INT8 = 9  # schema's TensorType
-_BUILTIN = re.compile(r"TfLiteStatus (?P<method>Add\w+)\((?P<parameters>[^{]*)\)\s*\{\s*return AddBuiltin\(BuiltinOperator_(?P<kind>\w+),\s*(?P<registration>[\w:]+(?:\(\))?)")
+_BUILTIN = re.compile(
+    r"TfLiteStatus (?P<method>Add\w+)\((?P<parameters>[^{]*)\)\s*\{\s*"
+    r"return AddBuiltin\(BuiltinOperator_(?P<kind>\w+),\s*(?P<registration>[\w:]+(?:\(\))?)"
+)
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,8 @@ def _operators(tflite: Path) -> list[tuple[Layer, bool]]:
         tensors = [graph.tensors[at] for at in (*op.inputs[:2], op.outputs[0]) if at >= 0]
         shapes = [tuple(int(size) for size in tensor.shape) if tensor.shape is not None else () for tensor in tensors]
         elements = int(np.prod(shapes[-1]))
-        macs = elements * int(np.prod({"CONV_2D": shapes[1][1:], "FULLY_CONNECTED": shapes[1][1:], "DEPTHWISE_CONV_2D": shapes[1][1:3]}.get(kind, [0]))) if len(shapes) > 2 else 0
+        taps = {"CONV_2D": slice(1, None), "FULLY_CONNECTED": slice(1, None), "DEPTHWISE_CONV_2D": slice(1, 3)}.get(kind)
+        macs = elements * int(np.prod(shapes[1][taps])) if taps else 0
         output, name = tensors[-1], tensors[-1].name or b""
         int8 = all(tensor.type == INT8 for tensor in (tensors if kind in ("ADD", "MUL", "MAXIMUM", "MINIMUM") or macs else (tensors[0], output)))
         found.append((Layer(index, kind, name.decode(errors="replace"), int(op.outputs[0]), shapes[0], shapes[-1], macs, 0, elements), int8))
@@ -117,4 +121,5 @@ def _header(root: Path, function: str) -> str:
     for path in sorted((root / KERNELS).glob("*.h")):
         if f"{function}()" in path.read_text(errors="replace"):
             return f"{KERNELS}/{path.name}"
-    raise TinyflowError(f"the headers in {root / KERNELS} lack {function}(), which the library has", "headers and library are of different versions: build TFLM again")
+    hint = "headers and library are of different versions: build TFLM again"
+    raise TinyflowError(f"the headers in {root / KERNELS} lack {function}(), which the library has", hint)
