@@ -78,7 +78,7 @@ def test_a_network_is_bit_exact_and_takes_what_it_takes_on_another_emulated_boar
     assert any("SysTick" in note for note in counted.notes)
     other = load_board("mps2-an386")  # the same core: the same instructions
     elsewhere = profile(build(compiled, other, tmp_path / "mps2"), other, compiled)
-    assert abs(elsewhere.invoke_units - counted.invoke_units) <= elsewhere.resolution + counted.resolution
+    assert abs(elsewhere.invoke_units - counted.invoke_units) <= 2 * (elsewhere.resolution + counted.resolution)  # a tick each, and one of the calibration
 
 
 def test_faults_are_reported(board, tmp_path):
