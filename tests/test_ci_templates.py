@@ -136,7 +136,7 @@ def test_renode_is_unpacked_and_its_checksum_compared(service, tmp_path):
     renode = (tmp_path / "env").read_text().strip().removeprefix("RENODE=")
     assert subprocess.run([renode], capture_output=True, text=True, check=True).stdout == "Renode\n"
     if service == "github":
-        assert (tmp_path / "asked").read_text().split()[:3] == ["release", "download", "v1.15.3"]
+        assert (tmp_path / "asked").read_text().split()[:3] == ["release", "download", "v1.16.0"]
 
 
 def test_gitlab_without_the_url_of_renode_says_so(tmp_path):

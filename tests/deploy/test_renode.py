@@ -257,3 +257,13 @@ def test_the_platform_has_the_boards_memory(nucleo):
         end += size
     assert end == nucleo.region("RAM").origin + nucleo.region("RAM").length
     assert "sysbus 0x20030000; sysbus 0x10000000" in text and ram[1][1] == 0x10000  # SRAM2 and its alias, 64 KiB
+
+
+@pytest.mark.parametrize("version, flawed", [((1, 15, 3), True), ((1, 16, 0), False)])
+def test_what_an_old_renode_computes_wrongly_is_the_hint(monkeypatch, nucleo, version, flawed):
+    from tinyflow.cli.device import _hint
+    from tinyflow.deploy import renode
+
+    monkeypatch.setattr(renode, "renode_version", lambda: version)
+    assert ("GE flags" in _hint(nucleo, "usual")) == flawed and (_hint(nucleo, "usual") == "usual") != flawed
+    assert _hint(load_board("mps2-an386"), "usual") == "usual"
