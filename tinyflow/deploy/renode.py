@@ -51,7 +51,7 @@ def renode_version() -> tuple[int, ...]:
 def known_flaw() -> str:
     """What this Renode is known to compute wrongly; empty: nothing that firmware of ours meets."""
     if renode_version() < (1, 16):
-        return "Renode before 1.16 sets the GE flags of SSUB8 wrongly, which max pooling on a core with DSP extension reads: use 1.16 or newer"
+        return "Renode before 1.16 sets the GE flags of SSUB8 wrongly, which max pooling and clamps on a core with DSP extension read: use 1.16 or newer"
     return ""
 
 
