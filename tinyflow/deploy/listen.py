@@ -78,7 +78,8 @@ def listen_to(
             answer = device.console.put("stream", data[at : at + CHUNK_BYTES], at, hear)
             done = at + CHUNK_BYTES
             if done % (2 * rate) < CHUNK_BYTES or done >= len(data):  # once a second
-                progress(f"listen on {board.name}", min(len(data), done) // (2 * rate), len(data) // (2 * rate), f"s of audio, {len(words)} words")
+                total = -(-len(data) // (2 * rate))
+                progress(f"listen on {board.name}", total if done >= len(data) else done // (2 * rate), total, f"s of audio, {len(words)} words")
         return {**_result(device, compiled, listen, words, answer, peers), "seconds": len(audio) / rate}
 
 
