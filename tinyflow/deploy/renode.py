@@ -148,7 +148,7 @@ def _await_machine(transport: RenodeTransport, board: Board, deadline: float) ->
                     raise TinyflowError(f"Renode is {_text(version)}; board {board.name} needs {board.renode.minimum_version}", "install a newer Renode")
                 transport.name = f"Renode {_text(version)} ({board.name})"
     except EOFError:
-        reason = "; ".join(text for text in (transport.post_mortem(), *said[1:]) if text)
+        reason = "; ".join(text for text in (transport.post_mortem(), *said[-3:]) if text and not text.startswith("Renode"))
         what = f"does not load the machine of {board.name}" if version else "did not start"
         raise TinyflowError(f"{transport.name} {what}: {reason}", "docs/renode.md: what a platform needs" if version else INSTALL) from None
 
