@@ -111,3 +111,11 @@ def test_tflm_says_what_its_root_wants(monkeypatch, tmp_path):
         check = by_name()["TFLM_ROOT"]
         assert not check.ok and check.optional and said in check.found
     assert "make -f tensorflow/lite/micro/tools/make/Makefile" in check.mend
+
+
+@pytest.mark.parametrize("script, found", [("echo 'Renode v1.15.3.5846'", "Renode 1.15.3 ("), ("echo 'Renode, version 1.9.0.28176 (x)'", "older than 1.1"), ("exit 1", "does not say its version")])
+def test_renode_and_its_age(monkeypatch, tmp_path, script, found):
+    program(tmp_path, "renode", script + "\n")
+    monkeypatch.setenv("RENODE", str(tmp_path / "renode"))
+    check = by_name()["Renode"]
+    assert found in check.found and check.ok == (found == "Renode 1.15.3 (") and check.optional and "nucleo-l4r5zi" in check.needed_for
