@@ -17,6 +17,7 @@ from tinyflow.deploy.artefact import load_firmware
 from tinyflow.deploy.build import build
 from tinyflow.deploy.device import connect
 from tinyflow.deploy.linker import linker_script
+from tinyflow.deploy.place import place
 from tinyflow.deploy.profile import profile
 from tinyflow.deploy.run import run_rows, selftest
 from tinyflow.deploy.validate import validate
@@ -64,7 +65,8 @@ class TestOnTheEmulatedCore:
         assert found.layers[0].macs == 25 * 20 * 4 * 9 and found.macs == sum(layer.macs for layer in found.layers)
         assert found.layers_units <= found.invoke_units < 1.05 * found.layers_units, "what is left is the interpreter's own"
         assert found.runtime == "tflm" and found.arena_bytes == network.firmware.arena_bytes and not found.arena_bound_bytes
-        assert found.sizes.groups["TFLM"] > 10_000 and found.sizes.groups["model constants"] >= network.compiled.tflite.stat().st_size == found.sizes.model_bytes
+        model = network.compiled.tflite.stat().st_size
+        assert found.sizes.groups["TFLM"] > 10_000 and found.sizes.groups["model constants"] >= model == found.sizes.model_bytes
         assert "kernels" not in found.sizes.groups and any("TFLM with" in note for note in found.notes)
         assert read_json(tmp_path / "profile" / "profile.json")["runtime"] == "tflm"
 
@@ -109,7 +111,20 @@ class TestOnTheEmulatedCore:
         """The image of one network beside another's file: there is no layer to be read back, and that is said."""
         other = foreign(tmp_path / "other", seed=1)
         result = validate(network.firmware, BOARD, other, n=1)
-        assert not result["passed"] and "random rows: row 0, output " in result["reason"] and "does not keep what its operators compute" in result["reason"]
+        assert not result["passed"] and "random rows: row 0, output " in result["reason"]
+        assert "does not keep what its operators compute" in result["reason"]
+
+
+@pytest.mark.tflm
+@pytest.mark.qemu
+@pytest.mark.renode
+def test_the_image_of_a_real_board_answers_under_renode(network, tmp_path, monkeypatch):
+    """The arena of the same core, found under QEMU, holds on another board and emulator."""
+    monkeypatch.setattr(tflm_arena, "arena_need", lambda *_: network.firmware.arena_bytes)
+    board = place(load_board("nucleo-l4r5zi"), "renode")
+    firmware = build(network.compiled, board, tmp_path / "out", runtime="tflm")
+    answers, facts = run_rows(firmware, board, network.compiled, ROWS)
+    assert np.array_equal(answers, oracle.invoke(network.compiled.tflite, ROWS)) and facts["unit"] == "instructions"
 
 
 @pytest.mark.qemu
