@@ -40,7 +40,7 @@ from tinyflow.compile.tflite import read_tflite
 from tinyflow.deploy.artefact import Firmware
 from tinyflow.deploy.build import build
 from tinyflow.deploy.profile import profile
-from tinyflow.deploy.qemu import qemu_version
+from tinyflow.deploy.places.qemu import qemu_version
 from tinyflow.features.alignment import alignments
 from tinyflow.features.config import TABLE_1, MfccConfig
 from tinyflow.genotype import Genotype

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from coefficients import BOARD, count_frontend, small_model
 
-from tinyflow.deploy.qemu import qemu_version
+from tinyflow.deploy.places.qemu import qemu_version
 from tinyflow.errors import TinyflowError
 from tinyflow.features.config import TABLE_1, MfccConfig
 

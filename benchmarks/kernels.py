@@ -31,7 +31,7 @@ from tflm_runtime import count_tflm, name_of
 from tflm_runtime import sides as tflm_sides
 
 from tinyflow.board import load_board
-from tinyflow.deploy.qemu import qemu_version
+from tinyflow.deploy.places.qemu import qemu_version
 from tinyflow.errors import TinyflowError
 
 RECORDED = Path(__file__).resolve().parent / "recorded.json"

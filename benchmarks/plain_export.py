@@ -32,7 +32,7 @@ from network_counts import BOARD, UNIT
 
 from tinyflow.compile.passes import run_passes
 from tinyflow.compile.tflite import read_tflite
-from tinyflow.deploy.qemu import qemu_version
+from tinyflow.deploy.places.qemu import qemu_version
 from tinyflow.errors import TinyflowError
 from tinyflow.features.config import MfccConfig
 from tinyflow.genotype import Cell, Edge, Genotype

@@ -16,7 +16,7 @@ from tinyflow.compile.artefact import CompiledModel
 from tinyflow.deploy.build import build
 from tinyflow.deploy.profile import profile
 from tinyflow.deploy.run import run_rows
-from tinyflow.deploy.tflm import Tflm, check_compiler, libraries
+from tinyflow.deploy.tflm.library import Tflm, check_compiler, libraries
 
 
 def sides(board: Board) -> list[Tflm]:

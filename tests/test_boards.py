@@ -12,7 +12,7 @@ from keyword_model import keyword_model
 
 from tinyflow.board import BOARDS, Board, board_names, load_board
 from tinyflow.deploy.build import build
-from tinyflow.deploy.place import place
+from tinyflow.deploy.places.place import place
 from tinyflow.errors import TinyflowError
 
 ROOT = BOARDS.parent
@@ -120,7 +120,7 @@ def test_docs_list_every_key():
 
 
 def test_boards_says_what_runs_here_now(tmp_path, monkeypatch):
-    from tinyflow.deploy.place import places_here
+    from tinyflow.deploy.places.place import places_here
 
     (tmp_path / "qemu-system-arm").write_text("#!/bin/sh\necho QEMU emulator version 7.2.22\n")
     (tmp_path / "qemu-system-arm").chmod(0o755)

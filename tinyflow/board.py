@@ -147,7 +147,7 @@ class Board:
     tflm: str = ""  # TFLM's own name of the core (TARGET_ARCH of its build): cortex-m4+fp; empty: no tflm runtime
     microphone: str = ""  # firmware/microphone/<name>.c; empty: audio comes over the console alone
     folder: str = ""
-    emulator: str = ""  # where it runs: qemu, renode, host, serial; usually empty, and chosen by deploy/place.py
+    emulator: str = ""  # where it runs: qemu, renode, host, serial; usually empty, and chosen by deploy/places/place.py
 
     @property
     def real(self) -> bool:

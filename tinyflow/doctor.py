@@ -12,9 +12,9 @@ from pathlib import Path
 
 from tinyflow.board import Board, board_names, load_board
 from tinyflow.deploy.flash.probes import NODES, SYSFS, list_probes, udev_rule
-from tinyflow.deploy.renode import INSTALL, find_renode, renode_version
-from tinyflow.deploy.tflm import check_compiler
-from tinyflow.deploy.tflm import libraries as tflm_libraries
+from tinyflow.deploy.places.renode import INSTALL, find_renode, renode_version
+from tinyflow.deploy.tflm.library import check_compiler
+from tinyflow.deploy.tflm.library import libraries as tflm_libraries
 from tinyflow.errors import TinyflowError
 
 PYTHON = ((3, 11), (3, 13))  # at least, below

@@ -291,7 +291,7 @@ def _build_part(run: Run, board: Board | None) -> Any:
     if run.recipe:
         part["listen"] = asdict(run.recipe.listen)
     if run.runtime == "tflm":
-        from tinyflow.deploy.tflm import find_tflm
+        from tinyflow.deploy.tflm.library import find_tflm
 
         part["tflm"] = find_tflm(board).fingerprint()
     return part
@@ -348,11 +348,11 @@ def foreign_run(tflite: Path, runs: Path, progress: Progress = silent) -> Run:
 def make_firmware(run: Run, board_name: str, emulator: str | None = None, port: str | None = None):
     """(Board, CompiledModel, Firmware, steps): everything that run, validate, profile, listen and flash need.
 
-    emulator, port: where it is to run (deploy/place.py); the firmware is the same wherever that is.
+    emulator, port: where it is to run (deploy/places/place.py); the firmware is the same wherever that is.
     """
     from tinyflow.compile import load_compiled
     from tinyflow.deploy.artefact import load_firmware
-    from tinyflow.deploy.place import place
+    from tinyflow.deploy.places.place import place
 
     board = load_board(board_name)
     steps = run.make("build", board)

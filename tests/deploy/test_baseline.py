@@ -9,7 +9,7 @@ from tinyflow.board import board_names, load_board
 from tinyflow.deploy.baseline import baseline_of, compare, describe, parse_tolerance, read_baseline, write_baseline
 from tinyflow.deploy.estimate import estimate_time
 from tinyflow.deploy.profile import FrontendCount, Profile
-from tinyflow.deploy.sizes import Sizes
+from tinyflow.deploy.image.sizes import Sizes
 from tinyflow.errors import TinyflowError
 
 

@@ -13,7 +13,7 @@ from tinyflow.compile.artefact import Layer
 from tinyflow.deploy import compare
 from tinyflow.deploy.build import build
 from tinyflow.deploy.compare import compare_runtimes, pair
-from tinyflow.deploy.tflm_host import arena_need
+from tinyflow.deploy.tflm.wheel import arena_need
 
 
 def layers(*tensors: int, kind: str = "ADD") -> tuple[Layer, ...]:

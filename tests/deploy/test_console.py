@@ -111,7 +111,7 @@ def test_an_ended_transport_is_quoted():
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs Linux (prctl)")
 def test_a_killed_parent_takes_its_emulator_along():
-    program = "import sys,time; from tinyflow.deploy.process import ProcessTransport as P; print(P('x', ['sleep', '60'])._process.pid, flush=True); time.sleep(60)"
+    program = "import sys,time; from tinyflow.deploy.places.process import ProcessTransport as P; print(P('x', ['sleep', '60'])._process.pid, flush=True); time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as parent:
         child = int(parent.stdout.readline())
         os.kill(child, 0)

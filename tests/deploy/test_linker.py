@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from tinyflow.board import Memory, load_board
-from tinyflow.deploy.linker import does_not_fit, linker_script, overflows
-from tinyflow.deploy.sizes import Section, Sizes, Symbol
+from tinyflow.deploy.image.linker import does_not_fit, linker_script, overflows
+from tinyflow.deploy.image.sizes import Section, Sizes, Symbol
 from tinyflow.errors import TinyflowError
 
 

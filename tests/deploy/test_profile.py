@@ -18,7 +18,7 @@ from tinyflow.deploy import profile as profile_stage
 from tinyflow.deploy.baseline import baseline_of
 from tinyflow.deploy.build import build
 from tinyflow.deploy.device import connect
-from tinyflow.deploy.place import place
+from tinyflow.deploy.places.place import place
 from tinyflow.deploy.profile import profile
 from tinyflow.errors import TinyflowError
 

@@ -7,11 +7,11 @@ import pytest
 from firmware_models import speaking
 
 from tinyflow.board import load_board
-from tinyflow.deploy import qemu
+from tinyflow.deploy.places import qemu
 from tinyflow.deploy.build import build
 from tinyflow.deploy.device import connect
-from tinyflow.deploy.host import start_host
-from tinyflow.deploy.serialport import SerialTransport, find_port
+from tinyflow.deploy.places.host import start_host
+from tinyflow.deploy.places.serialport import SerialTransport, find_port
 from tinyflow.errors import TinyflowError
 from tinyflow.features.config import TABLE_1
 

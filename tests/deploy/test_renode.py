@@ -14,11 +14,11 @@ import pytest
 from firmware_models import misbehaving
 
 from tinyflow.board import board_names, load_board
-from tinyflow.deploy import renode
+from tinyflow.deploy.places import renode
 from tinyflow.deploy.build import build
 from tinyflow.deploy.device import Device, connect
-from tinyflow.deploy.place import emulator_version, place
-from tinyflow.deploy.renode import find_renode, parse_version, renode_command, renode_environment, start_renode
+from tinyflow.deploy.places.place import emulator_version, place
+from tinyflow.deploy.places.renode import find_renode, parse_version, renode_command, renode_environment, start_renode
 from tinyflow.deploy.validate import validate
 from tinyflow.errors import TinyflowError
 
@@ -139,7 +139,7 @@ import os, subprocess
 from tinyflow.board import load_board
 from tinyflow.deploy.artefact import load_firmware
 from tinyflow.deploy.device import connect
-from tinyflow.deploy.place import place
+from tinyflow.deploy.places.place import place
 device = connect(load_firmware({str(stubborn.folder)!r}), place(load_board("nucleo-l4r5zi"), "renode"))
 print(device.console.transport._process.pid, flush=True)
 os.kill(os.getpid(), {int(signal.SIGKILL)})
@@ -262,7 +262,7 @@ def test_the_platform_has_the_boards_memory(nucleo):
 @pytest.mark.parametrize("version, flawed", [((1, 15, 3), True), ((1, 16, 0), False)])
 def test_what_an_old_renode_computes_wrongly_is_the_hint(monkeypatch, nucleo, version, flawed):
     from tinyflow.cli.device import _hint
-    from tinyflow.deploy import renode
+    from tinyflow.deploy.places import renode
 
     monkeypatch.setattr(renode, "renode_version", lambda: version)
     assert ("GE flags" in _hint(nucleo, "usual")) == flawed and (_hint(nucleo, "usual") == "usual") != flawed

@@ -12,8 +12,8 @@ from tinyflow.board import load_board
 from tinyflow.compile.foreign import compile_tflite
 from tinyflow.deploy.build import build
 from tinyflow.deploy.device import connect
-from tinyflow.deploy.place import place
-from tinyflow.deploy.renode import renode_version
+from tinyflow.deploy.places.place import place
+from tinyflow.deploy.places.renode import renode_version
 from tinyflow.deploy.run import selftest
 from tinyflow.deploy.validate import validate
 from tinyflow.errors import TinyflowError

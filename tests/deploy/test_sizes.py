@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tinyflow.deploy.sizes import measure
+from tinyflow.deploy.image.sizes import measure
 from tinyflow.errors import TinyflowError
 
 C = r"""

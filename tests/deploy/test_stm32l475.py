@@ -13,9 +13,9 @@ from tinyflow.compile.foreign import compile_tflite
 from tinyflow.deploy.build import build
 from tinyflow.deploy.console import CommandError
 from tinyflow.deploy.device import connect
-from tinyflow.deploy.place import place
+from tinyflow.deploy.places.place import place
 from tinyflow.deploy.profile import profile
-from tinyflow.deploy.qemu import qemu_version
+from tinyflow.deploy.places.qemu import qemu_version
 from tinyflow.deploy.run import selftest
 from tinyflow.deploy.validate import validate
 from tinyflow.errors import TinyflowError
@@ -95,7 +95,7 @@ def test_the_counter_means_what_it_counts_where_the_board_is_met(board):
 
 
 def test_an_older_qemu_is_refused_by_its_version(board, made, monkeypatch):
-    from tinyflow.deploy import qemu
+    from tinyflow.deploy.places import qemu
 
     monkeypatch.setattr(qemu, "qemu_version", lambda: (7, 2, 22))
     with pytest.raises(TinyflowError, match=re.escape("qemu-system-arm is 7.2.22; board b-l475e-iot01a needs 9.1")):

@@ -6,8 +6,8 @@ import pytest
 from tflm_roots import installed, mangled, without_download
 
 from tinyflow.board import load_board
-from tinyflow.deploy.archive import Archive
-from tinyflow.deploy.tflm import LIBRARY, check_compiler, find_tflm, libraries
+from tinyflow.deploy.tflm.archive import Archive
+from tinyflow.deploy.tflm.library import LIBRARY, check_compiler, find_tflm, libraries
 from tinyflow.errors import TinyflowError
 
 cross = pytest.mark.skipif(not shutil.which("arm-none-eabi-ar"), reason="needs arm-none-eabi-gcc: make setup")

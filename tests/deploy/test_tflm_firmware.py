@@ -12,12 +12,12 @@ from firmware_models import foreign
 from tinyflow.artefacts import read_json
 from tinyflow.board import load_board
 from tinyflow.compile import oracle
-from tinyflow.deploy import tflm_arena
+from tinyflow.deploy.tflm import arena
 from tinyflow.deploy.artefact import load_firmware
 from tinyflow.deploy.build import build
 from tinyflow.deploy.device import connect
-from tinyflow.deploy.linker import linker_script
-from tinyflow.deploy.place import place
+from tinyflow.deploy.image.linker import linker_script
+from tinyflow.deploy.places.place import place
 from tinyflow.deploy.profile import profile
 from tinyflow.deploy.run import run_rows, selftest
 from tinyflow.deploy.validate import validate
@@ -83,7 +83,7 @@ class TestOnTheEmulatedCore:
     def test_the_arena_is_the_smallest_that_works(self, network, tmp_path, monkeypatch):
         need = network.firmware.arena_bytes
         assert need % 16 == 0 and read_json(network.firmware.folder / "firmware.json")["arena_bytes"] == need
-        monkeypatch.setattr(tflm_arena, "arena_need", lambda *_: need - 16)
+        monkeypatch.setattr(arena, "arena_need", lambda *_: need - 16)
         less = build(network.compiled, BOARD, tmp_path / "out", runtime="tflm")
         with pytest.raises(TinyflowError, match="TFLM: AllocateTensors failed: the arena is too small"):
             connect(less, BOARD)
@@ -99,7 +99,7 @@ class TestOnTheEmulatedCore:
         assert ".text" in sections and not [line for line in sections.splitlines() if "_array" in line and line.split()[1] != "0"]
 
     def test_the_same_inputs_give_the_same_image(self, network, tmp_path, monkeypatch):
-        monkeypatch.setattr(tflm_arena, "arena_need", lambda *_: network.firmware.arena_bytes)
+        monkeypatch.setattr(arena, "arena_need", lambda *_: network.firmware.arena_bytes)
         again = build(network.compiled, BOARD, tmp_path / "elsewhere" / "out", runtime="tflm")
         assert again.elf.read_bytes() == network.firmware.elf.read_bytes() and again.build_id == network.firmware.build_id
 
@@ -120,7 +120,7 @@ class TestOnTheEmulatedCore:
 @pytest.mark.renode
 def test_the_image_of_a_real_board_answers_under_renode(network, tmp_path, monkeypatch):
     """The arena of the same core, found under QEMU, holds on another board and emulator."""
-    monkeypatch.setattr(tflm_arena, "arena_need", lambda *_: network.firmware.arena_bytes)
+    monkeypatch.setattr(arena, "arena_need", lambda *_: network.firmware.arena_bytes)
     board = place(load_board("nucleo-l4r5zi"), "renode")
     firmware = build(network.compiled, board, tmp_path / "out", runtime="tflm")
     answers, facts = run_rows(firmware, board, network.compiled, ROWS)
@@ -141,8 +141,8 @@ def test_a_static_constructor_does_not_link(tmp_path):
 
 
 def test_the_arena_is_found_on_the_emulator_with_the_most_memory_of_the_same_core():
-    where = tflm_arena.emulated(load_board("nucleo-l4r5zi"))
+    where = arena.emulated(load_board("nucleo-l4r5zi"))
     assert (where.name, where.emulator) == ("mps2-an386", "qemu")
-    assert tflm_arena.emulated(load_board("mps2-an505")).name == "mps2-an505"
+    assert arena.emulated(load_board("mps2-an505")).name == "mps2-an505"
     with pytest.raises(TinyflowError, match="no emulator of the core of nucleo-l4r5zi"):
-        tflm_arena.emulated(replace(load_board("nucleo-l4r5zi"), cpu_flags=("-mcpu=cortex-m4", "-mthumb"), fpu=False, qemu=None, renode=None))
+        arena.emulated(replace(load_board("nucleo-l4r5zi"), cpu_flags=("-mcpu=cortex-m4", "-mthumb"), fpu=False, qemu=None, renode=None))

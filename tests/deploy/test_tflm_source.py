@@ -11,8 +11,8 @@ from tflite_builder import Builder
 from tflm_roots import FUNCTIONS, installed
 
 from tinyflow.compile.artefact import CompiledModel, Port
-from tinyflow.deploy.tflm import RESOLVER, libraries
-from tinyflow.deploy.tflm_source import Registration, operators, write_source
+from tinyflow.deploy.tflm.library import RESOLVER, libraries
+from tinyflow.deploy.tflm.source import Registration, operators, write_source
 from tinyflow.errors import TinyflowError
 
 cross = pytest.mark.skipif(not shutil.which("arm-none-eabi-ar"), reason="needs arm-none-eabi-gcc: make setup")

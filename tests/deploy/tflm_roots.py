@@ -4,7 +4,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from tinyflow.deploy.tflm import DOWNLOADS, INCLUDES, KERNELS, LIBRARY, RESOLVER
+from tinyflow.deploy.tflm.library import DOWNLOADS, INCLUDES, KERNELS, LIBRARY, RESOLVER
 
 RESOLVER_TEXT = """
   TfLiteStatus AddCustom(const char* name, const TFLMRegistration* registration) { return kTfLiteOk; }

@@ -16,7 +16,7 @@ RENEW = "if that is meant, write the baseline anew (--write-baseline in place of
 def _hint(board, usual: str) -> str:
     """The way out of wrong answers: a flaw of the emulator where one is known, else ``usual``."""
     if board.emulator == "renode":
-        from tinyflow.deploy.renode import known_flaw
+        from tinyflow.deploy.places.renode import known_flaw
 
         return known_flaw() or usual
     return usual

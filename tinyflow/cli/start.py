@@ -67,7 +67,7 @@ def boards(console: Console):
     from dataclasses import asdict
 
     from tinyflow.board import board_names, load_board
-    from tinyflow.deploy.place import places_here
+    from tinyflow.deploy.places.place import places_here
 
     found = [load_board(name) for name in board_names()]
     places = places_here(found)

@@ -19,7 +19,7 @@ from tinyflow.compile.plan import ALIGNMENT, MemoryPlan
 from tinyflow.errors import TinyflowError
 
 LICENCE = "/* SPDX-License-Identifier: Apache-2.0 */"
-PREFIX = "model_const_"  # deploy/sizes.py measures the model's share of flash by it
+PREFIX = "model_const_"  # deploy/image/sizes.py measures the model's share of flash by it
 C_TYPES = {"int8": "int8_t", "int16": "int16_t", "int32": "int32_t", "float32": "float"}
 
 

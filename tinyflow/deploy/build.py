@@ -23,15 +23,15 @@ from tinyflow.compile.frontend_fixed import FIXED
 from tinyflow.compile.hostlib import host_compiler
 from tinyflow.deploy.artefact import Firmware, load_firmware
 from tinyflow.deploy.detector import can_listen, write_constants
-from tinyflow.deploy.linker import does_not_fit, linker_script, overflows
-from tinyflow.deploy.selftest_source import load_clips, write_clips
-from tinyflow.deploy.sizes import measure
+from tinyflow.deploy.image.linker import does_not_fit, linker_script, overflows
+from tinyflow.deploy.image.selftest_source import load_clips, write_clips
+from tinyflow.deploy.image.sizes import measure
 from tinyflow.errors import TinyflowError
 from tinyflow.progress import Progress, silent
 from tinyflow.recipe import Listen
 
 if TYPE_CHECKING:
-    from tinyflow.deploy.tflm import Tflm
+    from tinyflow.deploy.tflm.library import Tflm
 
 FIRMWARE_SOURCES = Path(__file__).resolve().parent.parent.parent / "firmware"
 CROSS_COMPILER = "arm-none-eabi-gcc"
@@ -60,9 +60,9 @@ def build(
         _generate(compiled, board, found, generated, runtime)
         operators, arena_bytes = (), compiled.arena_bytes
         if runtime == "tflm":
-            from tinyflow.deploy.tflm import find_tflm
-            from tinyflow.deploy.tflm_arena import arena_need
-            from tinyflow.deploy.tflm_source import write_source
+            from tinyflow.deploy.tflm.library import find_tflm
+            from tinyflow.deploy.tflm.arena import arena_need
+            from tinyflow.deploy.tflm.source import write_source
 
             tflm = tflm or find_tflm(board)
             arena_bytes = arena_need(compiled, board, tflm, progress)

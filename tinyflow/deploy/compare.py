@@ -10,7 +10,7 @@ from tinyflow.artefacts import write_json
 from tinyflow.board import Board
 from tinyflow.compile.artefact import CompiledModel, Layer
 from tinyflow.deploy.artefact import Firmware
-from tinyflow.deploy.linkmap import CLIPS
+from tinyflow.deploy.image.linkmap import CLIPS
 from tinyflow.deploy.profile import Profile, profile
 from tinyflow.deploy.run import run_rows
 from tinyflow.progress import Progress, silent
@@ -135,8 +135,8 @@ def _side(counted: Profile, firmware: Firmware, by: str) -> Side:
 
 def _on_host(aot: Firmware, board: Board, compiled: CompiledModel, x: np.ndarray, ours: np.ndarray) -> SideBySide:
     from tinyflow.compile import oracle
-    from tinyflow.deploy.tflm_host import arena_need
-    from tinyflow.deploy.tflm_source import operators
+    from tinyflow.deploy.tflm.wheel import arena_need
+    from tinyflow.deploy.tflm.source import operators
 
     theirs = operators(compiled.tflite)
     return SideBySide(

@@ -9,7 +9,7 @@ import numpy as np
 from tinyflow.board import Board
 from tinyflow.deploy.artefact import Firmware
 from tinyflow.deploy.console import PROTOCOL, CommandError, Console, Transport, payload
-from tinyflow.deploy.place import place
+from tinyflow.deploy.places.place import place
 from tinyflow.errors import TinyflowError
 
 
@@ -231,17 +231,17 @@ def _first_hello(device: Device, attempts: Sequence[int] = (1, 2, 3)) -> dict[st
 def start(firmware: Firmware, board: Board) -> Transport:
     """The console of ``firmware`` where ``board`` is met: its emulator, started, or its serial port."""
     if board.emulator == "qemu":
-        from tinyflow.deploy.qemu import start_qemu
+        from tinyflow.deploy.places.qemu import start_qemu
 
         return start_qemu(firmware, board)
     if board.emulator == "renode":
-        from tinyflow.deploy.renode import start_renode
+        from tinyflow.deploy.places.renode import start_renode
 
         return start_renode(firmware, board)
     if board.emulator == "host":
-        from tinyflow.deploy.host import start_host
+        from tinyflow.deploy.places.host import start_host
 
         return start_host(firmware, board)
-    from tinyflow.deploy.serialport import SerialTransport
+    from tinyflow.deploy.places.serialport import SerialTransport
 
     return SerialTransport(board, board.console.device or None)

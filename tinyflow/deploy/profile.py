@@ -12,8 +12,8 @@ from tinyflow.board import Board
 from tinyflow.compile.artefact import CompiledModel
 from tinyflow.deploy.artefact import Firmware
 from tinyflow.deploy.estimate import EstimatedTime, estimate_time
-from tinyflow.deploy.place import emulator_version, place
-from tinyflow.deploy.sizes import Sizes, measure
+from tinyflow.deploy.places.place import emulator_version, place
+from tinyflow.deploy.image.sizes import Sizes, measure
 from tinyflow.errors import TinyflowError
 from tinyflow.progress import Progress, silent
 

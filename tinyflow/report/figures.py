@@ -10,7 +10,7 @@ from tinyflow.errors import TinyflowError
 if TYPE_CHECKING:
     from tinyflow.deploy.compare import SideBySide
     from tinyflow.deploy.profile import FrontendCount, LayerCount
-    from tinyflow.deploy.sizes import Sizes
+    from tinyflow.deploy.image.sizes import Sizes
 
 LARGEST = 25  # functions and constants shown by name
 

@@ -33,7 +33,7 @@ class Console(Learning, Making, OnBoard):
             return "\n".join(place.found if place.ready else f"not now: {place.found}" for place in places[board.name]) or "-"
 
         def counts(board) -> str:
-            from tinyflow.deploy.place import place
+            from tinyflow.deploy.places.place import place
 
             return "\n".join(dict.fromkeys(f"{there.counter.unit} ({there.counter.name})" for there in (place(board, item.name) for item in places[board.name])))
 

@@ -59,7 +59,7 @@ def confirm(firmware: Firmware, board: Board, port: str, again: float) -> str:
 
 def _hello(board: Board, port: str) -> dict[str, Any]:
     from tinyflow.deploy.device import Device
-    from tinyflow.deploy.serialport import SerialTransport
+    from tinyflow.deploy.places.serialport import SerialTransport
 
     with Device(board, SerialTransport(board, port), HELLO_SECONDS) as device:
         return device.hello()

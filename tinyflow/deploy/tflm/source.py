@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from tinyflow.compile.artefact import CompiledModel, Layer
-from tinyflow.deploy.sizes import MODEL_PREFIX
-from tinyflow.deploy.tflm import KERNELS, RESOLVER, Tflm
+from tinyflow.deploy.image.sizes import MODEL_PREFIX
+from tinyflow.deploy.tflm.library import KERNELS, RESOLVER, Tflm
 from tinyflow.errors import TinyflowError
 
 INT8 = 9  # schema's TensorType

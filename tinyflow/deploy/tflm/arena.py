@@ -7,8 +7,8 @@ from tinyflow.board import Board, board_names, load_board
 from tinyflow.compile.artefact import CompiledModel
 from tinyflow.deploy.artefact import Firmware
 from tinyflow.deploy.console import Console
-from tinyflow.deploy.place import place
-from tinyflow.deploy.tflm import Tflm
+from tinyflow.deploy.places.place import place
+from tinyflow.deploy.tflm.library import Tflm
 from tinyflow.errors import TinyflowError
 from tinyflow.progress import Progress, silent
 
@@ -38,7 +38,7 @@ def arena_need(compiled: CompiledModel, board: Board, tflm: Tflm, progress: Prog
     Errors: no emulator; a model that TFLM refuses on any arena.
     """
     from tinyflow.deploy.build import compile_probe
-    from tinyflow.deploy.tflm_source import write_source
+    from tinyflow.deploy.tflm.source import write_source
 
     where = emulated(board)
     progress(f"build {board.name}", 0, 3, f"TFLM's arena, by its own allocator on {where.name}")

@@ -3,7 +3,7 @@
 import re
 
 from tinyflow.board import Board
-from tinyflow.deploy.sizes import Sizes
+from tinyflow.deploy.image.sizes import Sizes
 from tinyflow.errors import TinyflowError
 
 # The stack lies at the bottom of RAM: growing down, an overflow leaves RAM and faults instead of eating variables.

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tinyflow.deploy.linkmap import LinkMap
+from tinyflow.deploy.image.linkmap import LinkMap
 from tinyflow.errors import TinyflowError
 
 MODEL_PREFIX = "model_const_"  # the generated C names packed weights, biases and multipliers so

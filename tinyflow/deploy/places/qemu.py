@@ -6,7 +6,7 @@ import subprocess
 
 from tinyflow.board import Board
 from tinyflow.deploy.artefact import Firmware
-from tinyflow.deploy.process import ProcessTransport
+from tinyflow.deploy.places.process import ProcessTransport
 from tinyflow.errors import TinyflowError
 
 PROGRAM = "qemu-system-arm"

@@ -18,7 +18,7 @@ def arena_need(compiled: CompiledModel) -> int:
 
     In a process of its own: its interpreter complains of each arena on stderr, and one far too small may end the process.
     """
-    command = [sys.executable, "-m", "tinyflow.deploy.tflm_host", str(compiled.tflite), str(compiled.arena_bound_bytes)]
+    command = [sys.executable, "-m", "tinyflow.deploy.tflm.wheel", str(compiled.tflite), str(compiled.arena_bound_bytes)]
     try:
         said = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=TIMEOUT)
     except subprocess.TimeoutExpired:

@@ -12,7 +12,7 @@ from typing import Any
 
 from tinyflow.artefacts import sha256
 from tinyflow.board import Board
-from tinyflow.deploy.archive import Archive
+from tinyflow.deploy.tflm.archive import Archive
 from tinyflow.errors import TinyflowError
 
 CXX = "arm-none-eabi-g++"

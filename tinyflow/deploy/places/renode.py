@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tinyflow.board import Board
 from tinyflow.deploy.artefact import Firmware
-from tinyflow.deploy.process import ProcessTransport
+from tinyflow.deploy.places.process import ProcessTransport
 from tinyflow.errors import TinyflowError
 
 HERE = Path(__file__).resolve().parent

@@ -49,11 +49,11 @@ def _usual(board: Board, has: list[str], port: str | None) -> str:
 def emulator_version(name: str) -> str:
     """The emulator of the place ``name`` with its version: "QEMU 10.0.2"; empty for host and serial. TinyflowError: not installed."""
     if name == "qemu":
-        from tinyflow.deploy.qemu import qemu_version
+        from tinyflow.deploy.places.qemu import qemu_version
 
         return "QEMU " + ".".join(map(str, qemu_version()))
     if name == "renode":
-        from tinyflow.deploy.renode import renode_version
+        from tinyflow.deploy.places.renode import renode_version
 
         return "Renode " + ".".join(map(str, renode_version()))
     return ""
