@@ -98,7 +98,7 @@ def check_whole_app(firmware, board: Board, folder: Path) -> None:
     from tinyflow.compile.artefact import load_compiled
     from tinyflow.compile.oracle import invoke
     from tinyflow.deploy.device import Device
-    from tinyflow.deploy.process import ProcessTransport
+    from tinyflow.deploy.places.process import ProcessTransport
 
     root, generated = ROOT / "firmware", firmware.folder / "generated"
     sources = [path for name in ("app", "listen", "kernels", "frontend", f"port/{board.port}") for path in sorted((root / name).glob("*.c"))]

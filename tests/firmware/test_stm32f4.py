@@ -152,7 +152,7 @@ def test_the_image_runs_under_qemu(firmware, machine):
     from tinyflow.compile.artefact import load_compiled
     from tinyflow.compile.oracle import invoke
     from tinyflow.deploy.device import Device
-    from tinyflow.deploy.process import ProcessTransport
+    from tinyflow.deploy.places.process import ProcessTransport
 
     command = ["qemu-system-arm", "-M", machine, "-nodefaults", "-display", "none", "-monitor", "none", "-chardev", "stdio,id=console,signal=off"]
     command += ["-serial", "null", "-serial", "chardev:console", "-kernel", str(firmware.elf)]

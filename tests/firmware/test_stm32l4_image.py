@@ -120,7 +120,7 @@ def test_the_whole_app_speaks_through_lpuart1(firmware, tmp_path):
     compiler = shutil.which("cc") or pytest.skip("no host C compiler: apt-get install gcc")
     from tinyflow.compile.oracle import invoke
     from tinyflow.deploy.device import Device
-    from tinyflow.deploy.process import ProcessTransport
+    from tinyflow.deploy.places.process import ProcessTransport
 
     root = Path(__file__).resolve().parents[2] / "firmware"
     sources = [path for name in ("app", "kernels", "frontend", "listen", "port/stm32l4") for path in sorted((root / name).glob("*.c"))]
