@@ -7,9 +7,10 @@
  * handler runs. Sections and registers: RM0351, DFSDM and DMA. Never heard on hardware: docs/boards.md says what that leaves open. */
 #include "microphone.h"
 
-#include "access.h"
+#include "chip.h"
 #include "frontend_config.h"
 #include "port.h"
+#include "registers.h"
 
 #ifndef STM32L475
 #error "firmware/microphone/dfsdm.c knows the STM32L475 only"
@@ -26,7 +27,7 @@ enum {
   RING = 4096,    /* samples, a power of two: 256 ms */
   GUARD = 64,     /* the oldest of a full ring are about to be overwritten */
   SETTLING = 512, /* the microphone takes 10 ms to wake; the last half of these give the first offset */
-  POLLS = 2000000,
+  SETTLING_POLLS = 2000000,
   GAIN = 8 /* 94 dB of sound pressure are -26 dB of full scale: speech would use few of the 16 bits */
 };
 _Static_assert(FRONTEND_SAMPLE_RATE * TICKS == SYSCLK_HZ, "dfsdm.c records at 16 kHz, this model listens at another rate");
@@ -135,7 +136,7 @@ const char *microphone_start(void) {
   write32(FLT0CR1, filter | FLTCR1_DFEN | FLTCR1_RSWSTART);
 
   for (int i = 0; place() < SETTLING; i++) {
-    if (i == POLLS) return "DFSDM1 gives no samples: CNDTR4 of DMA1 stands still";
+    if (i == SETTLING_POLLS) return "DFSDM1 gives no samples: CNDTR4 of DMA1 stands still";
   }
   offset = 0;
   for (int i = SETTLING / 2; i < SETTLING; i++) offset += ring[i] * (4096 / (SETTLING / 2));

@@ -27,16 +27,13 @@ static uint32_t answer(uint32_t address, uint32_t value) {
     case 0x40002110: return *at(address); /* EVENTS_ENDRX, as it is now */
     case 0x4000214C: return is_dead("uart") ? 0 : value;
     case 0x40002124: /* EVENTS_ERROR */
-    case 0x40002480: /* ERRORSRC */
-#ifndef WHOLE_APP
-      if (address == 0x40002124 && ready && *input == 'b' && (is_dead("overrun") || is_dead("noise"))) {
+      if (ready && *input == 'b' && (is_dead("overrun") || is_dead("noise"))) {
         static int once;
         if (!once++) {
           *at(0x40002480) = is_dead("overrun") ? 1 : 4;
           return *at(address) = 1;
         }
       }
-#endif
       return value;
     default: return core_answers(address, value);
   }
@@ -50,9 +47,7 @@ static void written(uint32_t address, uint32_t value) {
     receiving = 1;
     *at(0x4000214C) = 1;
   }
-#ifndef WHOLE_APP
   if (ready && is_dead("send")) return;
-#endif
   if (address == 0x40002008) { /* TASKS_STARTTX */
     for (uint32_t i = 0; i < *at(0x40002548); i++) send(memory(*at(0x40002544))[i]);
     *at(0x40002120) = 1;

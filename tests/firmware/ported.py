@@ -52,13 +52,13 @@ def compile_errors(board: Board, folder: Path, *flags: str) -> str:
     return subprocess.run([*command, "-o", folder / "port.o"], capture_output=True, text=True).stderr
 
 
-def check_object_for_the_chip(board: Board, folder: Path) -> None:
-    """It compiles without a warning, defines the five functions of a port, and needs no library and no division."""
+def check_object_for_the_chip(board: Board, folder: Path, *more: str) -> None:
+    """It compiles without a warning, defines the five functions of a port (and ``more``), and needs no library and no division."""
     compiler = shutil.which("arm-none-eabi-gcc") or pytest.skip("arm-none-eabi-gcc is missing: apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi")
     include = [f"-I{PORTS}", f"-I{PORTS / 'cortexm'}"]
     subprocess.run([compiler, *WARNINGS, *board.cpu_flags, "-Os", *defines(board), *include, "-c", PORTS / board.port / "port.c", "-o", folder / "port.o"], check=True)
     symbols = subprocess.run(["arm-none-eabi-nm", folder / "port.o"], capture_output=True, text=True, check=True).stdout
-    assert set(re.findall(r" T (\w+)", symbols)) == {"port_init", "port_read", "port_write", "port_ticks", "port_warning"}
+    assert set(re.findall(r" T (\w+)", symbols)) == {"port_init", "port_read", "port_write", "port_ticks", "port_warning", *more}
     assert set(re.findall(r" U (\w+)", symbols)) == {"port_fail"}
 
 

@@ -30,11 +30,9 @@ static uint32_t answer(uint32_t address, uint32_t value) {
     case 0x40004400: /* USART2_SR */
       if (!(*at(0x4000440C) >> 13 & 1) || is_dead("uart")) return 0;
       value = input_waits() ? 1u << 5 : 0;
-#ifndef WHOLE_APP
       if (is_dead("send") && ready) return value;
       if (is_dead("overrun") && *input == 'b') value |= 1u << 3;
       if (is_dead("noise") && *input == 'b') value |= 1u << 2 | 1u << 1;
-#endif
       return value | 1u << 7;
     case 0x40004404: /* USART2_DR */
       return take_input();

@@ -24,7 +24,7 @@ SYST_CSR, SYST_RVR, ICSR, NVIC_ISER0, NVIC_ICER0, NVIC_ICPR0 = 0xE000E010, 0xE00
 
 def include(folder: Path, rate: int = 16000) -> list[str]:
     (folder / "frontend_config.h").write_text(f"#define FRONTEND_SAMPLE_RATE {rate}\n#define FRONTEND_HOP 320\n")
-    return [f"-I{path}" for path in (folder, PORT, PORT / "stm32l4", ROOT / "firmware/microphone")]
+    return [f"-I{path}" for path in (folder, PORT, PORT / "cortexm", PORT / "stm32l4", ROOT / "firmware/microphone")]
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def program(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("dfsdm")
     source = Path(__file__).parent / "dfsdm_simulated.c"
     sanitize = ["-fsanitize=undefined", "-fno-sanitize-recover=all", "-Wno-pointer-to-int-cast"]
-    subprocess.run([compiler, *FLAGS, *sanitize, "-O1", "-DSTM32L4_SIMULATED_REGISTERS", *include(folder), source, "-o", folder / "dfsdm"], check=True)
+    subprocess.run([compiler, *FLAGS, *sanitize, "-O1", "-DSIMULATED_REGISTERS", *include(folder), source, "-o", folder / "dfsdm"], check=True)
     return folder / "dfsdm"
 
 

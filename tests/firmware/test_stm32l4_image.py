@@ -6,29 +6,20 @@ L4's clock control lies it answers 0 to everything: the oscillator never becomes
 
 import json
 import re
-import shutil
-import struct
 import subprocess
 import time
-from pathlib import Path
 
-import numpy as np
 import pytest
-from keyword_model import keyword_model
+from ported import build_for, check_image, check_whole_app
 
 from tinyflow.board import load_board
-from tinyflow.compile.artefact import load_compiled
-from tinyflow.deploy.build import build
 
 BOARD = load_board("nucleo-l4r5zi")
 
 
 @pytest.fixture(scope="module")
 def firmware(tmp_path_factory):
-    if not shutil.which("arm-none-eabi-gcc"):
-        pytest.skip("arm-none-eabi-gcc is missing: apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi")
-    folder = tmp_path_factory.mktemp("nucleo")
-    return build(keyword_model(folder / "compile"), BOARD, folder / "build")
+    return build_for(BOARD, tmp_path_factory.mktemp("nucleo"))
 
 
 def symbols(firmware) -> dict[str, tuple[int, int]]:
@@ -38,24 +29,10 @@ def symbols(firmware) -> dict[str, tuple[int, int]]:
     return {name: (int(address, 16), int(size or "0", 16)) for address, size, name in found}
 
 
-def test_vector_table_is_first_and_everything_lies_in_its_memory(firmware):
-    from elftools.elf.elffile import ELFFile
-
-    with open(firmware.elf, "rb") as file:
-        elf = ELFFile(file)
-        vectors = elf.get_section_by_name(".vectors")
-        assert vectors["sh_addr"] == 0x08000000
-        stack, reset = struct.unpack("<II", vectors.data()[:8])
-        segments = [segment for segment in elf.iter_segments("PT_LOAD")]
-    known = symbols(firmware)
-    assert stack == known["__stack_top"][0] and known["__stack_top"][0] - known["__stack_bottom"][0] == BOARD.stack_bytes
-    assert reset == known["cortexm_reset"][0] | 1  # Thumb
-    for segment in segments:
-        start, end = segment["p_vaddr"], segment["p_vaddr"] + segment["p_memsz"]
-        assert 0x08000000 <= start <= end <= 0x08200000 or 0x20000000 <= start <= end <= 0x200A0000
-        if segment["p_filesz"]:  # what OpenOCD writes
-            assert 0x08000000 <= segment["p_paddr"] and segment["p_paddr"] + segment["p_filesz"] <= 0x08200000
-    assert firmware.flash_bytes < 2 * 2**20 and firmware.ram_bytes < 640 * 1024
+def test_the_image_lies_in_its_memory(firmware):
+    assert (BOARD.region("FLASH").origin, BOARD.region("FLASH").length) == (0x08000000, 2 * 2**20)
+    assert (BOARD.region("RAM").origin, BOARD.region("RAM").length) == (0x20000000, 640 * 2**10)
+    check_image(firmware, BOARD)
 
 
 def test_the_fpu_is_on_before_any_float(firmware):
@@ -116,23 +93,4 @@ def test_starts_at_its_real_addresses_and_ends_in_the_fault_reporter(firmware):
 
 
 def test_the_whole_app_speaks_through_lpuart1(firmware, tmp_path):
-    """The image's sources with the stm32l4 port on simulated registers: every byte passes LPUART1_ISR, RDR and TDR."""
-    compiler = shutil.which("cc") or pytest.skip("no host C compiler: apt-get install gcc")
-    from tinyflow.compile.oracle import invoke
-    from tinyflow.deploy.device import Device
-    from tinyflow.deploy.places.process import ProcessTransport
-
-    root = Path(__file__).resolve().parents[2] / "firmware"
-    sources = [path for name in ("app", "kernels", "frontend", "listen", "port/stm32l4") for path in sorted((root / name).glob("*.c"))]
-    sources += [*sorted((firmware.folder / "generated").glob("*.c")), Path(__file__).parent / "stm32l4_console.c"]
-    include = [firmware.folder / "generated", *(root / name for name in ("app", "kernels", "frontend", "listen", "model", "port", "port/stm32l4", "port/cortexm"))]
-    defines = ["-DSTM32L4R5=1", "-DSTM32L4_SIMULATED_REGISTERS", "-D_POSIX_C_SOURCE=200809L"]
-    command = [compiler, "-std=c99", "-O1", "-ffp-contract=off", *defines, *(f"-I{path}" for path in include), *sources, "-o", tmp_path / "app", "-lm"]  # fmaf, an instruction on the chip
-    subprocess.run(command, check=True)
-    compiled = load_compiled(firmware.compiled)
-    rows = np.random.default_rng(0).integers(-128, 128, (3, compiled.input.elements)).astype(np.int8)
-    with Device(BOARD, ProcessTransport("simulated nucleo", [str(tmp_path / "app")]), 30.0) as device:
-        said = device.hello()
-        assert said["build"] == firmware.build_id and said["board"] == BOARD.name and said["counter"] == "dwt" and not said.get("warning")
-        answers = device.infer(rows)
-    assert np.array_equal(answers, invoke(compiled.tflite, rows.reshape(-1, *compiled.input.shape[1:])).reshape(answers.shape))
+    check_whole_app(firmware, BOARD, tmp_path)

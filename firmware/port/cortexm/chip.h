@@ -14,12 +14,30 @@ enum { POLLS = 200000 };
 #ifdef SIMULATED_REGISTERS
 uint32_t read32(uint32_t address);
 void write32(uint32_t address, uint32_t value);
+void hold_interrupts(int hold);
+void wait_for_interrupt(void);
 #else
 static inline uint32_t read32(uint32_t address) { return *(volatile uint32_t *)(uintptr_t)address; }
 static inline void write32(uint32_t address, uint32_t value) { *(volatile uint32_t *)(uintptr_t)address = value; }
+
+/* By PRIMASK: what is held still ends wait_for_interrupt. */
+static inline void hold_interrupts(int hold) {
+  if (hold)
+    __asm volatile("cpsid i" ::: "memory");
+  else
+    __asm volatile("cpsie i" ::: "memory");
+}
+
+static inline void wait_for_interrupt(void) { __asm volatile("dsb\n wfi" ::: "memory"); }
 #endif
 
 static inline void change(uint32_t address, uint32_t clear, uint32_t set) { write32(address, (read32(address) & ~clear) | set); }
+
+/* Enables a peripheral clock of an STM32; the read back is the delay that its manuals (RCC, peripheral clock enable) ask for. */
+static inline void enable_clock(uint32_t address, uint32_t bit) {
+  change(address, 0, bit);
+  (void)read32(address);
+}
 
 static inline int answers(uint32_t address, uint32_t mask, uint32_t value) {
   for (int i = 0; i < POLLS; i++) {
@@ -38,5 +56,20 @@ static inline void expect(uint32_t address, uint32_t mask, uint32_t value, const
 #define DWT_CTRL 0xE0001000u
 #define DWT_CTRL_CYCCNTENA (1u << 0)
 #define DWT_CYCCNT 0xE0001004u
+
+static inline int moves(uint32_t counter) {
+  uint32_t before = read32(counter);
+  for (volatile int i = 0; i < 10; i++) {
+  }
+  return read32(counter) != before;
+}
+
+/* Starts DWT_CYCCNT at 0; whether it counts. */
+static inline int start_dwt(void) {
+  change(DEMCR, 0, DEMCR_TRCENA);
+  write32(DWT_CYCCNT, 0);
+  change(DWT_CTRL, 0, DWT_CTRL_CYCCNTENA);
+  return moves(DWT_CYCCNT);
+}
 
 #endif

@@ -76,22 +76,12 @@ static void clock_init(void) {
   if (!answers(CLOCK_EVENTS_HFCLKSTARTED, 1, 1)) warn("HFXO does not start: the clock stays on the internal oscillator");
 }
 
-static void counter_init(void) {
-  change(DEMCR, 0, DEMCR_TRCENA);
-  write32(DWT_CYCCNT, 0);
-  change(DWT_CTRL, 0, DWT_CTRL_CYCCNTENA);
-  uint32_t before = read32(DWT_CYCCNT);
-  for (volatile int i = 0; i < 10; i++) {
-  }
-  if (read32(DWT_CYCCNT) == before) warn("DWT_CYCCNT does not count: cycle counts mean nothing");
-}
-
 void port_init(void) {
   /* From revision 3 on the debug port closes at every reset unless UICR and the firmware both open it: do as UICR says. */
   write32(APPROTECT_DISABLE, read32(UICR_APPROTECT));
   console_init();
   clock_init();
-  counter_init();
+  if (!start_dwt()) warn("DWT_CYCCNT does not count: cycle counts mean nothing");
 }
 
 /* Waits for the host as long as it takes. There is no flow control: what overran is reported here and found by the CRC of

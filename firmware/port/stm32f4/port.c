@@ -30,12 +30,6 @@ static void warn(const char *text) {
   if (!warning) warning = text; /* the first is the cause */
 }
 
-/* Enables a peripheral clock; the read back is the delay that RM0090 (RCC, peripheral clock enable) asks for. */
-static void enable_clock(uint32_t address, uint32_t bit) {
-  change(address, 0, bit);
-  (void)read32(address);
-}
-
 static void console_init(void) {
   enable_clock(RCC_AHB1ENR, RCC_AHB1ENR_GPIOAEN);
   /* PA2 transmits, PA3 receives, alternate function 7 (data sheet DS8626); nothing drives PA3 until a wire does. */
@@ -91,16 +85,6 @@ static void clock_init(void) {
   write32(USART2_BRR, DIVISOR(PCLK1_HZ));
 }
 
-static void counter_init(void) {
-  change(DEMCR, 0, DEMCR_TRCENA);
-  write32(DWT_CYCCNT, 0);
-  change(DWT_CTRL, 0, DWT_CTRL_CYCCNTENA);
-  uint32_t before = read32(DWT_CYCCNT);
-  for (volatile int i = 0; i < 10; i++) {
-  }
-  if (read32(DWT_CYCCNT) == before) warn("DWT_CYCCNT does not count: cycle counts mean nothing");
-}
-
 void port_init(void) {
   int hsi = hsi_drives_the_core();
   console_init();
@@ -109,7 +93,7 @@ void port_init(void) {
   } else {
     warn("HSI does not answer (HSIRDY of RCC_CR, SWS of RCC_CFGR): the clock stays as it is after reset");
   }
-  counter_init();
+  if (!start_dwt()) warn("DWT_CYCCNT does not count: cycle counts mean nothing");
 }
 
 /* Waits for the host as long as it takes. There is no FIFO and no flow control: what overran is reported here and found

@@ -6,7 +6,7 @@
  * depend on the PLL. Start-up, faults and port_fail are cortexm/'s; its reset handler enables the FPU (CPACR) first. */
 #include "port.h"
 
-#include "access.h"
+#include "chip.h"
 #include "cortexm.h"
 #include "registers.h"
 
@@ -15,8 +15,6 @@
 #endif
 
 enum {
-  /* Iterations, at least 10 ms at 120 MHz: beyond every start-up time of the data sheet and beyond a byte at 9600 baud. */
-  POLLS = 200000,
   SYSTICK_LONGEST = 1 << 24,
   DIVISOR = (1ull * UART_BRR_FACTOR * HSI16_HZ + CONSOLE_BAUD / 2) / CONSOLE_BAUD
 };
@@ -34,17 +32,6 @@ const char *port_warning(void) { return warning; }
 
 static void warn(const char *text) {
   if (!warning) warning = text; /* the first is the cause */
-}
-
-static int answers(uint32_t address, uint32_t mask, uint32_t value) {
-  for (int i = 0; i < POLLS; i++) {
-    if ((read32(address) & mask) == value) return 1;
-  }
-  return 0;
-}
-
-static void expect(uint32_t address, uint32_t mask, uint32_t value, const char *reason) {
-  if (!answers(address, mask, value)) port_fail(reason);
 }
 
 static void console_init(void) {
@@ -109,13 +96,6 @@ static void clock_init(void) {
 #endif
 }
 
-static int moves(uint32_t address) {
-  uint32_t before = read32(address);
-  for (volatile int i = 0; i < 10; i++) {
-  }
-  return read32(address) != before;
-}
-
 static void systick_begin(uint32_t period) {
   if (systick) ended = (uint32_t)port_ticks();
   systick = period;
@@ -124,10 +104,7 @@ static void systick_begin(uint32_t period) {
 }
 
 static void counter_init(void) {
-  change(DEMCR, 0, DEMCR_TRCENA);
-  write32(DWT_CYCCNT, 0);
-  change(DWT_CTRL, 0, DWT_CTRL_CYCCNTENA);
-  if (moves(DWT_CYCCNT)) return;
+  if (start_dwt()) return;
   systick_begin(SYSTICK_LONGEST);
   write32(SYST_CSR, SYST_CSR_ENABLE | SYST_CSR_TICKINT | SYST_CSR_CLKSOURCE);
   if (!moves(SYST_CVR)) warn("neither DWT_CYCCNT nor SysTick counts: counts mean nothing");

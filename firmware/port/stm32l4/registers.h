@@ -4,7 +4,7 @@
 #ifndef TINYFLOW_STM32L4_REGISTERS_H
 #define TINYFLOW_STM32L4_REGISTERS_H
 
-#include <stdint.h>
+#include "chip.h"
 
 #if defined(STM32L4R5)
 /* 120 MHz = HSI16 / PLL_M * PLL_N / PLL_R: 8 MHz into the PLL (2.66 to 16), VCO 240 MHz (64 to 344, range 1 boost). */
@@ -100,6 +100,13 @@ enum { SYSCLK_HZ = HSI16_HZ / PLL_M * PLL_N / PLL_R };
 #define GPIO_MODER(port) ((port) + 0x00)            /* two bits a pin, 2: alternate function */
 #define GPIO_AFR(port, half) ((port) + 0x20 + 4 * (half)) /* four bits a pin, AFRL: pins 0 to 7, AFRH: 8 to 15 */
 
+/* Gives `pin` of the GPIO port at `port` to its alternate function `function`. */
+static inline void connect_pin(uint32_t port, uint32_t pin, uint32_t function) {
+  const uint32_t nibble = 4 * (pin % 8);
+  change(GPIO_AFR(port, pin / 8), 15u << nibble, function << nibble);
+  change(GPIO_MODER(port), 3u << 2 * pin, 2u << 2 * pin);
+}
+
 /* The console's UART (USART and LPUART registers: the same offsets and bits). */
 #define UART_CR1 (UART + 0x00)
 #define UART_CR1_UE (1u << 0)
@@ -118,12 +125,7 @@ enum { SYSCLK_HZ = HSI16_HZ / PLL_M * PLL_N / PLL_R };
 #define UART_RDR (UART + 0x24)
 #define UART_TDR (UART + 0x28)
 
-/* The core's own, Armv7-M Architecture Reference Manual: C1 (debug) and B3.3 (SysTick). */
-#define DEMCR 0xE000EDFCu
-#define DEMCR_TRCENA (1u << 24)
-#define DWT_CTRL 0xE0001000u
-#define DWT_CTRL_CYCCNTENA (1u << 0)
-#define DWT_CYCCNT 0xE0001004u
+/* The core's SysTick, Armv7-M Architecture Reference Manual, B3.3. */
 #define SYST_CSR 0xE000E010u
 #define SYST_CSR_ENABLE (1u << 0)
 #define SYST_CSR_TICKINT (1u << 1)
