@@ -10,10 +10,11 @@ import pytest
 
 from tinyflow import doctor
 from tinyflow.board import board_names, load_board
+from tinyflow.deploy.flash import probes
 
 
-def by_name(**where) -> dict[str, doctor.Check]:
-    return {check.name: check for check in doctor.check(**where)}
+def by_name() -> dict[str, doctor.Check]:
+    return {check.name: check for check in doctor.check()}
 
 
 def test_agrees_with_this_machine():
@@ -39,7 +40,8 @@ def test_everything_missing_is_named_with_a_command(monkeypatch, tmp_path):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))  # the cmake and ninja wheels lie beside it
-    checks = by_name(sysfs=tmp_path / "none")
+    monkeypatch.setattr(probes, "SYSFS", tmp_path / "none")
+    checks = by_name()
     missing = {name for name, check in checks.items() if not check.ok and not check.optional}
     assert missing == {"espeak-ng", "host C compiler", "arm-none-eabi-gcc with newlib-nano", "cmake", "ninja"} | {
         f"QEMU with {name}" for name in board_names() if load_board(name).qemu
@@ -87,12 +89,21 @@ def test_probe_and_permission(monkeypatch, tmp_path):
     node.touch()
     for name, value in {"idVendor": "0483", "idProduct": "374b", "serial": "S1", "product": "STM32 STLink", "busnum": "1", "devnum": "4"}.items():
         (device / name).write_text(value + "\n")
-    where = {"sysfs": tmp_path / "sys", "nodes": tmp_path / "dev"}
-    check = by_name(**where)["debug probe S1"]
+    for name, folder in {"SYSFS": "sys", "NODES": "dev", "BLOCKS": "blocks", "LABELS": "labels"}.items():
+        monkeypatch.setattr(probes, name, tmp_path / folder)
+    check = by_name()["debug probe S1"]
     assert check.ok and check.found.startswith("STM32 STLink S1 (of ") and "nucleo-l4r5zi" in check.found and "nrf52840dk" not in check.found
+    assert "b-l475e-iot01a" in check.found  # it shares the ids; the drive's label tells them apart
+    for folder in ("sys/1-1/block/sda", "blocks", "labels"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "blocks/sda").symlink_to(device / "block/sda")
+    (tmp_path / "labels/NODE_L4R5ZI").symlink_to(tmp_path / "dev/sda")
+    assert by_name()["debug probe S1"].found == "STM32 STLink S1 (of nucleo-l4r5zi)"
+    (tmp_path / "labels/NODE_L4R5ZI").rename(tmp_path / "labels/NODE_F401RE")
+    assert by_name()["debug probe S1"].found == "STM32 STLink S1 (of NODE_F401RE, no board of tinyflow's)"
     allowed = os.access
     monkeypatch.setattr(os, "access", lambda path, mode: False if path == node else allowed(path, mode))
-    check = by_name(**where)["debug probe S1"]
+    check = by_name()["debug probe S1"]
     assert not check.ok and "is not writable" in check.found and 'ATTRS{idProduct}=="374b"' in check.mend
 
 

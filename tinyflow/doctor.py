@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 from tinyflow.board import Board, board_names, load_board
-from tinyflow.deploy.flash.probes import NODES, SYSFS, list_probes, udev_rule
+from tinyflow.deploy.flash.probes import Probe, list_probes, may_be, udev_rule
 from tinyflow.deploy.places.renode import INSTALL, find_renode, renode_version
 from tinyflow.deploy.tflm.library import check_compiler
 from tinyflow.deploy.tflm.library import libraries as tflm_libraries
@@ -42,7 +42,7 @@ class Check:
     optional: bool = False
 
 
-def check(sysfs: Path = SYSFS, nodes: Path = NODES) -> list[Check]:
+def check() -> list[Check]:
     """Every check, in the order of the pipeline."""
     boards = [load_board(name) for name in board_names()]
     return [
@@ -55,7 +55,7 @@ def check(sysfs: Path = SYSFS, nodes: Path = NODES) -> list[Check]:
         *(_qemu(board) for board in boards if board.qemu),
         _program("openocd", "openocd", "flash", optional=True, variable="OPENOCD"),
         _program("pyocd", "pyocd", "flash, where OpenOCD is not", optional=True, variable="PYOCD", mend=f"{sys.executable} -m pip install pyocd==0.46.0"),
-        *_probes(boards, sysfs, nodes),
+        *_probes(boards),
         _serial_ports(),
         _folder("TINYFLOW_DATA", "real recordings (Speech Commands)", "export TINYFLOW_DATA=/path/to/speech_commands"),
         _tflm(),
@@ -171,9 +171,12 @@ def _renode(boards: list[Board]) -> Check:
         return Check("Renode", False, error.message, needed_for, INSTALL, optional=True)
 
 
-def _probes(boards: list[Board], sysfs: Path, nodes: Path) -> list[Check]:
+def _probes(boards: list[Board]) -> list[Check]:
     real = [board for board in boards if board.probe]
-    probes = {probe: [board.name for board in real if probe.usb_id in map(str.lower, board.probe.usb_ids)] for board in real for probe in list_probes(board, sysfs, nodes)}
+    probes: dict[Probe, list[str]] = {}
+    for board in real:
+        for probe in list_probes(board):
+            probes.setdefault(probe, []).extend([board.name] if may_be(board, probe) else [])
     if not probes:
         ids = {usb_id for board in real for usb_id in board.probe.usb_ids}
         rules = [folder for folder in UDEV if any(_mentions(path, ids) for path in folder.glob("*.rules"))]
@@ -183,7 +186,8 @@ def _probes(boards: list[Board], sysfs: Path, nodes: Path) -> list[Check]:
     for probe, of in probes.items():
         allowed = os.access(probe.node, os.R_OK | os.W_OK)
         rule = f"echo '{udev_rule(probe.usb_id)}' | sudo tee /etc/udev/rules.d/60-tinyflow.rules && sudo udevadm control --reload-rules"
-        found = f"{probe.product or probe.usb_id} {probe.serial} (of {' or '.join(of)})" + ("" if allowed else f", but {probe.node} is not writable")
+        whose = f"of {' or '.join(of)}" if of else f"of {probe.label}, no board of tinyflow's"
+        found = f"{probe.product or probe.usb_id} {probe.serial} ({whose})" + ("" if allowed else f", but {probe.node} is not writable")
         checks.append(Check(f"debug probe {probe.serial}", allowed, found, "flash", rule, optional=True))
     return checks
 

@@ -11,6 +11,7 @@ from tinyflow.deploy.places import qemu
 from tinyflow.deploy.build import build
 from tinyflow.deploy.device import connect
 from tinyflow.deploy.places.host import start_host
+from tinyflow.deploy.places.place import place
 from tinyflow.deploy.places.serialport import SerialTransport, find_port
 from tinyflow.errors import TinyflowError
 from tinyflow.features.config import TABLE_1
@@ -153,6 +154,9 @@ def test_the_serial_transport_speaks_the_protocol(tmp_path, request):
         with Device(load_board("nucleo-l4r5zi"), SerialTransport(load_board("nucleo-l4r5zi"), os.ttyname(theirs)), timeout=20) as device:
             assert device.hello()["build"] == firmware.build_id
             assert device.infer(np.zeros((2, 49 * 40), np.int8)).shape == (2, 4)
+        with pytest.raises(TinyflowError, match="^b-l475e-iot01a on /dev/.* runs a firmware of host, not b-l475e-iot01a\n") as error:
+            connect(firmware, place(load_board("b-l475e-iot01a"), "serial", os.ttyname(theirs)), timeout=20)
+        assert error.value.hint == "tinyflow flash --board b-l475e-iot01a; if another board is plugged in: --port or --emulator qemu"
     finally:
         process.kill()
         process.wait()

@@ -9,7 +9,7 @@ import numpy as np
 from tinyflow.board import Board
 from tinyflow.deploy.artefact import Firmware
 from tinyflow.deploy.console import PROTOCOL, CommandError, Console, Transport, payload
-from tinyflow.deploy.places.place import place
+from tinyflow.deploy.places.place import place, places_of
 from tinyflow.errors import TinyflowError
 
 
@@ -204,15 +204,16 @@ def connect(firmware: Firmware, board: Board, timeout: float = 60.0) -> Device:
     device = Device(board, start(firmware, board), timeout)
     try:
         said = _first_hello(device)
-        if said["build"] != firmware.build_id:
-            raise TinyflowError(
-                f"{device.console.transport.name} runs build {said['build']}, not {firmware.build_id} of {firmware.folder}",
-                f"tinyflow {'flash' if board.emulator == 'serial' else 'build'} --board {board.name}",
-            )
+        again = f"tinyflow {'flash' if board.emulator == 'serial' else 'build'} --board {board.name}"
         if said["board"] != board.name:
-            raise TinyflowError(f"the firmware was built for {said['board']}, not {board.name}", f"tinyflow build --board {board.name}")
-    except BaseException:
+            raise TinyflowError(f"{device.console.transport.name} runs a firmware of {said['board']}, not {board.name}", again)
+        if said["build"] != firmware.build_id:
+            raise TinyflowError(f"{device.console.transport.name} runs build {said['build']}, not {firmware.build_id} of {firmware.folder}", again)
+    except BaseException as error:
         device.close()
+        if isinstance(error, TinyflowError) and board.emulator == "serial":  # boards share USB ids: this may be another one
+            elsewhere = ["--port", *(f"--emulator {name}" for name in places_of(board) if name != "serial")]
+            error.hint += f"; if another board is plugged in: {' or '.join(elsewhere)}"
         raise
     return device
 

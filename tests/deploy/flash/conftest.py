@@ -12,7 +12,7 @@ import pytest
 from scripted import BOARD, OPENOCD, SERIAL, loaded, looked, write_elf
 
 from tinyflow.deploy.artefact import Firmware
-from tinyflow.deploy.flash import mass_storage
+from tinyflow.deploy.flash import mass_storage, probes
 from tinyflow.deploy.flash.flashing import flash, make_plan
 
 @pytest.fixture
@@ -39,8 +39,10 @@ def usb(tmp_path, monkeypatch):
     (sysfs / "1-1:1.0").mkdir()  # an interface: no ids at all
     mounts = tmp_path / "mountinfo"
     mounts.write_text("22 27 0:21 / /proc rw,relatime - proc proc rw\n")
-    for name, value in (("BLOCKS", blocks), ("LABELS", labels), ("MOUNTS", mounts), ("VOLUMES", tmp_path / "Volumes")):
-        monkeypatch.setattr(mass_storage, name, value)
+    for name, value in (("SYSFS", sysfs), ("NODES", nodes), ("BLOCKS", blocks), ("LABELS", labels)):
+        monkeypatch.setattr(probes, name, value)
+    monkeypatch.setattr(mass_storage, "MOUNTS", mounts)
+    monkeypatch.setattr(mass_storage, "VOLUMES", tmp_path / "Volumes")
     monkeypatch.setenv("PATH", f"/usr/bin:/bin:{tmp_path}")
     monkeypatch.setenv("OPENOCD", str(tmp_path / "openocd"))
     monkeypatch.setenv("PYOCD", str(tmp_path / "pyocd"))
@@ -69,7 +71,7 @@ def usb(tmp_path, monkeypatch):
             mounts.write_text(mounts.read_text() + f"99 27 8:{number} / {escaped} rw,nosuid - vfat /dev/{disk.name} rw\n")
         return SimpleNamespace(node=node, drive=folder)
 
-    return SimpleNamespace(plug=plug, where={"sysfs": sysfs, "nodes": nodes})
+    return SimpleNamespace(plug=plug)
 
 
 @pytest.fixture
@@ -78,7 +80,7 @@ def run(firmware, usb):
 
     def run(board=BOARD, progress=lambda *said: None, **chosen):
         chosen = {"wait": False} | chosen
-        return flash(make_plan(firmware, board, **chosen, **usb.where), progress)
+        return flash(make_plan(firmware, board, **chosen), progress)
 
     return run
 

@@ -1,6 +1,5 @@
 """`tinyflow flash` whole: a foreign model built for the Nucleo, its real image dragged to a drive and said by a scripted OpenOCD."""
 
-import functools
 import json
 import shutil
 
@@ -9,7 +8,6 @@ from firmware_models import foreign
 from scripted import BOARD, SERIAL
 
 from tinyflow.cli import main
-from tinyflow.deploy.flash import flashing
 
 pytestmark = pytest.mark.skipif(not shutil.which("arm-none-eabi-gcc"), reason="arm-none-eabi-gcc is missing: apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi")
 
@@ -21,11 +19,8 @@ def model(tmp_path_factory):
 
 
 @pytest.fixture
-def command(model, usb, monkeypatch, capsys):
+def command(model, usb, capsys):
     """Runs `tinyflow flash` on the made-up machine; its exit status and what it prints."""
-    for name in ("find_probe", "make_plan"):
-        monkeypatch.setattr(flashing, name, functools.partial(getattr(flashing, name), **usb.where))
-
     def command(*arguments: str) -> tuple[int, str]:
         status = 0
         try:

@@ -161,13 +161,6 @@ def test_drives_that_are_not_there(usb, run, documented):
     with pytest.raises(TinyflowError) as caught:
         run(way="mass-storage")
     documented(caught.value, "the probe ... shows no drive", "its firmware has none, or it was switched off; or name the folder: --drive FOLDER")
-    usb.plug("B222", drive="NODE_F401RE")
-    with pytest.raises(TinyflowError) as caught:
-        run(way="mass-storage", probe="B222")
-    documented(
-        caught.value, "the probe's drive is called ..., not NODE_L4R5ZI: it is another board",
-        "choose the right board (`tinyflow boards`), or the right probe (--probe)",
-    )  # fmt: skip
     usb.plug("C333", drive=VOLUME, mounted=False)
     with pytest.raises(TinyflowError) as caught:
         run(way="mass-storage", probe="C333")

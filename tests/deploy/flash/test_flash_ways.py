@@ -11,10 +11,9 @@ import pytest
 from scripted import BOARD, OPENOCD, SEGMENTS, SERIAL, write_elf
 
 from tinyflow.board import load_board
-from tinyflow.deploy.flash import confirm
+from tinyflow.deploy.flash import confirm, probes
 from tinyflow.deploy.flash.flashing import WAYS, choose_way, find_probe, flash, make_plan
 from tinyflow.deploy.flash.image import Image, read_image
-from tinyflow.deploy.flash.probes import list_probes
 from tinyflow.deploy.flash.way import Job
 from tinyflow.errors import TinyflowError
 
@@ -31,11 +30,11 @@ def test_boards_without_a_probe(firmware, name, place, documented):
 
 def test_firmware_of_another_board_or_missing(firmware, usb, documented):
     with pytest.raises(TinyflowError) as caught:
-        make_plan(replace(firmware, board="host"), BOARD, **usb.where)
+        make_plan(replace(firmware, board="host"), BOARD)
     documented(caught.value, ".../firmware.elf was built for host, not nucleo-l4r5zi", BUILD)
     firmware.elf.unlink()
     with pytest.raises(TinyflowError) as caught:
-        make_plan(firmware, BOARD, **usb.where)
+        make_plan(firmware, BOARD)
     documented(caught.value, ".../firmware.elf does not exist", BUILD)
 
 
@@ -78,8 +77,9 @@ def test_probes_of_unprintable_serial_numbers(usb, openocd, run, documented):
     documented(caught.value, "2 probes are plugged in: (no serial number) (...), (no serial number) (...)", "unplug all but one")
 
 
-def test_sysfs_that_is_absent_lists_nothing(tmp_path):
-    assert list_probes(BOARD, tmp_path / "absent", tmp_path) == []
+def test_sysfs_that_is_absent_lists_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(probes, "SYSFS", tmp_path / "absent")
+    assert probes.list_probes(BOARD) == []
 
 
 def deny(monkeypatch, *paths) -> None:
@@ -107,7 +107,7 @@ def test_no_permission_prints_the_udev_rule(usb, openocd, pyocd, run, monkeypatc
 
 def test_the_first_way_that_can_be_used_is_taken(firmware, usb, openocd, pyocd, monkeypatch):
     usb.plug(SERIAL, drive="NODE_L4R5ZI")
-    chosen = lambda way=None: make_plan(firmware, BOARD, way=way, wait=False, **usb.where).to_dict()  # noqa: E731
+    chosen = lambda way=None: make_plan(firmware, BOARD, way=way, wait=False).to_dict()  # noqa: E731
     openocd()
     pyocd()
     assert (chosen()["way"], chosen()["why"]) == ("openocd", "the first choice")
@@ -149,7 +149,7 @@ def test_the_plan_touches_nothing(firmware, usb, openocd):
     usb.plug(SERIAL)
     arguments = openocd()
     before = sorted(firmware.folder.iterdir())
-    plan = make_plan(firmware, BOARD, wait=False, **usb.where)
+    plan = make_plan(firmware, BOARD, wait=False)
     assert plan.to_dict() == {
         "board": "nucleo-l4r5zi", "way": "openocd", "tool": "OpenOCD 0.12.0", "why": "the first choice", "probe": SERIAL,
         "bytes": 0x40C, "address": 0x08000000, "build": "b01d1d", "console": "",
@@ -238,13 +238,11 @@ def test_no_console_is_an_error_before_anything_is_touched(firmware, usb, openoc
     )  # fmt: skip
     assert not arguments.exists()
     named = replace(BOARD, console=replace(BOARD.console, device="/dev/null"))
-    deny(monkeypatch, "/dev/null")
-    with pytest.raises(TinyflowError) as caught:
+    with monkeypatch.context() as denied, pytest.raises(TinyflowError) as caught:
+        deny(denied, "/dev/null")
         run(board=named, wait=True)
     documented(caught.value, "no console: no permission for ...", "sudo usermod -aG dialout $USER, then log in again; or flash with --no-hello")
-    monkeypatch.undo()
     monkeypatch.setattr(confirm, "AGAIN_SECONDS", 0.0)
-    monkeypatch.setenv("OPENOCD", str(arguments.with_name("openocd")))
     named = replace(BOARD, console=replace(BOARD.console, device="/dev/ttyNOWHERE"))
     with pytest.raises(TinyflowError) as caught:
         run(board=named, wait=True)
@@ -255,6 +253,6 @@ def test_where_the_system_lists_no_usb_devices(firmware, usb, openocd, monkeypat
     """macOS: the serial number is the user's word; the port is the only one of a probe of this board."""
     monkeypatch.setattr(sys, "platform", "darwin")
     arguments = openocd()
-    plan = make_plan(firmware, BOARD, probe="S1", wait=False, **usb.where)
+    plan = make_plan(firmware, BOARD, probe="S1", wait=False)
     assert flash(plan)["probe"] == "S1" and "adapter serial {S1}" in arguments.read_text()
     assert (firmware.folder / "flash.log").read_text() == OPENOCD and list(WAYS) == ["openocd", "pyocd", "mass-storage"]

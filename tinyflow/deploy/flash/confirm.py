@@ -6,6 +6,7 @@ from typing import Any
 
 from tinyflow.board import Board
 from tinyflow.deploy.artefact import Firmware
+from tinyflow.deploy.places.serialport import SerialTransport, board_ports
 from tinyflow.errors import TinyflowError
 
 HELLO_SECONDS = 5.0  # one answer
@@ -14,10 +15,7 @@ AGAIN_SECONDS = 3.0  # how long anything but the right answer is asked again: a 
 
 def console_port(board: Board, serial: str) -> str:
     """The serial port of the probe with this serial number (any probe of the board when it is empty); "" when none."""
-    from serial.tools import list_ports
-
-    wanted = {usb_id.lower() for usb_id in board.probe.usb_ids}
-    ports = [port for port in list_ports.comports() if port.vid is not None and f"{port.vid:04x}:{port.pid:04x}" in wanted]
+    ports = board_ports(board)
     own = [port.device for port in ports if serial and (port.serial_number or "").lower() == serial.lower()]
     return own[0] if own else ports[0].device if len(ports) == 1 and not serial else ""
 
@@ -59,7 +57,6 @@ def confirm(firmware: Firmware, board: Board, port: str, again: float) -> str:
 
 def _hello(board: Board, port: str) -> dict[str, Any]:
     from tinyflow.deploy.device import Device
-    from tinyflow.deploy.places.serialport import SerialTransport
 
     with Device(board, SerialTransport(board, port), HELLO_SECONDS) as device:
         return device.hello()

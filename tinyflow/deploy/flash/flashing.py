@@ -12,7 +12,7 @@ from tinyflow.deploy.artefact import Firmware
 from tinyflow.deploy.flash import confirm as hello
 from tinyflow.deploy.flash import mass_storage, openocd, pyocd
 from tinyflow.deploy.flash.image import read_image
-from tinyflow.deploy.flash.probes import NODES, SYSFS, Probe, choose_probe, list_probes
+from tinyflow.deploy.flash.probes import Probe, choose_probe, list_probes, may_be
 from tinyflow.deploy.flash.way import Job
 from tinyflow.errors import TinyflowError
 from tinyflow.progress import Progress, silent
@@ -52,8 +52,6 @@ def make_plan(
     way: str | None = None,
     drive: Path | None = None,
     wait: bool = True,
-    sysfs: Path = SYSFS,
-    nodes: Path = NODES,
 ) -> Plan:
     """Everything that can be known before the chip is touched; most that can be wrong is found here.
 
@@ -64,23 +62,24 @@ def make_plan(
     if firmware.board != board.name:
         raise TinyflowError(f"{firmware.elf} was built for {firmware.board}, not {board.name}", f"tinyflow build --board {board.name}")
     firmware.check()
-    chosen = find_probe(board, probe, drive, sysfs=sysfs, nodes=nodes)
+    chosen = find_probe(board, probe, drive)
     serial = chosen.serial if chosen else (probe or "")
     job = Job(firmware, board, read_image(firmware.elf, board), chosen, serial, drive)
     name, tool, why = choose_way(job, way or ("mass-storage" if drive else None))
     return Plan(job, name, tool, why, hello.find_console(board, serial) if wait else "")
 
 
-def find_probe(board: Board, serial: str | None = None, drive: Path | None = None, sysfs: Path = SYSFS, nodes: Path = NODES) -> Probe | None:
+def find_probe(board: Board, serial: str | None = None, drive: Path | None = None) -> Probe | None:
     """The probe that is meant; None where the system does not list USB devices, or only the drive is at hand.
 
-    Errors: a board that does not exist to plug in; no such probe; several.
+    Errors: a board that does not exist to plug in; no such probe; several; another board's.
     """
     if board.probe is None:
         place = "this machine" if board.compiler == "host" else "emulated"
         raise TinyflowError(f"{board.name} cannot be flashed: it is {place}", f"tinyflow run --board {board.name}")
-    probes = list_probes(board, sysfs, nodes)
-    return choose_probe(board, serial, probes) if sys.platform == "linux" and (probes or not drive) else None
+    probes = list_probes(board)
+    there = bool(probes) if serial else any(may_be(board, probe) for probe in probes)
+    return choose_probe(board, serial, probes) if sys.platform == "linux" and (there or not drive) else None
 
 
 def choose_way(job: Job, wanted: str | None) -> tuple[str, str, str]:

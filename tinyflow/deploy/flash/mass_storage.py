@@ -10,12 +10,11 @@ import re
 import time
 from pathlib import Path
 
+from tinyflow.deploy.flash.probes import disks, same_label
 from tinyflow.deploy.flash.way import Job, Programmed
 from tinyflow.errors import TinyflowError
 from tinyflow.progress import Progress, silent
 
-BLOCKS = Path("/sys/class/block")
-LABELS = Path("/dev/disk/by-label")
 MOUNTS = Path("/proc/self/mountinfo")
 VOLUMES = Path("/Volumes")  # macOS
 BIN = "firmware.bin"
@@ -41,32 +40,25 @@ def find_drive(job: Job) -> Path:
 
 
 def _of_probe(job: Job) -> Path:
-    """The drive among the disks that hang on the chosen probe's USB device."""
-    device = os.path.realpath(job.probe.device)
-    disks = [block for block in sorted(BLOCKS.iterdir()) if os.path.realpath(block).startswith(device + "/")] if BLOCKS.is_dir() else []
-    if not disks:
+    """The drive among the disks that hang on the chosen probe's USB device; choose_probe() has seen its label."""
+    found = disks(job.probe.device)
+    if not found:
         raise TinyflowError(f"the probe {job.serial or job.probe.usb_id} shows no drive", "its firmware has none, or it was switched off; or name the folder: --drive FOLDER")
     mounted = _mounts()
-    for disk in disks:
-        label = _label(disk.name)
-        if label and not _same(label, job.board.probe.mass_storage.volume):
-            raise TinyflowError(
-                f"the probe's drive is called {label}, not {job.board.probe.mass_storage.volume}: it is another board",
-                "choose the right board (`tinyflow boards`), or the right probe (--probe)",
-            )
+    for disk in found:
         try:
             number = (disk / "dev").read_text().strip()
         except OSError:
             continue
         if number in mounted:
             return mounted[number]
-    raise TinyflowError(f"the probe's drive /dev/{disks[-1].name} is not mounted", f"udisksctl mount -b /dev/{disks[-1].name}")
+    raise TinyflowError(f"the probe's drive /dev/{found[-1].name} is not mounted", f"udisksctl mount -b /dev/{found[-1].name}")
 
 
 def _by_label(job: Job) -> Path:
     volume = job.board.probe.mass_storage.volume
     places = [*(VOLUMES.iterdir() if VOLUMES.is_dir() else ()), *_mounts().values()]
-    drives = sorted({place for place in places if _same(re.sub(r"[ \d]*$", "", place.name), re.sub(r"\d*$", "", volume))})
+    drives = sorted({place for place in places if same_label(re.sub(r"[ \d]*$", "", place.name), re.sub(r"\d*$", "", volume))})
     if len(drives) > 1 and job.serial:
         drives = [drive for drive in drives if job.serial.lower() in "".join(_read(drive / name) for name in ("DETAILS.TXT", "MBED.HTM")).lower()]
     if not drives:
@@ -74,11 +66,6 @@ def _by_label(job: Job) -> Path:
     if len(drives) > 1:
         raise TinyflowError(f"{len(drives)} drives are called {volume}: {', '.join(map(str, drives))}", f"choose one: --drive {drives[0]}")
     return drives[0]
-
-
-def _same(label: str, volume: str) -> bool:
-    """NODE_L4R5ZI of an ST-LINK/V2-1 is NOD_L4R5ZI on a V3."""
-    return label.upper().rpartition("_")[2] == volume.upper().rpartition("_")[2]
 
 
 def _mounts() -> dict[str, Path]:
@@ -89,13 +76,6 @@ def _mounts() -> dict[str, Path]:
         if len(fields) > 4:
             found[fields[2]] = Path(re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), fields[4]))
     return found
-
-
-def _label(disk: str) -> str:
-    for link in LABELS.iterdir() if LABELS.is_dir() else ():
-        if Path(os.path.realpath(link)).name == disk:
-            return re.sub(r"\\x([0-9a-f]{2})", lambda code: chr(int(code[1], 16)), link.name)
-    return ""
 
 
 def _read(path: Path) -> str:

@@ -1,6 +1,7 @@
 """The debug probes on USB, as the Linux kernel lists them: which are there, which one is meant, may it be used."""
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from tinyflow.errors import TinyflowError
 
 SYSFS = Path("/sys/bus/usb/devices")
 NODES = Path("/dev/bus/usb")
+BLOCKS = Path("/sys/class/block")
+LABELS = Path("/dev/disk/by-label")
 
 
 @dataclass(frozen=True)
@@ -18,10 +21,11 @@ class Probe:
     product: str
     node: Path  # /dev/bus/usb/<bus>/<device>
     device: Path  # its folder in sysfs
+    label: str  # of its drag-and-drop drive: NODE_L4R5ZI; "" when it shows none, or the system does not say
 
 
-def list_probes(board: Board, sysfs: Path = SYSFS, nodes: Path = NODES) -> list[Probe]:
-    """The plugged-in USB devices that board.yaml's probe.usb_ids name, by serial number."""
+def list_probes(board: Board) -> list[Probe]:
+    """The plugged-in USB devices that board.yaml's probe.usb_ids name, by serial number. Boards share these: may_be() tells them apart."""
 
     def read(device: Path, name: str) -> str:
         try:
@@ -31,18 +35,47 @@ def list_probes(board: Board, sysfs: Path = SYSFS, nodes: Path = NODES) -> list[
 
     wanted = {usb_id.lower() for usb_id in board.probe.usb_ids} if board.probe else set()
     found = []
-    for device in sorted(sysfs.iterdir()) if sysfs.is_dir() else ():
+    for device in sorted(SYSFS.iterdir()) if SYSFS.is_dir() else ():
         usb_id = f"{read(device, 'idVendor')}:{read(device, 'idProduct')}".lower()
         if usb_id in wanted:
             serial = read(device, "serial")
-            node = nodes / read(device, "busnum").zfill(3) / read(device, "devnum").zfill(3)
-            found.append(Probe(serial if serial.isascii() and serial.isalnum() else "", usb_id, read(device, "product"), node, device))
+            node = NODES / read(device, "busnum").zfill(3) / read(device, "devnum").zfill(3)
+            label = next(filter(None, map(_label, disks(device))), "")
+            found.append(Probe(serial if serial.isascii() and serial.isalnum() else "", usb_id, read(device, "product"), node, device, label))
     return sorted(found, key=lambda probe: probe.serial)
 
 
+def may_be(board: Board, probe: Probe) -> bool:
+    """Whether ``probe``, one of list_probes(board), may be this board's: its drive's label does not say otherwise."""
+    drive = board.probe.mass_storage
+    return not drive or not probe.label or same_label(probe.label, drive.volume)
+
+
+def own_probes(board: Board) -> list[Probe]:
+    """The plugged-in probes that may be this board's."""
+    return [probe for probe in list_probes(board) if may_be(board, probe)]
+
+
+def disks(device: Path) -> list[Path]:
+    """The block devices, in sysfs, that hang on a USB device."""
+    above = os.path.realpath(device) + "/"
+    return [block for block in sorted(BLOCKS.iterdir()) if os.path.realpath(block).startswith(above)] if BLOCKS.is_dir() else []
+
+
+def same_label(label: str, volume: str) -> bool:
+    """NODE_L4R5ZI of an ST-LINK/V2-1 is NOD_L4R5ZI on a V3."""
+    return label.upper().rpartition("_")[2] == volume.upper().rpartition("_")[2]
+
+
+def _label(disk: Path) -> str:
+    for link in LABELS.iterdir() if LABELS.is_dir() else ():
+        if Path(os.path.realpath(link)).name == disk.name:
+            return re.sub(r"\\x([0-9a-f]{2})", lambda code: chr(int(code[1], 16)), link.name)
+    return ""
+
+
 def choose_probe(board: Board, serial: str | None, probes: list[Probe]) -> Probe:
-    """The one probe, or the one whose serial number is (or begins with) ``serial``."""
-    listed = ", ".join(f"{probe.serial or '(no serial number)'} ({probe.product or probe.usb_id})" for probe in probes)
+    """The one of ``probes`` that may be this board's, or the one whose serial number is (or begins with) ``serial``."""
     if not probes:
         raise TinyflowError(
             f"no debug probe of {board.name} is plugged in (looked for USB {', '.join(board.probe.usb_ids)})",
@@ -51,12 +84,22 @@ def choose_probe(board: Board, serial: str | None, probes: list[Probe]) -> Probe
     if serial:
         matching = [probe for probe in probes if probe.serial.lower().startswith(serial.lower())]
         if len(matching) != 1:
-            raise TinyflowError(f"{'no' if not matching else 'more than one'} probe has the serial number {serial}", f"plugged in: {listed}")
-        return matching[0]
-    if len(probes) > 1:
-        named = next((probe.serial for probe in probes if probe.serial), "")
-        raise TinyflowError(f"{len(probes)} probes are plugged in: {listed}", f"choose one: --probe {named}" if named else "unplug all but one")
-    return probes[0]
+            raise TinyflowError(f"{'no' if not matching else 'more than one'} probe has the serial number {serial}", f"plugged in: {_listed(probes)}")
+        probes = matching
+    own = [probe for probe in probes if may_be(board, probe)]
+    if not own:
+        raise TinyflowError(
+            f"the probe's drive is called {' or '.join(probe.label for probe in probes)}, not {board.probe.mass_storage.volume}: it is another board",
+            "choose the right board (`tinyflow boards`), or the right probe (--probe)",
+        )
+    if len(own) > 1:
+        named = next((probe.serial for probe in own if probe.serial), "")
+        raise TinyflowError(f"{len(own)} probes are plugged in: {_listed(own)}", f"choose one: --probe {named}" if named else "unplug all but one")
+    return own[0]
+
+
+def _listed(probes: list[Probe]) -> str:
+    return ", ".join(f"{probe.serial or '(no serial number)'} ({probe.product or probe.usb_id})" for probe in probes)
 
 
 def udev_rule(usb_id: str) -> str:

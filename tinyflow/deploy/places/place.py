@@ -13,11 +13,11 @@ PLACES = ("qemu", "renode", "host", "serial")
 def place(board: Board, emulator: str | None = None, port: str | None = None) -> Board:
     """``board`` as it is met there: ``emulator`` set, its counter meaning what it counts there.
 
-    emulator: one of PLACES; empty: this machine for the host board, the real board when ``port`` is given or its probe
-    is plugged in, else an emulator that the board has, QEMU first. port: serial device of the console.
+    emulator: one of PLACES; empty: this machine for the host board, the real board when ``port`` is given or a probe
+    is plugged in that may be its own, else an emulator that the board has, QEMU first. port: serial device of the console.
     Errors: a place that the board does not have.
     """
-    has = _places(board)
+    has = places_of(board)
     chosen = emulator or board.emulator or _usual(board, has, port)
     if chosen not in has:
         raise TinyflowError(f"board {board.name} does not run on {chosen or 'anything'}", f"it runs on: {', '.join(has) or 'nothing; board.yaml names no emulator and no probe'}")
@@ -28,7 +28,8 @@ def place(board: Board, emulator: str | None = None, port: str | None = None) ->
     return replace(board, counter=there.counter) if there and there.counter else board
 
 
-def _places(board: Board) -> list[str]:
+def places_of(board: Board) -> list[str]:
+    """Those of PLACES that the board has, plugged in or installed or not."""
     there = {"qemu": board.qemu, "renode": board.renode, "host": board.port == "host", "serial": board.real}
     return [name for name in PLACES if there[name]]
 
@@ -39,9 +40,9 @@ def _usual(board: Board, has: list[str], port: str | None) -> str:
     if "serial" in has and (port or len(has) == 1):
         return "serial"
     if "serial" in has:
-        from tinyflow.deploy.flash.probes import list_probes
+        from tinyflow.deploy.flash.probes import own_probes
 
-        if list_probes(board):
+        if own_probes(board):
             return "serial"
     return has[0]
 
@@ -71,16 +72,16 @@ class Place:
 def places_here(boards: list[Board]) -> dict[str, tuple[Place, ...]]:
     """Where each of ``boards`` could run at this moment, by its name. Quick: only emulators' versions and USB are asked."""
     version = cache(emulator_version)
-    return {board.name: tuple(_here(board, name, version) for name in _places(board)) for board in boards}
+    return {board.name: tuple(_here(board, name, version) for name in places_of(board)) for board in boards}
 
 
 def _here(board: Board, name: str, version: Callable[[str], str]) -> Place:
     if name == "host":
         return Place(name, True, "this machine")
     if name == "serial":
-        from tinyflow.deploy.flash.probes import list_probes
+        from tinyflow.deploy.flash.probes import own_probes
 
-        probes = list_probes(board)
+        probes = own_probes(board)
         return Place(name, bool(probes), "debug probe " + ", ".join(probe.serial or probe.usb_id for probe in probes) if probes else "no board plugged in")
     needs = board.qemu if name == "qemu" else board.renode
     what = f" ({board.qemu.machine})" if name == "qemu" else ""

@@ -1,27 +1,46 @@
 """A real board's console on a serial port (USB of the debug probe)."""
 
 import time
+from typing import Any
 
 from tinyflow.board import Board
+from tinyflow.deploy.flash.probes import list_probes, may_be
 from tinyflow.errors import TinyflowError
 
 
-def find_port(board: Board) -> str:
-    """The serial port of the one probe that board.yaml's usb_ids name. TinyflowError: none, or several."""
-    from serial.tools import list_ports
+def board_ports(board: Board) -> list[Any]:
+    """pyserial's ports of the probes that board.yaml's usb_ids name, but for those of a probe that is another board's."""
+    others = {probe.serial.lower() for probe in list_probes(board) if probe.serial and not may_be(board, probe)}
+    return [port for port in _usb_ports() if _usb_id(port) in _usb_ids(board) and (port.serial_number or "").lower() not in others]
 
-    wanted = {usb_id.lower() for usb_id in (board.probe.usb_ids if board.probe else ())}
-    ports = [port for port in list_ports.comports() if port.vid is not None]
-    found = [port.device for port in ports if f"{port.vid:04x}:{port.pid:04x}" in wanted]
+
+def find_port(board: Board) -> str:
+    """The one serial port of board_ports(). TinyflowError: none, or several."""
+    found = [port.device for port in board_ports(board)]
     if len(found) == 1:
         return found[0]
     if found:
         raise TinyflowError(f"several probes for {board.name}: {', '.join(found)}", "unplug all but one, or name the port: --port " + found[0])
-    others = ", ".join(f"{port.device} ({port.vid:04x}:{port.pid:04x})" for port in ports) or "none"
+    wanted = _usb_ids(board)
+    here = ", ".join(f"{port.device} ({_usb_id(port)}{', of another board' if _usb_id(port) in wanted else ''})" for port in _usb_ports()) or "none"
     raise TinyflowError(
-        f"no serial port of {board.name} found (looked for USB {', '.join(sorted(wanted)) or 'nothing: board.yaml has no usb_ids'}; USB serial ports here: {others})",
+        f"no serial port of {board.name} found (looked for USB {', '.join(wanted) or 'nothing: board.yaml has no usb_ids'}; USB serial ports here: {here})",
         "plug the board's debug USB in, or name the port with --port",
     )
+
+
+def _usb_ports() -> list[Any]:
+    from serial.tools import list_ports
+
+    return [port for port in list_ports.comports() if port.vid is not None]
+
+
+def _usb_id(port: Any) -> str:
+    return f"{port.vid:04x}:{port.pid:04x}"
+
+
+def _usb_ids(board: Board) -> list[str]:
+    return sorted(usb_id.lower() for usb_id in (board.probe.usb_ids if board.probe else ()))
 
 
 class SerialTransport:
