@@ -42,7 +42,7 @@ class Request(ctypes.Structure):
 def app(tmp_path_factory):
     folder = tmp_path_factory.mktemp("app")
     (folder / "port.c").write_text(PORT)
-    (folder / "app_config.h").write_text("#define COUNTER_WIDTH_BITS 32\n")
+    (folder / "app_config.h").write_text('#define COUNTER_WIDTH_BITS 32\n#define COUNTER_NAME "test"\n')
     sources = [FIRMWARE / "app" / name for name in ("base64.c", "crc32.c", "request.c", "reply.c", "counting.c")] + [folder / "port.c"]
     library = build_host_library(sources, [folder, FIRMWARE / "app", FIRMWARE / "port"], Path(folder) / "app.so")
     library.crc32.restype = ctypes.c_uint32
