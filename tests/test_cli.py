@@ -72,6 +72,7 @@ def test_dry_run_writes_nothing(tmp_path):
         (["sweep", "--recipe", "demo-search", "--axis", "search.seed"], "no KEY=V1,V2", "search.seed=0,1", 1),
         (["sweep", "--recipe", "demo", "--axis", "search.seed=0"], "has no search section", "demo-search", 1),
         (["check", "--baseline", "absent.json"], "there is no baseline absent.json", "--write-baseline absent.json", 1),
+        (["run", "--emulator", "renode"], "board mps2-an386 does not run on renode", "it runs on: qemu", 1),  # before any stage
         (["profile", "--tolerance", "2"], "--tolerance 2 is no percentage", "--tolerance 2%", 1),
         (["profile", "--estimate", "nucleo"], "no board 'nucleo'", "nucleo-l4r5zi", 1),
         (["init", "absent.tflite", "--ci", "github"], "absent.tflite does not exist", ".tflite", 1),

@@ -355,5 +355,6 @@ def make_firmware(run: Run, board_name: str, emulator: str | None = None, port: 
     from tinyflow.deploy.places.place import place
 
     board = load_board(board_name)
+    there = place(board, emulator, port)  # a place that the board does not have should show before hours of training
     steps = run.make("build", board)
-    return place(board, emulator, port), load_compiled(run.folder.compile), load_firmware(run.path("build", board)), steps
+    return there, load_compiled(run.folder.compile), load_firmware(run.path("build", board)), steps
