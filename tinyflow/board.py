@@ -47,8 +47,16 @@ class Console:
     device: str = ""  # serial device on this machine; empty: found by the probe's USB id (--port sets it)
 
 
+class Emulator:
+    minimum_version: str
+
+    def takes(self, version: tuple[int, ...]) -> bool:
+        """Whether the emulator of this version is new enough for the board."""
+        return version >= tuple(map(int, self.minimum_version.split(".")))
+
+
 @dataclass(frozen=True)
-class Qemu:
+class Qemu(Emulator):
     __pydantic_config__ = FORBID
     machine: str
     icount_shift: int = 3  # 1 instruction = 2**shift ns of virtual time
@@ -58,7 +66,7 @@ class Qemu:
 
 
 @dataclass(frozen=True)
-class Renode:
+class Renode(Emulator):
     __pydantic_config__ = FORBID
     platform: str  # a .repl in the board's folder, or one that Renode brings: "@platforms/boards/..."
     uart: str  # the console's name in it: sysbus.lpuart1

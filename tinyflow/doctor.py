@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from tinyflow.board import Board, board_names, load_board
+from tinyflow.board import Board, Qemu, board_names, load_board
 from tinyflow.deploy.flash.probes import Probe, list_probes, may_be, udev_rule
+from tinyflow.deploy.places.qemu import qemu_version
 from tinyflow.deploy.places.renode import INSTALL, find_renode, renode_version
 from tinyflow.deploy.tflm.library import check_compiler
 from tinyflow.deploy.tflm.library import libraries as tflm_libraries
@@ -151,22 +152,26 @@ def _qemu(board: Board) -> Check:
     path = shutil.which("qemu-system-arm")
     if not path:
         return Check(name, False, "not found", f"run on {board.name}", mend)
-    version = re.search(r"version (\d+)\.(\d+)(\S*)", _said(path, "--version"))
-    found = f"QEMU {version[1]}.{version[2]}{version[3]}" if version else "version unknown"
-    if version and (int(version[1]), int(version[2])) < tuple(map(int, board.qemu.minimum_version.split(".")[:2])):
+    try:
+        version = qemu_version()
+    except TinyflowError as error:
+        return Check(name, False, error.message, f"run on {board.name}", mend)
+    found = f"QEMU {'.'.join(map(str, version))}"
+    if not board.qemu.takes(version):
         newer = "make setup (on Debian 12 it takes QEMU from backports), or a newer Debian"
-        return Check(name, False, f"{found}, older than {board.qemu.minimum_version}", f"run on {board.name}", newer, optional=True)
+        some = board.qemu.minimum_version != Qemu.minimum_version  # the other boards run on an older one
+        return Check(name, False, f"{found}, older than {board.qemu.minimum_version}", f"run on {board.name}", newer, optional=some)
     has = re.search(rf"^{re.escape(board.qemu.machine)}\s", _said(path, "-machine", "help"), re.M)
     return Check(name, bool(has), found + ("" if has else f" without the machine {board.qemu.machine}"), f"run on {board.name}", mend)
 
 
 def _renode(boards: list[Board]) -> Check:
-    minimum = max((tuple(map(int, board.renode.minimum_version.split("."))), board.renode.minimum_version) for board in boards)
     needed_for = f"run on {', '.join(board.name for board in boards)}"
     try:
         version = renode_version()
-        found, ok = f"Renode {'.'.join(map(str, version))} ({find_renode()})", version >= minimum[0]
-        return Check("Renode", ok, found + ("" if ok else f", older than {minimum[1]}"), needed_for, INSTALL, optional=True)
+        found = f"Renode {'.'.join(map(str, version))} ({find_renode()})"
+        newer = [f"older than {board.renode.minimum_version} ({board.name})" for board in boards if not board.renode.takes(version)]
+        return Check("Renode", not newer, ", ".join([found, *newer]), needed_for, INSTALL, optional=True)
     except TinyflowError as error:
         return Check("Renode", False, error.message, needed_for, INSTALL, optional=True)
 

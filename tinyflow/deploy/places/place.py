@@ -89,7 +89,6 @@ def _here(board: Board, name: str, version: Callable[[str], str]) -> Place:
         found = version(name)
     except TinyflowError as error:
         return Place(name, False, error.message + what)
-    numbers = tuple(map(int, found.split()[1].split(".")))
-    if numbers < tuple(map(int, needs.minimum_version.split("."))):
+    if not needs.takes(tuple(map(int, found.split()[1].split(".")))):
         return Place(name, False, f"{found} is older than {needs.minimum_version}{what}")
     return Place(name, True, found + what)

@@ -33,8 +33,7 @@ def qemu_command(firmware: Firmware, board: Board) -> list[str]:
     if board.qemu is None:
         raise TinyflowError(f"board {board.name} has no emulator", "use a board with `qemu:` in its board.yaml, such as mps2-an386")
     version = qemu_version()
-    minimum = tuple(map(int, board.qemu.minimum_version.split(".")))
-    if version < minimum:
+    if not board.qemu.takes(version):
         raise TinyflowError(
             f"{PROGRAM} is {'.'.join(map(str, version))}; board {board.name} needs {board.qemu.minimum_version}",
             "run `make setup` (on Debian 12 it takes QEMU from backports), or choose another board (`tinyflow boards`)",

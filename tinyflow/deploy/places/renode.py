@@ -143,8 +143,7 @@ def _await_machine(transport: RenodeTransport, board: Board, deadline: float) ->
             said.append(line)
             if not version and line.startswith("Renode"):
                 version = parse_version(line)
-                minimum = tuple(map(int, board.renode.minimum_version.split(".")))
-                if version < minimum:
+                if not board.renode.takes(version):
                     raise TinyflowError(f"Renode is {_text(version)}; board {board.name} needs {board.renode.minimum_version}", "install a newer Renode")
                 transport.name = f"Renode {_text(version)} ({board.name})"
     except EOFError:
