@@ -132,6 +132,7 @@ const char *microphone_start(void) {
   write32(DMA_CCR4, carry | DMA_CCR_EN);
 
   const uint32_t filter = 2u << FLTCR1_RCH_SHIFT | FLTCR1_FAST | FLTCR1_RDMAEN | FLTCR1_RCONT;
+  write32(FLT0CR1, filter); /* FAST and RDMAEN may change only while the filter is off */
   write32(FLT0CR1, filter | FLTCR1_DFEN);
   write32(FLT0CR1, filter | FLTCR1_DFEN | FLTCR1_RSWSTART);
 

@@ -100,6 +100,7 @@ def test_order_of_the_registers_and_16_khz(program):
     channel = first(found, CH2CFGR1, 1 << 7 | 15, 1 << 7 | 4)
     shape, carry = first(found, FLT0FCR, 0, 0), first(found, DMA_CCR4, 1, 1)
     enabled, started = first(found, FLT0CR1, 1, 1), first(found, FLT0CR1, 1 << 17, 1 << 17)
+    assert first(found, FLT0CR1, 1 << 29 | 1 << 21 | 1, 1 << 29 | 1 << 21) < enabled  # FAST and RDMAEN, while it is off
     assert first(found, RCC_APB2ENR, 1 << 24, 1 << 24) < divided < on < first(found, CH2CFGR2, 0, 0) < channel < shape < carry < enabled < started
     assert first(found, RCC_AHB1ENR, 1, 1) < first(found, DMA_CPAR4, ~0, 0x4001611E) < carry  # the upper half of FLT0RDATAR
     assert first(found, DMA_CNDTR4, ~0, RING) < carry

@@ -20,12 +20,12 @@ void wait_for_interrupt(void);
 static inline uint32_t read32(uint32_t address) { return *(volatile uint32_t *)(uintptr_t)address; }
 static inline void write32(uint32_t address, uint32_t value) { *(volatile uint32_t *)(uintptr_t)address = value; }
 
-/* By PRIMASK: what is held still ends wait_for_interrupt. */
+/* By PRIMASK: what is held still ends wait_for_interrupt. Barriers before the end: what was disabled meanwhile is so by then. */
 static inline void hold_interrupts(int hold) {
   if (hold)
     __asm volatile("cpsid i" ::: "memory");
   else
-    __asm volatile("cpsie i" ::: "memory");
+    __asm volatile("dsb\n isb\n cpsie i" ::: "memory");
 }
 
 static inline void wait_for_interrupt(void) { __asm volatile("dsb\n wfi" ::: "memory"); }

@@ -12,7 +12,7 @@ void cortexm_start(void);
 
 #define FAULT ((uintptr_t)cortexm_fault)
 
-/* No peripheral interrupt is ever enabled, so the table ends with the system exceptions. */
+/* No peripheral interrupt is ever taken (a microphone's wakes the core, no more), so the table ends with the system exceptions. */
 __attribute__((section(".vectors"), used)) const uintptr_t vectors[16] = {
     (uintptr_t)__stack_top,
     (uintptr_t)cortexm_reset,
