@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -118,6 +119,17 @@ def test_time_limit(usb, openocd, run, monkeypatch, documented):
     monkeypatch.undo()
     caught.value.message = caught.value.message.replace("0.5 s", f"{way.SECONDS:g} s")
     documented(caught.value, "OpenOCD did not finish in 180 s: ...", "plug the board in again, without a hub, and repeat")
+
+
+def test_time_limit_of_a_program_behind_a_script(tmp_path):
+    """The script's child holds the pipe: it ends with the script, or its end would be waited for."""
+    script = tmp_path / "wrapper"
+    script.write_text("#!/bin/sh\nsleep 30\necho unreached\n")
+    script.chmod(0o755)
+    start = time.monotonic()
+    with pytest.raises(way.ProgramFailed, match="x did not finish in 0.3 s"):
+        way.run_program("x", [str(script)], lambda log: TinyflowError(log), seconds=0.3)
+    assert time.monotonic() - start < 10
 
 
 def test_absent_too_old_or_mute(usb, openocd, run, monkeypatch, tmp_path, documented):

@@ -1,8 +1,10 @@
 """What every way of programming is given and gives back, and how a program of another project is run and understood."""
 
+import contextlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -95,13 +97,18 @@ def run_program(
     """
     seconds = SECONDS if seconds is None else seconds
     process = subprocess.Popen(
-        arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", cwd=folder
-    )
+        arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", cwd=folder,
+        start_new_session=True,  # a script's children end with it
+    )  # fmt: skip
     late = threading.Event()
+
+    def end() -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
     def stop() -> None:
         late.set()
-        process.kill()
+        end()
 
     watchdog = threading.Timer(seconds, stop)
     watchdog.start()
@@ -113,8 +120,9 @@ def run_program(
         status = process.wait()
     finally:
         watchdog.cancel()
-        process.kill()
-        process.wait()
+        if process.poll() is None:
+            end()
+            process.wait()
         process.stdout.close()
     log = "\n".join(lines) + "\n"
     if late.is_set():
