@@ -108,7 +108,7 @@ def test_console_is_up_before_the_clock_changes(start, chip):
     assert source < clock < baud < enabled < first(writes, RCC_CFGR, 3, 3)
     divisor = writes[baud][1]
     assert (0x300 <= divisor <= 0xFFFFF) if chip is NUCLEO else 16 <= divisor <= 0xFFFF
-    assert abs(chip.baud_factor * 16e6 / divisor / 115200 - 1) < 1e-3
+    assert abs(chip.baud_factor * 16e6 / divisor / 115200 - 1) < (1e-4 if chip is NUCLEO else 1e-3)  # LPUART1 divides finer
     assert writes[enabled][1] == chip.uart_enabled
     assert bytes(v for a, v in writes if a == chip.uart + 0x28) == b"ok"
 
