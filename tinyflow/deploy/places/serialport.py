@@ -1,5 +1,6 @@
 """A real board's console on a serial port (USB of the debug probe)."""
 
+import termios
 import time
 from typing import Any
 
@@ -53,7 +54,9 @@ class SerialTransport:
         self.name = f"{board.name} on {device}"
         try:
             self._serial = serial.Serial(device, board.console.baud, timeout=0, write_timeout=10)
-        except serial.SerialException as error:
+            self._serial.reset_input_buffer()
+            self._serial.write(b"\n")  # ends whatever half line the firmware may hold
+        except (OSError, termios.error) as error:  # SerialException is an OSError; the port may go away between two calls
             text = str(error)
             if "ermission" in text or "errno 13" in text.lower():
                 hint = "add yourself to the group of the port: sudo usermod -aG dialout $USER, then log in again"
@@ -62,8 +65,6 @@ class SerialTransport:
             else:
                 hint = "check the cable; `python -m serial.tools.list_ports -v` lists the ports"
             raise TinyflowError(f"cannot open {device}: {text}", hint) from None
-        self._serial.reset_input_buffer()
-        self._serial.write(b"\n")  # ends whatever half line the firmware may hold
 
     def write(self, data: bytes) -> None:
         self._serial.write(data)
