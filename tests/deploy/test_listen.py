@@ -210,12 +210,25 @@ def test_ctrl_c_ends_listening_and_the_result_is_whole(at_host, tmp_path, monkey
     (tmp_path / "long").write_bytes(np.tile(clips[0], 60).astype("<i2").tobytes())
     monkeypatch.setenv("TINYFLOW_MICROPHONE", str(tmp_path / "long"))
     before = signal.getsignal(signal.SIGINT)
+    once = iter([signal.SIGINT])
     with until_interrupted(None) as going:
-        said = listen_microphone(at_host.firmware, at_host.board, at_host.compiled, EAGER, going, lambda word: os.kill(os.getpid(), signal.SIGINT))
+        said = listen_microphone(at_host.firmware, at_host.board, at_host.compiled, EAGER, going, lambda word: [os.kill(os.getpid(), number) for number in once])
     assert said["words"] and said["seconds"] < 5
     assert signal.getsignal(signal.SIGINT) is before
     with until_interrupted(2.5) as going:
         assert 3 <= listen_microphone(at_host.firmware, at_host.board, at_host.compiled, EAGER, going)["seconds"] < 3.1
+
+
+def test_a_second_ctrl_c_does_not_wait():
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt), until_interrupted(None) as going:
+            assert going(0)
+            os.kill(os.getpid(), signal.SIGINT)
+            assert not going(0)
+            os.kill(os.getpid(), signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize("samples, message", [(None, "names no file"), ("absent", "cannot be opened"), (b"", "gives no samples"), (b"ab" * 20000, "gives no samples")])

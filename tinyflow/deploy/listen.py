@@ -107,9 +107,14 @@ def listen_microphone(
 @contextmanager
 def until_interrupted(seconds: float | None) -> Iterator[Callable[[float], bool]]:
     """A ``going`` for listen_microphone: until Ctrl-C, or ``seconds`` heard. A handler, not an exception: the board is asked for
-    a second at a time, and its answer is waited for, so that it is ready for the next command."""
+    a second at a time, and its answer is waited for, so that it is ready for the next command. A second Ctrl-C does not wait."""
     stopped = Event()
-    before = signal.signal(signal.SIGINT, lambda *_: stopped.set())
+
+    def stop(*_: object) -> None:
+        stopped.set()
+        signal.signal(signal.SIGINT, before)
+
+    before = signal.signal(signal.SIGINT, stop)
     try:
         yield lambda heard: not stopped.is_set() and (seconds is None or heard < seconds)
     finally:
