@@ -144,3 +144,10 @@ def test_an_estimate_is_a_range_with_its_model():
 def test_what_cannot_be_estimated(counted, target, unit, said):
     with pytest.raises(TinyflowError, match=said):
         estimate_time(made(unit=unit), load_board(counted), load_board(target))
+
+
+def test_a_broken_baseline_is_written_anew_not_deleted_with_a_stage(tmp_path):
+    (tmp_path / "b.json").write_text("{")
+    with pytest.raises(TinyflowError, match="is not valid JSON") as error:
+        read_baseline(tmp_path / "b.json")
+    assert error.value.hint == f"write it anew: --write-baseline {tmp_path / 'b.json'}"

@@ -91,7 +91,10 @@ def read_baseline(path: Path) -> dict[str, Any]:
     """TinyflowError: no such file, no JSON, or no baseline."""
     if not path.is_file():
         raise TinyflowError(f"there is no baseline {path}", f"write it once, and commit it: the same command with --write-baseline {path}")
-    value = read_json(path)
+    try:
+        value = read_json(path)
+    except TinyflowError as error:
+        raise TinyflowError(str(error), f"write it anew: --write-baseline {path}") from None
     numbers = isinstance(value, dict) and isinstance(value.get("figures"), dict) and all(type(item) in (int, float) for item in value["figures"].values())
     if not numbers or value.get("format") != FORMAT or not all(isinstance(value.get(key), str) for key in ALIKE + TOLD):
         raise TinyflowError(f"{path} is no baseline of this version of tinyflow", f"write it anew: --write-baseline {path}")
