@@ -106,6 +106,13 @@ def test_a_wrong_key_is_named(tmp_path, change, said):
     assert "board.yaml" in caught.value.message and said in caught.value.message
 
 
+def test_where_a_board_runs_is_not_its_own_fact(tmp_path):
+    folder = copy_board("mps2-an386", tmp_path / "mine", lambda value: value.update(emulator="renode"))
+    with pytest.raises(TinyflowError, match="emulator is 'renode'") as error:
+        load_board(str(folder))
+    assert "--emulator" in error.value.hint
+
+
 def test_unknown_board_suggests_the_nearest():
     with pytest.raises(TinyflowError) as caught:
         load_board("nucleo-l4r5")
@@ -115,7 +122,7 @@ def test_unknown_board_suggests_the_nearest():
 def test_docs_list_every_key():
     text = (ROOT / "docs/boards.md").read_text()
     for field in dataclasses.fields(Board):
-        if field.name not in ("name", "folder"):
+        if field.name not in ("name", "folder", "emulator"):  # found, or chosen by each command
             assert f"`{field.name}" in text, field.name
 
 

@@ -20,7 +20,7 @@ def run_demo(run: Run) -> dict[str, Any]:
     for name in run.recipe.deploy.boards:  # a typo, or a compiler that is not there, should show before the training
         run.plan("build", load_board(name))
     for name in run.recipe.deploy.boards:
-        board, compiled, firmware, steps = make_firmware(run, name)
+        board, compiled, firmware, steps = make_firmware(run, name, "qemu" if load_board(name).qemu else None)
         for step in steps:
             seconds[f"build {name}" if step.stage == "build" else step.stage] = step.last_seconds
         facts = {key: getattr(firmware, key) for key in ("build_id", "flash_bytes", "model_bytes", "ram_bytes", "arena_bytes", "clips", "compiler", "flags")}

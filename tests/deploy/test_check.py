@@ -40,12 +40,21 @@ def test_a_failed_selftest_is_named_beside_what_passed(speaking_model, tmp_path)
     stored["answers"] = stored["answers"] ^ np.int8(1)
     np.savez(compiled.selftest, **stored)
     host = load_board("host")
-    result = check(build(compiled, host, tmp_path / "out"), host, compiled, None, Limits())
-    assert not result["passed"] and result["validation"]["passed"]
-    assert len(result["reasons"]) == 1 and result["reasons"][0].startswith("self-test: clip 0 (yes): answer 0 differs")
+    limits = Limits(baseline=tmp_path / "absent.json", write=tmp_path / "new.json")
+    result = check(build(compiled, host, tmp_path / "out"), host, compiled, None, limits)
+    assert not result["passed"] and result["validation"]["passed"] and result["written"] is None
+    assert result["reasons"][0].startswith("self-test: clip 0 (yes): answer 0 differs")
+    assert len(result["reasons"]) == 2 and "there is no baseline" in result["reasons"][1]  # does not hide the first
+    assert not limits.write.exists()  # what answers wrongly is no baseline
 
 
 def test_a_missing_baseline_shows_before_anything_is_made(tmp_path):
     with pytest.raises(TinyflowError, match="there is no baseline"):
         Limits(baseline=tmp_path / "absent.json").read()
     assert Limits(baseline=tmp_path / "absent.json", write=tmp_path / "new.json").read() is None  # written first, then said
+
+
+def test_a_baseline_is_not_written_over_by_what_it_judges(tmp_path):
+    path = tmp_path / "board.json"
+    with pytest.raises(TinyflowError, match="is to be compared with and to be written"):
+        Limits(baseline=path, write=tmp_path / "." / "board.json").read()

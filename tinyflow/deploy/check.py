@@ -13,6 +13,7 @@ from tinyflow.deploy.baseline import POINTS, Comparison, baseline_of, compare, d
 from tinyflow.deploy.profile import Profile, profile
 from tinyflow.deploy.run import selftest
 from tinyflow.deploy.validate import validate
+from tinyflow.errors import TinyflowError
 from tinyflow.progress import Progress, silent
 
 
@@ -27,11 +28,13 @@ class Limits:
 
     def read(self) -> dict[str, Any] | None:
         """The baseline, before anything is made: a wrong path should show early. Later when one is written meanwhile."""
+        if self.baseline and self.write and self.baseline.resolve() == self.write.resolve():
+            raise TinyflowError(f"{self.baseline} is to be compared with and to be written", "a regression would pass from the second run on: name two files, or leave one of the options out")
         return read_baseline(self.baseline) if self.baseline and (self.baseline.is_file() or not self.write) else None
 
-    def compare(self, was: dict[str, Any] | None, profile: Profile) -> Comparison | None:
-        """Compares with ``was``, and writes what is to be written. Errors: a baseline of something else."""
-        if self.write:
+    def compare(self, was: dict[str, Any] | None, profile: Profile, write: bool = True) -> Comparison | None:
+        """Compares with ``was``, and (with ``write``) writes what is to be written. Errors: a baseline of something else."""
+        if self.write and write:
             write_baseline(self.write, profile)
         return compare(self.baseline, was or read_baseline(self.baseline), profile, self.tolerance, self.points) if self.baseline else None
 
@@ -53,7 +56,14 @@ def check(
     if not proof["passed"]:
         reasons.append(f"lost parity: {proof['reason']}")
     counts = profile(firmware, board, compiled, out, progress)
-    comparison = limits.compare(was, counts)
+    sound = not reasons
+    try:
+        comparison = limits.compare(was, counts, write=sound)  # a firmware that answers wrongly is no baseline
+    except TinyflowError as error:
+        if sound:
+            raise
+        comparison = None  # what the firmware failed in is not hidden behind its baseline
+        reasons.append(error.message)
     if comparison:
         reasons += [f"regression: {describe(change)}" for change in comparison.worse]
     return {
@@ -63,5 +73,5 @@ def check(
         "validation": proof,
         **baseline_of(counts),
         "comparison": comparison.to_dict() if comparison else None,
-        "written": str(limits.write) if limits.write else None,
+        "written": str(limits.write) if limits.write and sound else None,
     }
