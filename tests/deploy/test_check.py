@@ -8,9 +8,11 @@ import pytest
 
 from tinyflow.board import load_board
 from tinyflow.compile import load_compiled
+from tinyflow.deploy.artefact import Firmware
 from tinyflow.deploy.baseline import read_baseline
 from tinyflow.deploy.build import build
 from tinyflow.deploy.check import Limits, check
+from tinyflow.deploy.places.place import place
 from tinyflow.errors import TinyflowError
 
 
@@ -58,3 +60,11 @@ def test_a_baseline_is_not_written_over_by_what_it_judges(tmp_path):
     path = tmp_path / "board.json"
     with pytest.raises(TinyflowError, match="is to be compared with and to be written"):
         Limits(baseline=path, write=tmp_path / "." / "board.json").read()
+
+
+def test_a_baseline_of_another_board_is_refused_before_the_board_is_asked(speaking_model, tmp_path):
+    """There is no firmware at all here: nothing was asked of it."""
+    was = {"board": "mps2-an386", "runtime": "aot", "place": "qemu", "unit": "instructions", "figures": {}}
+    absent = Firmware(tmp_path, "mps2-an385", "0", "", "", "", 0, 0, 0, 0, 0)
+    with pytest.raises(TinyflowError, match="its board is 'mps2-an386', this profile's is 'mps2-an385'"):
+        check(absent, place(load_board("mps2-an385")), speaking_model, None, Limits(baseline=tmp_path / "a.json"), was)

@@ -124,6 +124,7 @@ def profile(
     estimate = load_board(estimate_name) if estimate_name else None
     run = enter(console, runs, **options)
     board, compiled, firmware, _ = make_firmware(run, board_name, emulator, port)
+    limits.expect(was, firmware, board)
     folder = run.folder.profile(board.name, run.runtime)
     counted = profile_stage(firmware, board, compiled, folder, console.progress, estimate)
     result = counted.to_dict()

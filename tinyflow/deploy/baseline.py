@@ -5,6 +5,7 @@ test recordings. Another model is what a comparison is for; another compiler or 
 """
 
 import json
+import math
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -95,10 +96,21 @@ def read_baseline(path: Path) -> dict[str, Any]:
         value = read_json(path)
     except TinyflowError as error:
         raise TinyflowError(str(error), f"write it anew: --write-baseline {path}") from None
-    numbers = isinstance(value, dict) and isinstance(value.get("figures"), dict) and all(type(item) in (int, float) for item in value["figures"].values())
+    numbers = isinstance(value, dict) and isinstance(value.get("figures"), dict)
+    numbers = numbers and all(type(item) in (int, float) and math.isfinite(item) for item in value["figures"].values())
     if not numbers or value.get("format") != FORMAT or not all(isinstance(value.get(key), str) for key in ALIKE + TOLD):
         raise TinyflowError(f"{path} is no baseline of this version of tinyflow", f"write it anew: --write-baseline {path}")
     return value
+
+
+def refuse_unlike(path: Path, was: dict[str, Any], now: dict[str, str]) -> None:
+    """TinyflowError when the baseline ``was`` is of something else than ``now`` (keys of ALIKE, all or those known yet)."""
+    for key, value in now.items():
+        if was[key] != value:
+            raise TinyflowError(
+                f"{path} cannot be compared: its {key.replace('_', ' ')} is {was[key]!r}, this profile's is {value!r}",
+                f"give every board, runtime and emulator a baseline of its own, or write this one anew: --write-baseline {path}",
+            )
 
 
 def compare(path: Path, was: dict[str, Any], profile: Profile, tolerance: float = 0.02, points: float = POINTS) -> Comparison:
@@ -108,13 +120,7 @@ def compare(path: Path, was: dict[str, Any], profile: Profile, tolerance: float 
     Errors: a baseline of something else.
     """
     now = baseline_of(profile)
-    for key in ALIKE:
-        if was[key] != now[key]:
-            what = key.replace("_", " ")
-            raise TinyflowError(
-                f"{path} cannot be compared: its {what} is {was[key]!r}, this profile's is {now[key]!r}",
-                f"give every board, runtime and emulator a baseline of its own, or write this one anew: --write-baseline {path}",
-            )
+    refuse_unlike(path, was, {key: now[key] for key in ALIKE})
     gone = sorted(was["figures"].keys() - now["figures"].keys())
     if gone:
         raise TinyflowError(f"{path} has {', '.join(gone)}; this profile has none", f"write the baseline anew if that is meant: --write-baseline {path}")

@@ -9,7 +9,7 @@ import numpy as np
 from tinyflow.board import Board
 from tinyflow.compile.artefact import CompiledModel
 from tinyflow.deploy.artefact import Firmware
-from tinyflow.deploy.baseline import POINTS, Comparison, baseline_of, compare, describe, read_baseline, write_baseline
+from tinyflow.deploy.baseline import POINTS, Comparison, baseline_of, compare, describe, read_baseline, refuse_unlike, write_baseline
 from tinyflow.deploy.profile import Profile, profile
 from tinyflow.deploy.run import selftest
 from tinyflow.deploy.validate import validate
@@ -32,6 +32,12 @@ class Limits:
             raise TinyflowError(f"{self.baseline} is to be compared with and to be written", "a regression would pass from the second run on: name two files, or leave one of the options out")
         return read_baseline(self.baseline) if self.baseline and (self.baseline.is_file() or not self.write) else None
 
+    def expect(self, was: dict[str, Any] | None, firmware: Firmware, board: Board) -> None:
+        """Refuses a baseline of something else before the board is asked anything."""
+        if was and board.emulator:
+            known = {"board": board.name, "runtime": firmware.runtime, "place": board.emulator, "unit": board.counter.unit}
+            refuse_unlike(self.baseline, was, known)
+
     def compare(self, was: dict[str, Any] | None, profile: Profile, write: bool = True) -> Comparison | None:
         """Compares with ``was``, and (with ``write``) writes what is to be written. Errors: a baseline of something else."""
         if self.write and write:
@@ -48,6 +54,7 @@ def check(
     out: the profile's folder. Returns passed, reasons (one line for each thing that failed), selftest, validation,
     figures (as a baseline has them), comparison (None without a baseline). Errors: those of its parts.
     """
+    limits.expect(was, firmware, board)
     reasons = []
     test = selftest(firmware, board) if firmware.clips else None
     if test and not test["passed"]:
