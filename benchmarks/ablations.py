@@ -3,8 +3,8 @@
     python benchmarks/ablations.py --recipe gsc12-search --seeds 0,1
     python benchmarks/ablations.py --recipe demo-search --only base,collapse,random
 
-Each line changes the recipe in the keys named by SWITCHES and nothing else. Accuracy: the trained network's on the part of
-validation that no search reads; the test split is never opened. Seeds are those of the search and of
+Each line changes the recipe in the keys named by SWITCHES and nothing else. Accuracy: the trained network's on the part
+of validation that no search reads; the test split is never opened. Seeds are those of the search and of
 training. Random search spends the base search's seconds. Finished lines are kept in --out.
 """
 
@@ -38,13 +38,29 @@ SWITCHES: dict[str, dict[str, Any]] = {
     "random": {"search.method": "random"},
     "ds-cnn": {"network.architecture": "ds_cnn"},  # the baseline network on the front end that the base search found
 }
-COLUMNS = ("line", "seed", "front end", "chosen", "skips", "parameters", "M MACs", "M instructions", "RAM, KiB", "held out, %", "search, s")
+COLUMNS = (
+    "line",
+    "seed",
+    "front end",
+    "chosen",
+    "skips",
+    "parameters",
+    "M MACs",
+    "M instructions",
+    "RAM, KiB",
+    "held out, %",
+    "search, s",
+)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--recipe", default="demo-search", help="a YAML file with a search section, or a name in configs/")
-    parser.add_argument("--set", dest="sets", action="append", default=[], metavar="KEY=VALUE", help="override a key of the recipe")
+    parser.add_argument(
+        "--recipe", default="demo-search", help="a YAML file with a search section, or a name in configs/"
+    )
+    parser.add_argument(
+        "--set", dest="sets", action="append", default=[], metavar="KEY=VALUE", help="override a key of the recipe"
+    )
     parser.add_argument("--only", default=",".join(SWITCHES), help=f"lines, comma separated: {', '.join(SWITCHES)}")
     parser.add_argument("--seeds", default="0", help="comma separated")
     parser.add_argument("--out", type=Path, help="folder of the run folders [runs/ablations/<recipe>]")
@@ -68,11 +84,16 @@ def ablations(recipe: Recipe, lines: list[str], seeds: list[int], out: Path) -> 
     if wrong:
         raise TinyflowError(f"no line {wrong[0]!r}", f"lines: {', '.join(SWITCHES)}")
     if recipe.search is None:
-        raise TinyflowError(f"the recipe {recipe.name!r} has no search section", "--recipe demo-search, or gsc12-search")
+        raise TinyflowError(
+            f"the recipe {recipe.name!r} has no search section", "--recipe demo-search, or gsc12-search"
+        )
     if not recipe.search.board:
         recipe = override(recipe, {"search.board": recipe.deploy.boards[0]})
     out.mkdir(parents=True, exist_ok=True)
-    print(f"recipe {recipe.name}, search of {recipe.search.epochs} epochs, training of {recipe.train.epochs}, costs estimated for {recipe.search.board}")
+    print(
+        f"recipe {recipe.name}, search of {recipe.search.epochs} epochs, training of {recipe.train.epochs}, costs"
+        f" estimated for {recipe.search.board}"
+    )
     print(_line(COLUMNS) + "\n" + _line(["---"] * len(COLUMNS)))
     rows = []
     for seed in seeds:
@@ -87,7 +108,10 @@ def ablations(recipe: Recipe, lines: list[str], seeds: list[int], out: Path) -> 
             extra = {"search.random_seconds": base["search_seconds"]} if line == "random" else {}
             point = _point(recipe, line, seed, extra)
             if line == "ds-cnn":
-                _link(out / "points" / _point(recipe, "base", seed, {}).name / "search", out / "points" / point.name / "search")
+                _link(
+                    out / "points" / _point(recipe, "base", seed, {}).name / "search",
+                    out / "points" / point.name / "search",
+                )
             row = run_point(point, out, progress=_progress)
             base = row if line == "base" else base
             rows.append({**row, "line": line, "seed": seed})
@@ -100,7 +124,9 @@ def _point(recipe: Recipe, line: str, seed: int, extra: dict[str, Any]) -> Point
     if line == "not data aware":
         values["search.frontends"] = (FIXED.get(recipe.data.task, "640/160/40"),)
     name = f"{line.replace(' ', '-').replace('-+-', '-')}-seed{seed}"
-    return Point(name, values, replace(override(recipe, {**values, "search.seed": seed, "train.seed": seed}), name=name))
+    return Point(
+        name, values, replace(override(recipe, {**values, "search.seed": seed, "train.seed": seed}), name=name)
+    )
 
 
 def _link(search: Path, link: Path) -> None:

@@ -2,10 +2,10 @@
 
     python benchmarks/conversion_sweep.py [--genotypes 20] [--operations mcu] [--out sweep.json]
 
-Each case is a random genotype of C=4, L=3, of either set of operations, with the batch norms of a trained network: exported, converted, its float
-TFLite compared with torch on 8 inputs (1e-4), its int8 TFLite lowered to C and compared with tflite_micro on 4 inputs.
-TensorFlow stays loaded between the cases: to_tflite, which starts it anew in a process of its own, takes 4 s more.
-Goes on where an interrupted run stopped.
+Each case is a random genotype of C=4, L=3, of either set of operations, with the batch norms of a trained network:
+exported, converted, its float TFLite compared with torch on 8 inputs (1e-4), its int8 TFLite lowered to C and compared
+with tflite_micro on 4 inputs. TensorFlow stays loaded between the cases: to_tflite, which starts it anew in a process
+of its own, takes 4 s more. Goes on where an interrupted run stopped.
 """
 
 import argparse
@@ -45,7 +45,9 @@ def convert(seed: int, mfcc: MfccConfig, operations: str, folder: Path) -> dict[
     from tinyflow.train.network import DerivedNetwork
 
     start = time.monotonic()
-    genotype = random_genotype(random.Random(seed), mfcc, LABELS, stem_stride=STEM_STRIDES[seed % 2], operations=operations)
+    genotype = random_genotype(
+        random.Random(seed), mfcc, LABELS, stem_stride=STEM_STRIDES[seed % 2], operations=operations
+    )
     torch.manual_seed(seed)
     network = as_trained(DerivedNetwork(genotype))
     features = np.random.default_rng(seed).standard_normal((8, *mfcc.shape)).astype(np.float32)
@@ -58,7 +60,11 @@ def convert(seed: int, mfcc: MfccConfig, operations: str, folder: Path) -> dict[
 
     compiled = lower(int8_model, folder, "sweep")
     scale, zero_point = Interpreter(int8_model).input_quantization
-    rows = np.clip(np.rint(features[:4] / scale) + zero_point, -128, 127).astype(np.int8).reshape(4, *compiled.input.shape[1:])
+    rows = (
+        np.clip(np.rint(features[:4] / scale) + zero_point, -128, 127)
+        .astype(np.int8)
+        .reshape(4, *compiled.input.shape[1:])
+    )
     answers, expected = HostModel(compiled, flags=("-O1",)).invoke(rows), oracle.invoke(int8_model, rows)
     if not np.array_equal(answers, expected):
         raise TinyflowError("the C is not bit-exact with tflite_micro", f"seed {seed}, {mfcc.name}")
@@ -111,14 +117,23 @@ def main() -> None:
 
 def table(results: dict[str, Any]) -> str:
     """By front end: converted, refused, largest differences, seconds."""
-    lines = ["| front end | converted | refused | float against torch | int8 against torch, of the logits' range | seconds each |", "|---|---|---|---|---|---|"]
+    lines = [
+        (
+            "| front end | converted | refused | float against torch | int8 against torch, of the logits' range |"
+            " seconds each |"
+        ),
+        "|---|---|---|---|---|---|",
+    ]
     for mfcc in TABLE_1:
         mine = [value for key, value in results.items() if key.split()[1] == mfcc.name]
         good = [value for value in mine if "refused" not in value]
         if good:
             worst = [max(value[key] for value in good) for key in ("float", "int8")]
             seconds = float(np.mean([value["seconds"] for value in good]))
-            lines.append(f"| {mfcc.name} | {len(good)} | {len(mine) - len(good)} | {worst[0]:.1e} | {worst[1]:.1%} | {seconds:.1f} |")
+            lines.append(
+                f"| {mfcc.name} | {len(good)} | {len(mine) - len(good)} | {worst[0]:.1e} | {worst[1]:.1%} |"
+                f" {seconds:.1f} |"
+            )
     refused = [f"{key}: {value['refused']}" for key, value in results.items() if "refused" in value]
     return "\n".join(lines + refused)
 

@@ -1,16 +1,19 @@
-"""Counted instructions of our kernels on an emulated Cortex-M4F against TFLM's with reference and with CMSIS-NN kernels.
+"""Counted instructions of our kernels on an emulated Cortex-M4F against TFLM's with reference and with CMSIS-NN
+kernels.
 
     python benchmarks/kernels.py [ds_cnn resnet8 mobilenet autoencoder | model.tflite ...] [--rows 2] [--json] [--brief]
 
-Each network is compiled, built for mps2-an386 and run under QEMU on random rows, with our kernels and with our reference kernels;
-all answers must equal tflite_micro's. Printed are tables per layer and per sort of layer, sums, arena, flash, and ratios.
+Each network is compiled, built for mps2-an386 and run under QEMU on random rows, with our kernels and with our
+reference kernels; all answers must equal tflite_micro's. Printed are tables per layer and per sort of layer, sums,
+arena, flash, and ratios.
 
-MLPERF_TINY, a checkout of mlcommons/tiny, gives the networks with MLPerf Tiny's weights; else they are the same architectures with
-seeded random int8 weights (counts depend on weights hardly at all). TFLM_ROOT (tflm_runtime.py) gives TFLM's sides, counted in the same
-run; else they are the recorded figures of recorded.json.
+MLPERF_TINY, a checkout of mlcommons/tiny, gives the networks with MLPerf Tiny's weights; else they are the same
+architectures with seeded random int8 weights (counts depend on weights hardly at all). TFLM_ROOT (tflm_runtime.py)
+gives TFLM's sides, counted in the same run; else they are the recorded figures of recorded.json.
 
-These are executed instructions under QEMU, not cycles: no flash wait states, no stalls. Our arena holds tensors and scratch; TFLM's, the
-smallest that its allocator accepts, also its interpreter's structures. Around both is the same app.
+These are executed instructions under QEMU, not cycles: no flash wait states, no stalls. Our arena holds tensors and
+scratch; TFLM's, the smallest that its allocator accepts, also its interpreter's structures. Around both is the same
+app.
 """
 
 import argparse
@@ -45,7 +48,9 @@ def model_file(name: str, folder: Path) -> tuple[Path, str]:
     if root:
         found = sorted(Path(root).rglob(FILES[name]))
         if not found:
-            raise TinyflowError(f"MLPERF_TINY is {root}, and no {FILES[name]} lies below it", "check out github.com/mlcommons/tiny")
+            raise TinyflowError(
+                f"MLPERF_TINY is {root}, and no {FILES[name]} lies below it", "check out github.com/mlcommons/tiny"
+            )
         return found[0], f"MLPerf Tiny's own ({FILES[name]})"
     path = folder / f"{name}.tflite"
     path.write_bytes(MODELS[name][0]())
@@ -64,7 +69,10 @@ def measure(name: str, folder: Path, rows: int, recorded: dict[str, Any] | None)
     for index, tflm in enumerate(tflm_sides(board)):
         side = count_tflm(tflm, compiled, board, x, folder / f"tflm{index}")
         if not np.array_equal(side.pop("outputs"), oracle.invoke(path, x)):
-            raise TinyflowError(f"{name_of(tflm)} on {name} differs from {oracle.version()}", "is TFLM_ROOT of about the same date as the wheel?")
+            raise TinyflowError(
+                f"{name_of(tflm)} on {name} differs from {oracle.version()}",
+                "is TFLM_ROOT of about the same date as the wheel?",
+            )
         sides.append(side)
     if len(sides) == 2 and recorded:
         for key, kernels in (("tflm_reference", "TFLM reference"), ("tflm_cmsis_nn", "TFLM + CMSIS-NN")):
@@ -77,7 +85,9 @@ def measure(name: str, folder: Path, rows: int, recorded: dict[str, Any] | None)
             side["flash_without_model_bytes"] = side["flash_bytes"] - side["model_bytes"]
         if "layers" in side:
             side["by_sort"] = by_sort(side["layers"])
-            side["per_mac_by_sort"] = {key: entry["per_mac"] for key, entry in side["by_sort"].items() if entry["per_mac"]}
+            side["per_mac_by_sort"] = {
+                key: entry["per_mac"] for key, entry in side["by_sort"].items() if entry["per_mac"]
+            }
     return {"model": name, "weights": weights, "macs": ours["macs"], "sides": sides}
 
 
@@ -91,29 +101,41 @@ def show(model: dict[str, Any], brief: bool) -> str:
 
 
 def _layers(ours: dict[str, Any], others: list[dict[str, Any]]) -> list[str]:
-    lines = [f"{'layer':20} {'shape':28} {'kernel':28} {'MACs':>10} {'ours':>11} {'per MAC':>8}" + "".join(f" {side['kernels']:>16}" for side in others)]
+    lines = [
+        f"{'layer':20} {'shape':28} {'kernel':28} {'MACs':>10} {'ours':>11} {'per MAC':>8}"
+        + "".join(f" {side['kernels']:>16}" for side in others)
+    ]
     known = [{layer["tensor"]: layer["instructions"] for layer in side["layers"]} for side in others]
     for layer in ours["layers"]:
         shape = f"{_shape(layer['input_shape'])} > {_shape(layer['output_shape'])}"
         counts = [f"{there[layer['tensor']]:16,}" if layer["tensor"] in there else f"{'-':>16}" for there in known]
         kernel = layer["kernel"][:28]
         lines.append(
-            f"{layer['sort'][:20]:20} {shape:28} {kernel:28} {layer['macs']:10,} {layer['instructions']:11,} {_per(layer['per_mac']):>8}"
-            + "".join(f" {text}" for text in counts)
+            f"{layer['sort'][:20]:20} {shape:28} {kernel:28} {layer['macs']:10,} {layer['instructions']:11,}"
+            f" {_per(layer['per_mac']):>8}" + "".join(f" {text}" for text in counts)
         )
     there = {layer["tensor"] for layer in ours["layers"]}
-    for number, side in enumerate(others):
+    for _number, side in enumerate(others):
         gone = [layer for layer in side["layers"] if layer["tensor"] not in there]
         if gone:
-            lines.append(f"{side['kernels']}: besides, {sum(layer['instructions'] for layer in gone):,} in {len(gone)} operators that ours has no code for")
+            lines.append(
+                f"{side['kernels']}: besides, {sum(layer['instructions'] for layer in gone):,} in {len(gone)} operators"
+                " that ours has no code for"
+            )
     return lines
 
 
 def _sorts(ours: dict[str, Any], others: list[dict[str, Any]]) -> list[str]:
-    lines = [f"{'sort of layer':28} {'layers':>6} {'MACs':>11} {'ours':>12} {'per MAC':>8}" + "".join(f" {side['kernels']:>16}" for side in others)]
+    lines = [
+        f"{'sort of layer':28} {'layers':>6} {'MACs':>11} {'ours':>12} {'per MAC':>8}"
+        + "".join(f" {side['kernels']:>16}" for side in others)
+    ]
     for name, entry in ours["by_sort"].items():
         theirs = "".join(f" {_sort_of(side, name):>16}" for side in others)
-        lines.append(f"{name:28} {entry['layers']:6} {entry['macs']:11,} {entry['instructions']:12,} {_per(entry['per_mac']):>8}{theirs}")
+        lines.append(
+            f"{name:28} {entry['layers']:6} {entry['macs']:11,} {entry['instructions']:12,}"
+            f" {_per(entry['per_mac']):>8}{theirs}"
+        )
     return lines
 
 
@@ -127,7 +149,10 @@ def _sort_of(side: dict[str, Any], name: str) -> str:
 
 
 def _totals(model: dict[str, Any]) -> list[str]:
-    lines = [f"{'':18} {'':9} {'instructions':>13} {'per MAC':>8} {'ours/it':>8} {'arena':>8} {'flash w/o model':>16} {'model':>8} {'flash':>8}"]
+    lines = [
+        f"{'':18} {'':9} {'instructions':>13} {'per MAC':>8} {'ours/it':>8} {'arena':>8} {'flash w/o model':>16}"
+        f" {'model':>8} {'flash':>8}"
+    ]
     for side in model["sides"]:
         count = side["instructions_per_inference"]
         sizes = [side.get(key) for key in ("arena_bytes", "flash_without_model_bytes", "model_bytes", "flash_bytes")]
@@ -149,14 +174,20 @@ def _per(value: float | None) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("models", nargs="*", metavar="model", help=f"of {', '.join(MODELS)}, or an int8 .tflite; default: all four")
+    parser.add_argument(
+        "models", nargs="*", metavar="model", help=f"of {', '.join(MODELS)}, or an int8 .tflite; default: all four"
+    )
     parser.add_argument("--rows", type=int, default=2, help="random rows to count and compare (default 2)")
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
     parser.add_argument("--brief", action="store_true", help="without the tables per layer")
     options = parser.parse_args(arguments)
     unknown = [name for name in options.models if name not in MODELS and not Path(name).is_file()]
     if unknown or options.rows < 1:
-        parser.error(f"no model or file {unknown[0]!r}; there are {', '.join(MODELS)}" if unknown else "--rows must be at least 1")
+        parser.error(
+            f"no model or file {unknown[0]!r}; there are {', '.join(MODELS)}"
+            if unknown
+            else "--rows must be at least 1"
+        )
     recorded = json.loads(RECORDED.read_text())
     figures = recorded.pop("models")
     models = []
@@ -164,7 +195,13 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"counting {name} ...", file=sys.stderr, flush=True)
         with tempfile.TemporaryDirectory(prefix="tinyflow-benchmark-") as folder:
             models.append(measure(name, Path(folder), options.rows, figures.get(name)))
-    result = {"board": BOARD, "unit": UNIT, "qemu": ".".join(map(str, qemu_version())), "recorded": recorded, "models": models}
+    result = {
+        "board": BOARD,
+        "unit": UNIT,
+        "qemu": ".".join(map(str, qemu_version())),
+        "recorded": recorded,
+        "models": models,
+    }
     if options.json:
         print(json.dumps(result, indent=2))
         return 0

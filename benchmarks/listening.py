@@ -1,11 +1,13 @@
 """How continuous recognition does on long recordings whose words are known: heard, missed, false alarms, and how late.
 
-    python benchmarks/listening.py --runs runs --recipe demo [--board mps2-an386] [--minutes 5] [--split testing] [--sweep] [--json]
+    python benchmarks/listening.py --runs runs --recipe demo [--board mps2-an386] [--minutes 5] [--split testing]
+    [--sweep] [--json]
 
-The recordings are made here: a split's own voices of espeak-ng, or clips of Speech Commands (a recipe with real recordings),
-over that split's own noises, at places that are written down; a third of the words are none of the model's. With --board the
-firmware hears them; --sweep tries thresholds and averages on this machine's build of the same C, on validation, from which the
-recipe's defaults were chosen. Synthetic speech says that the tool works, not how well people are understood.
+The recordings are made here: a split's own voices of espeak-ng, or clips of Speech Commands (a recipe with real
+recordings), over that split's own noises, at places that are written down; a third of the words are none of the
+model's. With --board the firmware hears them; --sweep tries thresholds and averages on this machine's build of the same
+C, on validation, from which the recipe's defaults were chosen. Synthetic speech says that the tool works, not how well
+people are understood.
 """
 
 import argparse
@@ -43,8 +45,12 @@ class Spoken:
     counts: bool  # whether it is one of the model's
 
 
-def record(words: list[tuple[str, np.ndarray, bool]], noises: list[np.ndarray], seconds: float, rng: np.random.Generator) -> tuple[np.ndarray, list[Spoken]]:
-    """int16 (samples,) and what was said where. words: (word, float audio without silence around it, whether it is the model's), taken in turn."""
+def record(
+    words: list[tuple[str, np.ndarray, bool]], noises: list[np.ndarray], seconds: float, rng: np.random.Generator
+) -> tuple[np.ndarray, list[Spoken]]:
+    """int16 (samples,) and what was said where. words: (word, float audio without silence around it, whether it is the
+    model's), taken in turn.
+    """
     samples = int(seconds * RATE)
     audio = np.zeros(samples)
     loud = np.zeros(samples)  # of the noise, RMS
@@ -63,7 +69,10 @@ def record(words: list[tuple[str, np.ndarray, bool]], noises: list[np.ndarray], 
         audio[at : at + len(voice)] += 0.1 * voice / np.sqrt(np.mean(np.square(voice, dtype=np.float64)))
         spoken.append(Spoken(word, at, at + len(voice), counts))
         at += len(voice) + int(rng.uniform(*GAP) * RATE)
-    return np.clip(np.rint(32768 * 0.5 * audio / max(np.abs(audio).max(), 1e-9)), -32768, 32767).astype(np.int16), spoken
+    return (
+        np.clip(np.rint(32768 * 0.5 * audio / max(np.abs(audio).max(), 1e-9)), -32768, 32767).astype(np.int16),
+        spoken,
+    )
 
 
 def synthetic_words(recipe, split: str, count: int, rng: np.random.Generator) -> list[tuple[str, np.ndarray, bool]]:
@@ -76,12 +85,19 @@ def synthetic_words(recipe, split: str, count: int, rng: np.random.Generator) ->
     others = [word for word in recipe.data.synthetic.unknown_words if word not in keywords]
     chosen = [str(rng.choice(others)) if rng.random() < OTHERS else str(rng.choice(keywords)) for _ in range(count)]
     # numbers that no clip of the data set has: other voices, rates and pitches are drawn
-    said = in_order(lambda item: synthetic.speak(synthetic.utterance(item[1], split, 100_000 + item[0], recipe.data.seed, voices), RATE), list(enumerate(chosen)))
+    said = in_order(
+        lambda item: synthetic.speak(
+            synthetic.utterance(item[1], split, 100_000 + item[0], recipe.data.seed, voices), RATE
+        ),
+        list(enumerate(chosen)),
+    )
     return [(word, audio, word in keywords) for word, audio in zip(chosen, said)]
 
 
 def noises(recipe, dataset: Dataset, split: str) -> list[np.ndarray]:
-    """Of ``split``, which training never hears: made noises, or the clips of silence joined, each at the same loudness."""
+    """Of ``split``, which training never hears: made noises, or the clips of silence joined, each
+    at the same loudness.
+    """
     if recipe.data.source == "synthetic":
         from tinyflow.data import synthetic
         from tinyflow.data.tasks import make_task
@@ -95,12 +111,21 @@ def noises(recipe, dataset: Dataset, split: str) -> list[np.ndarray]:
     return [(quiet[kept] / loudness[kept]).reshape(-1)]
 
 
-def recorded_words(dataset: Dataset, split: str, count: int, rng: np.random.Generator) -> list[tuple[str, np.ndarray, bool]]:
+def recorded_words(
+    dataset: Dataset, split: str, count: int, rng: np.random.Generator
+) -> list[tuple[str, np.ndarray, bool]]:
     """``count`` clips of ``split``, the quiet before and after each cut off."""
     clips = dataset.split(split)
     others = dataset.labels.index(UNKNOWN) if UNKNOWN in dataset.labels else -1
     order = rng.permutation(len(clips.labels))
-    pools = [[row for row in order if (clips.labels[row] == others) == other and dataset.labels[clips.labels[row]] != SILENCE] for other in (False, True)]
+    pools = [
+        [
+            row
+            for row in order
+            if (clips.labels[row] == others) == other and dataset.labels[clips.labels[row]] != SILENCE
+        ]
+        for other in (False, True)
+    ]
     words = []
     while len(words) < count and pools[0]:
         other = bool(pools[1]) and rng.random() < OTHERS
@@ -113,7 +138,9 @@ def recorded_words(dataset: Dataset, split: str, count: int, rng: np.random.Gene
 
 
 def answers(compiled: CompiledModel, audio: np.ndarray, every: int, fixed: bool = False) -> np.ndarray:
-    """int8 (runs, labels): what the network says of int16 ``audio`` (samples,) every ``every`` hops, on this machine."""
+    """int8 (runs, labels): what the network says of int16 ``audio`` (samples,) every ``every``
+    hops, on this machine.
+    """
     features = HostFrontend(compiled.c, fixed=fixed).features(audio[None])[0]
     rows = compiled.input.elements // features.shape[1]
     starts = range(0, len(features) - rows + 1, every)
@@ -121,12 +148,20 @@ def answers(compiled: CompiledModel, audio: np.ndarray, every: int, fixed: bool 
 
 
 def score(words: list[dict[str, Any]], spoken: list[Spoken], seconds: float) -> dict[str, Any]:
-    """words: {word, sample} as listen tells them. A word told while it is said, or up to LATE seconds after, is heard; a
-    second telling of it, another word, or a word in noise is a false alarm."""
+    """words: {word, sample} as listen tells them. A word told while it is said, or up to LATE seconds after, is heard;
+    a second telling of it, another word, or a word in noise is a false alarm.
+    """
     open_ = [item for item in spoken if item.counts]
     late, alarms = [], []
     for told in words:
-        match = next((item for item in open_ if item.word == told["word"] and item.start < told["sample"] <= item.end + LATE * RATE), None)
+        match = next(
+            (
+                item
+                for item in open_
+                if item.word == told["word"] and item.start < told["sample"] <= item.end + LATE * RATE
+            ),
+            None,
+        )
         if match is None:
             alarms.append(told)
             continue
@@ -148,7 +183,10 @@ def score(words: list[dict[str, Any]], spoken: list[Spoken], seconds: float) -> 
 
 
 def on_host(compiled: CompiledModel, outputs: np.ndarray, listen: Listen) -> list[dict[str, Any]]:
-    return [{"word": compiled.labels[word.label], "sample": sample_of(word.run, compiled, listen)} for word in detect(outputs, compiled, listen)]
+    return [
+        {"word": compiled.labels[word.label], "sample": sample_of(word.run, compiled, listen)}
+        for word in detect(outputs, compiled, listen)
+    ]
 
 
 def sweep(compiled: CompiledModel, audio: np.ndarray, spoken: list[Spoken]) -> list[dict[str, Any]]:
@@ -159,7 +197,12 @@ def sweep(compiled: CompiledModel, audio: np.ndarray, spoken: list[Spoken]) -> l
             for threshold in (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9):
                 for refractory_ms in (750, 1000, 1250):
                     listen = Listen(every=every, average=average, threshold=threshold, refractory_ms=refractory_ms)
-                    rows.append({**vars(listen), **score(on_host(compiled, base[:: every // 5], listen), spoken, len(audio) / RATE)})
+                    rows.append(
+                        {
+                            **vars(listen),
+                            **score(on_host(compiled, base[:: every // 5], listen), spoken, len(audio) / RATE),
+                        }
+                    )
     return rows
 
 
@@ -185,20 +228,52 @@ def main() -> None:
     rng = np.random.default_rng(options.seed)
     split = "validation" if options.sweep else options.split
     count = int(options.minutes * 60 / 1.8)
-    words = synthetic_words(recipe, split, count, rng) if recipe.data.source == "synthetic" else recorded_words(dataset, split, count, rng)
+    words = (
+        synthetic_words(recipe, split, count, rng)
+        if recipe.data.source == "synthetic"
+        else recorded_words(dataset, split, count, rng)
+    )
     audio, spoken = record(words, noises(recipe, dataset, split), options.minutes * 60, rng)
     listen = replace(recipe.listen, every=options.every or recipe.listen.every)
     if options.sweep:
         rows = sweep(compiled, audio, spoken)
     else:
-        rows = [{"where": "this machine", **vars(listen), **score(on_host(compiled, answers(compiled, np.concatenate([audio, np.zeros(RATE, np.int16)]), listen.every), listen), spoken, len(audio) / RATE)}]
+        rows = [
+            {
+                "where": "this machine",
+                **vars(listen),
+                **score(
+                    on_host(
+                        compiled,
+                        answers(compiled, np.concatenate([audio, np.zeros(RATE, np.int16)]), listen.every),
+                        listen,
+                    ),
+                    spoken,
+                    len(audio) / RATE,
+                ),
+            }
+        ]
         if options.board:
             from tinyflow.deploy.listen import listen_to
             from tinyflow.pipeline import make_firmware
 
             board, _, firmware, _ = make_firmware(run, options.board)
-            said = listen_to(firmware, board, compiled, audio, listen, lambda task, done, total, note="": print(f"{done}/{total} {note}", file=sys.stderr))
-            rows.append({"where": board.name, **vars(listen), **score(said["words"], spoken, len(audio) / RATE), "costs": said["costs"]})
+            said = listen_to(
+                firmware,
+                board,
+                compiled,
+                audio,
+                listen,
+                lambda task, done, total, note="": print(f"{done}/{total} {note}", file=sys.stderr),
+            )
+            rows.append(
+                {
+                    "where": board.name,
+                    **vars(listen),
+                    **score(said["words"], spoken, len(audio) / RATE),
+                    "costs": said["costs"],
+                }
+            )
     print(json.dumps(rows, indent=2) if options.json else "\n".join(map(str, rows)))
 
 

@@ -43,7 +43,9 @@ class Network:
         more, scale = self._weights((1, 3, 3, depth), depth, 3, 9)
         shape = (1, -(-h // stride), -(-w // stride), depth)
         options = dict(strideH=stride, strideW=stride, padding="SAME", activation="RELU", depthMultiplier=1)
-        self._emit("DEPTHWISE_CONV_2D", shape, (scale, RELU_ZERO), [self.at, *more], "DepthwiseConv2DOptions", **options)
+        self._emit(
+            "DEPTHWISE_CONV_2D", shape, (scale, RELU_ZERO), [self.at, *more], "DepthwiseConv2DOptions", **options
+        )
 
     def add(self, other, other_quant):
         quant = (np.float32(max(self.quant[0], other_quant[0]) * 1.2), RELU_ZERO)
@@ -65,7 +67,14 @@ class Network:
         bias = self.b.const(self.rng.integers(-2000, 2000, outputs), "int32", self.quant[0] * weight_scale)
         scale = np.float32(float(self.quant[0]) * 0.8)
         quant = (scale, RELU_ZERO if activation == "RELU" else 12)
-        self._emit("FULLY_CONNECTED", (1, outputs), quant, [self.at, weights, bias], "FullyConnectedOptions", activation=activation)
+        self._emit(
+            "FULLY_CONNECTED",
+            (1, outputs),
+            quant,
+            [self.at, weights, bias],
+            "FullyConnectedOptions",
+            activation=activation,
+        )
 
     def softmax(self):
         beta = 0.05 / float(self.quant[0])  # random weights: bring the logits to where softmax is not all or nothing
@@ -116,7 +125,17 @@ def mobilenet():
     """Visual wake words: MobileNetV1 0.25 on 96x96x3, 2 classes."""
     n = Network((1, 96, 96, 3), 1 / 255, -128)
     n.conv(8, (3, 3), 2)
-    for channels, stride in ((16, 1), (32, 2), (32, 1), (64, 2), (64, 1), (128, 2), *[(128, 1)] * 5, (256, 2), (256, 1)):
+    for channels, stride in (
+        (16, 1),
+        (32, 2),
+        (32, 1),
+        (64, 2),
+        (64, 1),
+        (128, 2),
+        *[(128, 1)] * 5,
+        (256, 2),
+        (256, 1),
+    ):
         n.depthwise(stride)
         n.conv(channels, (1, 1))
     n.average_pool(3, 3)

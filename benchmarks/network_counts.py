@@ -1,6 +1,8 @@
-"""Executed instructions of a .tflite with our kernels on the emulated Cortex-M4F, layer by layer, answers checked against tflite_micro.
+"""Executed instructions of a .tflite with our kernels on the emulated Cortex-M4F, layer by layer, answers checked
+against tflite_micro.
 
-``count`` is for any int8 model of the operators that we compile: benchmarks/kernels.py and the DARTS benchmarks share it.
+``count`` is for any int8 model of the operators that we compile: benchmarks/kernels.py and the DARTS benchmarks share
+it.
 """
 
 import re
@@ -30,8 +32,9 @@ def random_rows(shape: tuple[int, ...], rows: int) -> np.ndarray:
 def count(tflite: Path, folder: Path, rows: int = 2, reference: bool = False) -> dict[str, Any]:
     """Compiles, builds, runs and profiles ``tflite`` in the new ``folder``. reference: with our reference kernels.
 
-    Returns instructions_per_inference, instructions_per_mac, arena, flash, model, RAM and stack bytes, compiler and flags, and
-    ``layers``: kind, sort, kernel, shapes, macs, instructions, per_mac of each. TinyflowError when an answer differs from tflite_micro's.
+    Returns instructions_per_inference, instructions_per_mac, arena, flash, model, RAM and stack bytes, compiler and
+    flags, and ``layers``: kind, sort, kernel, shapes, macs, instructions, per_mac of each. TinyflowError when an answer
+    differs from tflite_micro's.
     """
     from tinyflow.compile import oracle
 
@@ -41,7 +44,9 @@ def count(tflite: Path, folder: Path, rows: int = 2, reference: bool = False) ->
     x = random_rows(compiled.input.shape, rows)
     answers, facts = run_rows(firmware, board, compiled, x)
     if not np.array_equal(answers, oracle.invoke(tflite, x)):
-        raise TinyflowError(f"{tflite.name} on {BOARD} differs from {oracle.version()}", f"tinyflow validate --tflite {tflite}")
+        raise TinyflowError(
+            f"{tflite.name} on {BOARD} differs from {oracle.version()}", f"tinyflow validate --tflite {tflite}"
+        )
     kernels = _kernels(compiled.c / "model.c")
     layers = [
         {

@@ -42,7 +42,10 @@ def main() -> None:
     audio = np.ascontiguousarray(split.audio[choose(split.labels, args.clips)])
     genotype = replace(read_genotype(GENOTYPE).with_task(dataset.task, dataset.labels), channels=4, cells=2)
     print(f"{args.clips} clips of {dataset.description}")
-    print("| front end | device = host, clips | differ from torch | at most | network on Python's features | on its own | instructions / s of audio |\n|---|---|---|---|---|---|---|")
+    print(
+        "| front end | device = host, clips | differ from torch | at most | network on Python's features | on its own |"
+        " instructions / s of audio |\n|---|---|---|---|---|---|---|"
+    )
     results = {}
     for config in TABLE_1:
         with tempfile.TemporaryDirectory() as name:
@@ -52,8 +55,19 @@ def main() -> None:
             scaler = fit_scaler(dataset, config, 0, torch.device("cpu"))
             network = DerivedNetwork(of_config).eval()
             (folder / "train").mkdir()
-            save_trained(folder / "train", of_config, network, scaler, {"description": dataset.description, "parameters": 0, "macs": 0, "epochs": []})
-            compiled = compile_model(load_trained(folder / "train"), dataset, Compile(calibration_clips=16, selftest_clips=1), folder / "compile")
+            save_trained(
+                folder / "train",
+                of_config,
+                network,
+                scaler,
+                {"description": dataset.description, "parameters": 0, "macs": 0, "epochs": []},
+            )
+            compiled = compile_model(
+                load_trained(folder / "train"),
+                dataset,
+                Compile(calibration_clips=16, selftest_clips=1),
+                folder / "compile",
+            )
             firmware = build(compiled, board, folder / "build")
             result = validate(firmware, board, compiled, n=2, audio=audio)
             with connect(firmware, board) as device:
@@ -61,11 +75,18 @@ def main() -> None:
                 counted = device.units(device.frontend_ticks[-1])
         parity = result["parity"]
         features, network_, own = parity["features"], parity["network"], parity["end_to_end"]
-        results[config.name] = {"passed": result["passed"], "parity": parity, "frontend_instructions_per_second": counted, "board": board.name, "clips": dataset.description}
+        results[config.name] = {
+            "passed": result["passed"],
+            "parity": parity,
+            "frontend_instructions_per_second": counted,
+            "board": board.name,
+            "clips": dataset.description,
+        }
         print(
-            f"| {config.name} | {features['identical_on_device_and_host']} of {features['clips']} | {features['differing_from_torch']} of {features['values']:,}"
-            f" ({100 * features['share_differing_from_torch']:.4f} %) | {features['largest_lsb']} LSB | {network_['equal']} of {network_['rows']}"
-            f" | {own['equal']} of {own['rows']} | {counted:,} |",
+            f"| {config.name} | {features['identical_on_device_and_host']} of {features['clips']} |"
+            f" {features['differing_from_torch']} of {features['values']:,}"
+            f" ({100 * features['share_differing_from_torch']:.4f} %) | {features['largest_lsb']} LSB |"
+            f" {network_['equal']} of {network_['rows']} | {own['equal']} of {own['rows']} | {counted:,} |",
             flush=True,
         )
     if args.json:

@@ -1,13 +1,16 @@
-"""A two-cell DARTS network, exported by us and plainly by onnx2tf: instructions per multiply-accumulate on the emulated Cortex-M4F.
+"""A two-cell DARTS network, exported by us and plainly by onnx2tf: instructions per multiply-accumulate on the emulated
+Cortex-M4F.
 
     python benchmarks/plain_export.py [--channels 16,32] [--python PATH] [--brief] [--json]
 
-The network has random weights and every operation of DARTS but a strided skip connection, whose slices onnx2tf takes along the wrong
-axes. What onnx2tf leaves in it (TRANSPOSE, PAD, STRIDED_SLICE, MUL, grouped convolutions) is for the passes. Both files go through the
-same compiler and kernels, and must answer as tflite_micro does. MACs are the nominal ones of our own export, for both sides.
+The network has random weights and every operation of DARTS but a strided skip connection, whose slices onnx2tf takes
+along the wrong axes. What onnx2tf leaves in it (TRANSPOSE, PAD, STRIDED_SLICE, MUL, grouped convolutions) is for the
+passes. Both files go through the same compiler and kernels, and must answer as tflite_micro does. MACs are the nominal
+ones of our own export, for both sides.
 
-onnx2tf is a tool of this benchmark alone: pip install onnx2tf==1.29.24 into the Python that --python names. TFLM's sides are
-counted in the same run where TFLM_ROOT is set (tflm_runtime.py); else a similar network's figures stand recorded (recorded.json).
+onnx2tf is a tool of this benchmark alone: pip install onnx2tf==1.29.24 into the Python that --python names. TFLM's
+sides are counted in the same run where TFLM_ROOT is set (tflm_runtime.py); else a similar network's figures stand
+recorded (recorded.json).
 
 These are executed instructions under QEMU, not cycles.
 """
@@ -56,27 +59,61 @@ REDUCTION = cell(
 
 
 def network(channels: int) -> Genotype:
-    return Genotype("keywords", tuple(f"word{index}" for index in range(12)), FRONTEND, NORMAL, REDUCTION, channels, cells=2, stem_stride=2)
+    return Genotype(
+        "keywords",
+        tuple(f"word{index}" for index in range(12)),
+        FRONTEND,
+        NORMAL,
+        REDUCTION,
+        channels,
+        cells=2,
+        stem_stride=2,
+    )
 
 
 def plain(python: str, onnx: Path, folder: Path) -> Path:
-    """The int8 TFLite that onnx2tf makes of ``onnx`` with nothing but calibration data. TinyflowError with its last words."""
+    """The int8 TFLite that onnx2tf makes of ``onnx`` with nothing but calibration data. TinyflowError with its last
+    words.
+    """
     folder.mkdir()
     shape = read_tflite(onnx.parent / "model_int8.tflite").tensor(0).shape
     np.save(folder / "calibration.npy", np.random.default_rng(0).standard_normal((8, *shape[1:])).astype(np.float32))
-    command = [python, "-m", "onnx2tf", "-i", str(onnx), "-o", str(folder / "out"), "-oiqt", "-cind", "features", "calibration.npy", "0.0", "1.0", "-n"]
+    command = [
+        python,
+        "-m",
+        "onnx2tf",
+        "-i",
+        str(onnx),
+        "-o",
+        str(folder / "out"),
+        "-oiqt",
+        "-cind",
+        "features",
+        "calibration.npy",
+        "0.0",
+        "1.0",
+        "-n",
+    ]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, stdin=subprocess.DEVNULL, env=environment)
+    done = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, stdin=subprocess.DEVNULL, env=environment
+    )
     files = sorted(folder.glob("out/*_full_integer_quant.tflite"))
     if done.returncode or not files:
-        raise TinyflowError(f"onnx2tf failed: {(done.stderr or done.stdout).strip()[-300:]}", "pip install onnx2tf==1.29.24, and --python PATH")
+        raise TinyflowError(
+            f"onnx2tf failed: {(done.stderr or done.stdout).strip()[-300:]}",
+            "pip install onnx2tf==1.29.24, and --python PATH",
+        )
     return files[0]
 
 
 def kinds(tflite: Path) -> dict[str, dict[str, int]]:
     """Operators by kind, in the file and behind the passes."""
     graph = read_tflite(tflite)
-    count = {"file": Counter(op.kind for op in graph.ops), "passes": Counter(op.kind for op in run_passes(graph).ops if not op.placed)}
+    count = {
+        "file": Counter(op.kind for op in graph.ops),
+        "passes": Counter(op.kind for op in run_passes(graph).ops if not op.placed),
+    }
     return {side: dict(kinds.most_common()) for side, kinds in count.items()}
 
 
@@ -87,7 +124,12 @@ def compare(channels: int, python: str, folder: Path, rows: int) -> dict[str, An
     exports = {}
     for name, path in files.items():
         (folder / f"counts{len(exports)}").mkdir()
-        exports[name] = {**measure(str(path), folder / f"counts{len(exports)}", rows, None), "kinds": kinds(path), "model": name, "weights": "random"}
+        exports[name] = {
+            **measure(str(path), folder / f"counts{len(exports)}", rows, None),
+            "kinds": kinds(path),
+            "model": name,
+            "weights": "random",
+        }
     macs = exports["our export"]["macs"]
     for export in exports.values():
         for side in export["sides"]:
@@ -103,11 +145,15 @@ def table(result: dict[str, Any], recorded: dict[str, Any]) -> str:
             for side in export["sides"]:
                 ours = ours or side["instructions_per_inference"]
                 lines.append(
-                    f"{model['channels']:>3} chan. {name:16} {side['kernels']:24} {model['macs']:10,} {side['instructions_per_inference']:13,} "
-                    f"{side['per_nominal_mac']:8.2f} {ours / side['instructions_per_inference']:8.3f} {side.get('arena_bytes', 0):8,}"
+                    f"{model['channels']:>3} chan. {name:16} {side['kernels']:24} {model['macs']:10,}"
+                    f" {side['instructions_per_inference']:13,} {side['per_nominal_mac']:8.2f}"
+                    f" {ours / side['instructions_per_inference']:8.3f} {side.get('arena_bytes', 0):8,}"
                 )
     for key, kernels in (("tflm_reference", "TFLM reference"), ("tflm_cmsis_nn", "TFLM + CMSIS-NN")):
-        lines.append(f" 16 chan. {'onnx2tf, plain':16} {kernels:24} {recorded['macs']:10,} {recorded[key]:13,} {recorded[key] / recorded['macs']:8.2f}  (recorded: {recorded['title']})")
+        lines.append(
+            f" 16 chan. {'onnx2tf, plain':16} {kernels:24} {recorded['macs']:10,} {recorded[key]:13,}"
+            f" {recorded[key] / recorded['macs']:8.2f}  (recorded: {recorded['title']})"
+        )
     return "\n".join(lines)
 
 
@@ -128,10 +174,16 @@ def main(arguments: list[str] | None = None) -> int:
     if options.json:
         print(json.dumps(result, indent=2))
         return 0
-    print(f"Instructions of one inference on {BOARD}: {UNIT}. QEMU {result['qemu']}; per MAC: of our own export's nominal MACs.\n")
+    print(
+        f"Instructions of one inference on {BOARD}: {UNIT}. QEMU {result['qemu']}; per MAC: of our own export's nominal"
+        " MACs.\n"
+    )
     for model in models:
         for name, export in model["exports"].items():
-            print(f"-- {model['channels']} channels, {name}\n   in the file: {export['kinds']['file']}\n   after passes: {export['kinds']['passes']}")
+            print(
+                f"-- {model['channels']} channels, {name}\n   in the file: {export['kinds']['file']}\n   after passes:"
+                f" {export['kinds']['passes']}"
+            )
             print(show(export, options.brief) + "\n")
     print(table(result, json.loads(RECORDED.read_text())["darts"]))
     return 0

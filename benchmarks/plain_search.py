@@ -9,8 +9,27 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 NODES = 4
-DARTS = ("none", "sep_conv_3x3", "sep_conv_5x5", "dil_conv_3x3", "dil_conv_5x5", "max_pool_3x3", "avg_pool_3x3", "skip_connect")
-MCU = ("none", "ds_conv_3x3", "ds_conv_5x5", "time_conv_9", "freq_conv_5", "residual_conv_3x3", "max_pool_3x3", "avg_pool_3x3", "skip_connect")
+DARTS = (
+    "none",
+    "sep_conv_3x3",
+    "sep_conv_5x5",
+    "dil_conv_3x3",
+    "dil_conv_5x5",
+    "max_pool_3x3",
+    "avg_pool_3x3",
+    "skip_connect",
+)
+MCU = (
+    "none",
+    "ds_conv_3x3",
+    "ds_conv_5x5",
+    "time_conv_9",
+    "freq_conv_5",
+    "residual_conv_3x3",
+    "max_pool_3x3",
+    "avg_pool_3x3",
+    "skip_connect",
+)
 PRIMITIVES = {"darts": DARTS, "mcu": MCU}
 
 
@@ -28,7 +47,12 @@ def pointwise(inputs: int, outputs: int) -> nn.Conv2d:
 
 
 def separable(channels: int, kernel: int, stride: int, dilation: int = 1) -> nn.Sequential:
-    return nn.Sequential(nn.ReLU(), depthwise(channels, (kernel, kernel), stride, dilation), pointwise(channels, channels), norm(channels))
+    return nn.Sequential(
+        nn.ReLU(),
+        depthwise(channels, (kernel, kernel), stride, dilation),
+        pointwise(channels, channels),
+        norm(channels),
+    )
 
 
 class Zero(nn.Module):
@@ -96,17 +120,33 @@ class Edge(nn.Module):
         rest = x[:, part:] if self.stride == 1 else F.max_pool2d(x[:, part:], 2, 2, ceil_mode=True)
         x = torch.cat([mixed, rest], 1)
         count, channels, *size = x.shape
-        return x.view(count, self.partial, channels // self.partial, *size).transpose(1, 2).reshape(count, channels, *size)
+        return (
+            x.view(count, self.partial, channels // self.partial, *size).transpose(1, 2).reshape(count, channels, *size)
+        )
 
 
 class Cell(nn.Module):
-    def __init__(self, before: int, last: int, channels: int, reduces: bool, after_reduction: bool, primitives: tuple[str, ...], partial: int):
+    def __init__(
+        self,
+        before: int,
+        last: int,
+        channels: int,
+        reduces: bool,
+        after_reduction: bool,
+        primitives: tuple[str, ...],
+        partial: int,
+    ):
         super().__init__()
-        one = lambda inputs: nn.Sequential(nn.ReLU(), pointwise(inputs, channels), norm(channels))
+
+        def one(inputs):
+            return nn.Sequential(nn.ReLU(), pointwise(inputs, channels), norm(channels))
+
         self.before = FactorizedReduce(before, channels) if after_reduction else one(before)
         self.last = one(last)
         self.edges = nn.ModuleList(
-            Edge(channels, 2 if reduces and source < 2 else 1, primitives, partial) for node in range(NODES) for source in range(node + 2)
+            Edge(channels, 2 if reduces and source < 2 else 1, primitives, partial)
+            for node in range(NODES)
+            for source in range(node + 2)
         )
 
     def forward(self, before: Tensor, last: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
@@ -123,11 +163,23 @@ class Cell(nn.Module):
 class PlainSupernet(nn.Module):
     """Features (N, inputs, H, W) to logits. Arguments as tinyflow.search.supernet.Supernet's."""
 
-    def __init__(self, classes: int, inputs: int = 1, channels: int = 16, cells: int = 8, stem_stride: int = 1, operations: str = "darts", partial: int = 4):
+    def __init__(
+        self,
+        classes: int,
+        inputs: int = 1,
+        channels: int = 16,
+        cells: int = 8,
+        stem_stride: int = 1,
+        operations: str = "darts",
+        partial: int = 4,
+    ):
         super().__init__()
         primitives, width = PRIMITIVES[operations], 3 * channels
         self.stem = nn.Sequential(nn.Conv2d(inputs, width, 3, stem_stride, 1, bias=False), norm(width))
-        self.cells, self.reductions = nn.ModuleList(), {cells // 3, 2 * cells // 3} if cells >= 3 else set(range(1, cells))
+        self.cells, self.reductions = (
+            nn.ModuleList(),
+            {cells // 3, 2 * cells // 3} if cells >= 3 else set(range(1, cells)),
+        )
         before, last, after_reduction = width, width, False
         for index in range(cells):
             reduces = index in self.reductions
@@ -136,13 +188,19 @@ class PlainSupernet(nn.Module):
             before, last, after_reduction = last, NODES * channels, reduces
         self.classifier = nn.Linear(last, classes)
         edges = len(self.cells[0].edges)
-        self.alpha_normal, self.alpha_reduction = (nn.Parameter(1e-3 * torch.randn(edges, len(primitives))) for _ in range(2))
+        self.alpha_normal, self.alpha_reduction = (
+            nn.Parameter(1e-3 * torch.randn(edges, len(primitives))) for _ in range(2)
+        )
         self.beta_normal, self.beta_reduction = (nn.Parameter(1e-3 * torch.randn(edges)) for _ in range(2))
 
     def forward(self, x: Tensor) -> Tensor:
         before = last = self.stem(x)
         for index, cell in enumerate(self.cells):
-            alpha, beta = (self.alpha_reduction, self.beta_reduction) if index in self.reductions else (self.alpha_normal, self.beta_normal)
+            alpha, beta = (
+                (self.alpha_reduction, self.beta_reduction)
+                if index in self.reductions
+                else (self.alpha_normal, self.beta_normal)
+            )
             softmax = torch.cat([F.softmax(part, 0) for part in beta.split(tuple(range(2, NODES + 2)))])
             before, last = last, cell(before, last, F.softmax(alpha, 1), softmax)
         return self.classifier(F.adaptive_avg_pool2d(last, 1).flatten(1))

@@ -1,17 +1,19 @@
 """Clips per second of the search: a plain implementation and ours, in one run, with ratios and peak memory.
 
-    python benchmarks/search.py [--channels 16] [--cells 8] [--batch 256] [--device cuda] [--threads 1] [--repeats 5] [--json]
+    python benchmarks/search.py [--channels 16] [--cells 8] [--batch 256] [--device cuda] [--threads 1] [--repeats 5]
+    [--json]
 
-Plain (frozen: plain_features.py, plain_search.py): waveforms wait in host memory; each front end of Table 1 is computed by
-itself through torchaudio for every batch; the supernet runs operation by operation, eager, in float32; every step reads
-its loss. Ours is what `tinyflow search` runs: SearchData, DataMixture, Supernet, in the recipe's precision.
+Plain (frozen: plain_features.py, plain_search.py): waveforms wait in host memory; each front end of Table 1 is computed
+by itself through torchaudio for every batch; the supernet runs operation by operation, eager, in float32; every step
+reads its loss. Ours is what `tinyflow search` runs: SearchData, DataMixture, Supernet, in the recipe's precision.
 
 Features: the 8 front ends of a batch, scaled. Without a cache both start from waveforms; with it ours are read from the
 cache. Step: features, alignment, a step of the weights and a step of alpha, beta and gamma (first order). Clips are
 training clips: a step of batch B also reads B validation clips. The sides run in processes of their own, in turn;
-figures are medians over the repeats. Peak memory: GPU memory allocated by torch (less its cache), or the high-water mark of the
-process's resident set, libraries included. A side that runs out of GPU memory is measured with half the batch, and the table
-says so. On a GPU 50 epochs over 85,000 clips, 15 of them warm-up (weights alone), are projected from the two kinds of steps.
+figures are medians over the repeats. Peak memory: GPU memory allocated by torch (less its cache), or the high-water
+mark of the process's resident set, libraries included. A side that runs out of GPU memory is measured with half the
+batch, and the table says so. On a GPU 50 epochs over 85,000 clips, 15 of them warm-up (weights alone), are projected
+from the two kinds of steps.
 """
 
 import argparse
@@ -71,9 +73,15 @@ class Case:
     @property
     def recipe(self) -> Search:
         return Search(
-            alignment=self.alignment, channels=self.channels, cells=self.cells, stem_stride=self.stem_stride, batch_size=self.batch,
-            precision=self.precision, compile=self.compile, device=self.device,
-        )  # fmt: skip
+            alignment=self.alignment,
+            channels=self.channels,
+            cells=self.cells,
+            stem_stride=self.stem_stride,
+            batch_size=self.batch,
+            precision=self.precision,
+            compile=self.compile,
+            device=self.device,
+        )
 
 
 class Clips:
@@ -133,12 +141,18 @@ def plain(case: Case) -> Callable[[], Any]:
     mixture = PlainMixture(TABLE_1, case.alignment).to(device)
     supernet = PlainSupernet(CLASSES, 1, case.channels, case.cells, case.stem_stride).to(device)
     architecture = [supernet.alpha_normal, supernet.alpha_reduction, supernet.beta_normal, supernet.beta_reduction]
-    weights = [*mixture.convolutions.parameters(), *(p for p in supernet.parameters() if all(p is not a for a in architecture))]
+    weights = [
+        *mixture.convolutions.parameters(),
+        *(p for p in supernet.parameters() if all(p is not a for a in architecture)),
+    ]
     sgd = torch.optim.SGD(weights, config.learning_rate, config.momentum, weight_decay=config.weight_decay)
     adam = torch.optim.Adam(
-        [{"params": architecture, "lr": config.arch_learning_rate, "weight_decay": config.arch_weight_decay}, {"params": [mixture.gamma], "lr": config.gamma_learning_rate}],
+        [
+            {"params": architecture, "lr": config.arch_learning_rate, "weight_decay": config.arch_weight_decay},
+            {"params": [mixture.gamma], "lr": config.gamma_learning_rate},
+        ],
         betas=(0.5, 0.999),
-    )  # fmt: skip
+    )
     clips = Clips(case.batch)
     loaders = {name: itertools.cycle(batches(clips.split(name), case.batch)) for name in ("training", "validation")}
 
@@ -175,7 +189,9 @@ def scales(device: str) -> list[tuple[torch.Tensor, torch.Tensor]]:
 
 def waveforms(case: Case) -> torch.Tensor:
     """A batch of waveforms on the device."""
-    return torch.from_numpy(Clips(case.batch).split("training").audio[: case.batch].astype(np.float32) / 32768.0).to(case.device)
+    return torch.from_numpy(Clips(case.batch).split("training").audio[: case.batch].astype(np.float32) / 32768.0).to(
+        case.device
+    )
 
 
 def serve(pipe, case: Case) -> None:
@@ -254,7 +270,12 @@ class Side:
         memory = self._hear()
         self.process.join()
         speed = self.case.batch / statistics.median(self.seconds)
-        return {"clips_per_second": speed, "batch": self.case.batch, "seconds": self.seconds, "peak_memory_bytes": memory}
+        return {
+            "clips_per_second": speed,
+            "batch": self.case.batch,
+            "seconds": self.seconds,
+            "peak_memory_bytes": memory,
+        }
 
 
 def fitting(case: Case, start: Callable[[Case], Any] = Side) -> Any:
@@ -264,7 +285,10 @@ def fitting(case: Case, start: Callable[[Case], Any] = Side) -> Any:
             return start(case)
         except MemoryError:
             if case.batch < 4:
-                raise SystemExit(f"{case.side}, {case.what}, {case.alignment}: the GPU's memory does not even hold {case.batch} clips") from None
+                raise SystemExit(
+                    f"{case.side}, {case.what}, {case.alignment}: the GPU's memory does not even hold {case.batch}"
+                    " clips"
+                ) from None
             case = replace(case, batch=case.batch // 2)
 
 
@@ -292,7 +316,10 @@ def benchmark(base: Case, alignments: list[str], repeats: int, progress: Callabl
 
     progress("features")
     features = replace(base, what="features")
-    found = measure([replace(features, side="plain"), replace(features, side="ours"), replace(base, side="ours", what="cached")], repeats)
+    found = measure(
+        [replace(features, side="plain"), replace(features, side="ours"), replace(base, side="ours", what="cached")],
+        repeats,
+    )
     row("features", "both from waveforms", "", found[1], found[0])
     row("features", "ours from the cache", "", found[2], found[0])
     for alignment in alignments:
@@ -300,7 +327,13 @@ def benchmark(base: Case, alignments: list[str], repeats: int, progress: Callabl
             progress(f"{what}, {alignment}")
             case = replace(base, what=what, alignment=alignment)
             found = measure([replace(case, side="plain"), replace(case, side="ours")], repeats)
-            row("search step" if what == "step" else "warm-up step", "ours from the cache", alignment, found[1], found[0])
+            row(
+                "search step" if what == "step" else "warm-up step",
+                "ours from the cache",
+                alignment,
+                found[1],
+                found[0],
+            )
     return rows
 
 
@@ -315,20 +348,30 @@ def projection(rows: list[dict[str, Any]], alignment: str, side: str) -> float |
 def show(result: dict[str, Any]) -> str:
     base, lines = result["case"], []
     network = f"batch {base['batch']}, C {base['channels']}, L {base['cells']}, stem stride {base['stem_stride']}"
-    lines.append(f"Search on {result['device']}, torch {result['torch']}, threads: {base['threads']}; {network}; ours in {base['precision']}")
+    lines.append(
+        f"Search on {result['device']}, torch {result['torch']}, threads: {base['threads']}; {network}; ours in"
+        f" {base['precision']}"
+    )
     lines.append(f"clips/s: medians of {result['repeats']}, measured; memory: peak, MiB, {result['memory']}")
     lines.append(f"{'what':<36}{'plain':>10}{'ours':>12}{'ratio':>8}{'plain MiB':>11}{'ours MiB':>10}")
     for row in result["rows"]:
         name = f"{row['what']}, {row['alignment'] or row['note']}"
         speeds = [row[side]["clips_per_second"] for side in ("plain", "ours")]
         memory = [row[side]["peak_memory_bytes"] / 2**20 for side in ("plain", "ours")]
-        less = "".join(f"  {side}: batch {row[side]['batch']}" for side in ("plain", "ours") if row[side]["batch"] != base["batch"])
-        lines.append(f"{name:<36}{speeds[0]:>10,.1f}{speeds[1]:>12,.1f}{row['ratio']:>8.2f}{memory[0]:>11,.0f}{memory[1]:>10,.0f}{less}")
+        less = "".join(
+            f"  {side}: batch {row[side]['batch']}" for side in ("plain", "ours") if row[side]["batch"] != base["batch"]
+        )
+        lines.append(
+            f"{name:<36}{speeds[0]:>10,.1f}{speeds[1]:>12,.1f}{row['ratio']:>8.2f}{memory[0]:>11,.0f}{memory[1]:>10,.0f}{less}"
+        )
     for alignment, minutes in result["projected_minutes"].items():
         what = f"{EPOCHS} epochs ({WARMUP} of warm-up) over {CLIPS:,} clips"
         lines.append(f"projected, {alignment}: {what} take {minutes['ours']:.0f} minutes, plain {minutes['plain']:.0f}")
     cache = (CLIPS + CLIPS // 8) * VALUES / 1e9
-    lines.append(f"not in the table's memory: the cache of {CLIPS:,} clips and their validation, {4 * cache:.1f} GB as float32, {2 * cache:.1f} as float16")
+    lines.append(
+        f"not in the table's memory: the cache of {CLIPS:,} clips and their validation, {4 * cache:.1f} GB as float32,"
+        f" {2 * cache:.1f} as float16"
+    )
     return "\n".join(lines)
 
 
@@ -348,7 +391,9 @@ def main() -> None:
     add("--json", action="store_true")
     options = parser.parse_args()
     device = ("cuda" if torch.cuda.is_available() else "cpu") if options.device == "auto" else options.device
-    precision = ("bfloat16" if device.startswith("cuda") else "float32") if options.precision == "auto" else options.precision
+    precision = (
+        ("bfloat16" if device.startswith("cuda") else "float32") if options.precision == "auto" else options.precision
+    )
     base = Case(
         "ours", "step", "preprocess", options.channels, options.cells, options.stem_stride,
         options.batch, device, options.threads, precision, options.compile,
@@ -356,11 +401,17 @@ def main() -> None:
     rows = benchmark(base, options.alignment, options.repeats, lambda note: print(note, file=sys.stderr))
     projected = {name: {side: projection(rows, name, side) for side in ("plain", "ours")} for name in options.alignment}
     result = {
-        "case": asdict(base), "device": torch.cuda.get_device_name() if device.startswith("cuda") else "CPU", "torch": torch.__version__,
-        "memory": "allocated on the GPU" if device.startswith("cuda") else "resident set of the process, libraries included",
-        "repeats": options.repeats, "unit": "training clips per second, measured", "rows": rows,
+        "case": asdict(base),
+        "device": torch.cuda.get_device_name() if device.startswith("cuda") else "CPU",
+        "torch": torch.__version__,
+        "memory": "allocated on the GPU"
+        if device.startswith("cuda")
+        else "resident set of the process, libraries included",
+        "repeats": options.repeats,
+        "unit": "training clips per second, measured",
+        "rows": rows,
         "projected_minutes": {name: minutes for name, minutes in projected.items() if minutes["ours"]},
-    }  # fmt: skip
+    }
     print(json.dumps(result, indent=1) if options.json else show(result))
 
 

@@ -1,4 +1,6 @@
-"""Builds .tflite flatbuffers for benchmarks and tests, operator by operator, with quantisation of one's own choosing."""
+"""Builds .tflite flatbuffers for benchmarks and tests, operator by operator, with quantisation of
+one's own choosing.
+"""
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -13,7 +15,18 @@ class Builder:
     def __init__(self):
         self.tensors, self.buffers, self.ops, self.codes = [], [schema.BufferT()], [], {}
 
-    def tensor(self, shape, scale=None, zero_point=0, dtype="int8", data=None, axis=0, name=None, variable=False, signature=None):
+    def tensor(
+        self,
+        shape,
+        scale=None,
+        zero_point=0,
+        dtype="int8",
+        data=None,
+        axis=0,
+        name=None,
+        variable=False,
+        signature=None,
+    ):
         tensor = schema.TensorT()
         tensor.shape, tensor.type = np.array(shape, np.int32), TYPES[dtype]
         tensor.name = (name or f"t{len(self.tensors)}").encode()

@@ -1,7 +1,8 @@
-"""TensorFlow Lite Micro on the same emulated board, in the same firmware, by the same counter: the other side of benchmarks/kernels.py.
+"""TensorFlow Lite Micro on the same emulated board, in the same firmware, by the same counter: the other side of
+benchmarks/kernels.py.
 
-Every library below TFLM_ROOT for the board's core is a side of its own (docs/tflm.md says what TFLM_ROOT wants). Around both runtimes is
-the same app; TFLM's arena is the smallest that its own allocator accepts.
+Every library below TFLM_ROOT for the board's core is a side of its own (docs/tflm.md says what TFLM_ROOT wants). Around
+both runtimes is the same app; TFLM's arena is the smallest that its own allocator accepts.
 """
 
 import os
@@ -35,7 +36,9 @@ def name_of(tflm: Tflm) -> str:
 
 
 def count_tflm(tflm: Tflm, compiled: CompiledModel, board: Board, x: np.ndarray, folder: Path) -> dict[str, Any]:
-    """The file of ``compiled`` under TFLM on ``board``, fed with int8 ``x``: counts as of our own side, and ``outputs``."""
+    """The file of ``compiled`` under TFLM on ``board``, fed with int8 ``x``: counts as of our own side, and
+    ``outputs``.
+    """
     firmware = build(compiled, board, folder, runtime="tflm", tflm=tflm)
     outputs, facts = run_rows(firmware, board, compiled, x)
     counted = profile(firmware, board, compiled).layers

@@ -42,7 +42,9 @@ def random_rows(model: CompiledModel, rows: int, seed: int) -> np.ndarray:
 
 
 def assert_bit_exact_on(name: str, data: bytes, folder: Path, rows: int = 1, seed: int = 0) -> None:
-    """Every layer of the firmware for the board ``name``, emulated, equals TFLM's; of the board host, under its sanitizers."""
+    """Every layer of the firmware for the board ``name``, emulated, equals TFLM's; of the board host, under its
+    sanitizers.
+    """
     board, model = load_board(name), compile_bytes(data, folder)
     with connect(build(model, board, folder / "firmware"), board) as device:
         for row in random_rows(model, rows, seed):

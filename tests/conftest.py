@@ -63,6 +63,10 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     if reporter is None or not hasattr(reporter, "stats"):
         return
-    reasons = Counter(str(report.longrepr[2]).removeprefix("Skipped: ") for report in reporter.stats.get("skipped", []) if isinstance(report.longrepr, tuple))
+    reasons = Counter(
+        str(report.longrepr[2]).removeprefix("Skipped: ")
+        for report in reporter.stats.get("skipped", [])
+        if isinstance(report.longrepr, tuple)
+    )
     why = "; ".join(f"{count} x {reason}" for reason, count in reasons.most_common())
     reporter.write_line(f"skipped: {sum(reasons.values())}" + (f" ({why})" if why else ""))

@@ -19,7 +19,9 @@ def geometry(draw):
     least = (1, 1) if padding == "SAME" else ((filter_h - 1) * dilation_h + 1, (filter_w - 1) * dilation_w + 1)
     h, w = draw(st.integers(least[0], least[0] + 9)), draw(st.integers(least[1], least[1] + 9))
     stride_h, stride_w = draw(st.integers(1, 3)), draw(st.integers(1, 3))
-    options = dict(strideH=stride_h, strideW=stride_w, dilationHFactor=dilation_h, dilationWFactor=dilation_w, padding=padding)
+    options = dict(
+        strideH=stride_h, strideW=stride_w, dilationHFactor=dilation_h, dilationWFactor=dilation_w, padding=padding
+    )
     out = window(h, filter_h, stride_h, dilation_h, padding), window(w, filter_w, stride_w, dilation_w, padding)
     return (h, w), (filter_h, filter_w), out, options
 

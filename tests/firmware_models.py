@@ -11,7 +11,13 @@ from tinyflow.features.config import MfccConfig
 LABELS = ("yes", "no", "stop", "unknown")
 
 
-def small_network(shape: tuple[int, int, int] = (49, 40, 1), classes: int = len(LABELS), channels: int = 4, seed: int = 0, wide: bool = False) -> bytes:
+def small_network(
+    shape: tuple[int, int, int] = (49, 40, 1),
+    classes: int = len(LABELS),
+    channels: int = 4,
+    seed: int = 0,
+    wide: bool = False,
+) -> bytes:
     """Convolution 3x3/2, depthwise 3x3, mean (unless ``wide``), fully connected, softmax; weights of ``seed``."""
     rng = np.random.default_rng(seed)
     builder = Builder()
@@ -30,13 +36,33 @@ def small_network(shape: tuple[int, int, int] = (49, 40, 1), classes: int = len(
     x = builder.tensor((1, *shape), scale, -3)
     w = weights((channels, 3, 3, depth), 9 * depth)
     y = builder.tensor((1, *down, channels), scale, -128)
-    builder.op("CONV_2D", [x, w, bias(channels, w, scale)], [y], "Conv2DOptions", padding="SAME", strideH=2, strideW=2, dilationHFactor=1, dilationWFactor=1, activation="RELU")
+    builder.op(
+        "CONV_2D",
+        [x, w, bias(channels, w, scale)],
+        [y],
+        "Conv2DOptions",
+        padding="SAME",
+        strideH=2,
+        strideW=2,
+        dilationHFactor=1,
+        dilationWFactor=1,
+        activation="RELU",
+    )
     w = weights((1, 3, 3, channels), 9, axis=3)
     z = builder.tensor((1, *down, channels), scale, -11)
     builder.op(
-        "DEPTHWISE_CONV_2D", [y, w, bias(channels, w, scale)], [z], "DepthwiseConv2DOptions",
-        padding="SAME", strideH=1, strideW=1, dilationHFactor=1, dilationWFactor=1, depthMultiplier=1, activation="NONE",
-    )  # fmt: skip
+        "DEPTHWISE_CONV_2D",
+        [y, w, bias(channels, w, scale)],
+        [z],
+        "DepthwiseConv2DOptions",
+        padding="SAME",
+        strideH=1,
+        strideW=1,
+        dilationHFactor=1,
+        dilationWFactor=1,
+        depthMultiplier=1,
+        activation="NONE",
+    )
     if wide:
         features = down[0] * down[1] * channels
     else:
@@ -46,7 +72,13 @@ def small_network(shape: tuple[int, int, int] = (49, 40, 1), classes: int = len(
         features = channels
     w = builder.const(rng.integers(-127, 128, (classes, features)), "int8", 0.02 / np.sqrt(features / 4))
     logits = builder.tensor((1, classes), 0.05, 4)
-    builder.op("FULLY_CONNECTED", [z, w, bias(classes, w, scale if wide else scale / 2)], [logits], "FullyConnectedOptions", activation="NONE")
+    builder.op(
+        "FULLY_CONNECTED",
+        [z, w, bias(classes, w, scale if wide else scale / 2)],
+        [logits],
+        "FullyConnectedOptions",
+        activation="NONE",
+    )
     output = builder.tensor((1, classes), 1 / 256, -128)
     builder.op("SOFTMAX", [logits], [output], "SoftmaxOptions", beta=1.0)
     return builder.finish([x], [output])
@@ -131,8 +163,12 @@ def misbehaving(folder: Path) -> CompiledModel:
     (folder / "c").mkdir(parents=True)
     (folder / "c" / "model.c").write_text(MISBEHAVING)
     sizes = {"INPUT_BYTES": 8, "OUTPUT_BYTES": 8, "ARENA_BYTES": 8, "LAYERS": 1}
-    (folder / "c" / "model_config.h").write_text("".join(f"#define MODEL_{name} {value}\n" for name, value in sizes.items()))
+    (folder / "c" / "model_config.h").write_text(
+        "".join(f"#define MODEL_{name} {value}\n" for name, value in sizes.items())
+    )
     port = Port("x", (1, 8), "int8", 1.0, 0)
-    model = CompiledModel(folder, "misbehaving", port, port, (Layer(0, "CUSTOM", "x", 0, (1, 8), (1, 8), 0, 0, 8),), 8, 8, 0, 0)
+    model = CompiledModel(
+        folder, "misbehaving", port, port, (Layer(0, "CUSTOM", "x", 0, (1, 8), (1, 8), 0, 0, 8),), 8, 8, 0, 0
+    )
     model.write()
     return model

@@ -1,4 +1,6 @@
-"""Clips for the front end's tests: one second at 16 kHz, int16, by kind; deterministic, nothing read from outside but espeak-ng."""
+"""Clips for the front end's tests: one second at 16 kHz, int16, by kind; deterministic, nothing read from outside but
+espeak-ng.
+"""
 
 import io
 import shutil
@@ -58,7 +60,9 @@ def signals(seed: int = 0) -> dict[str, np.ndarray]:
         "chirp": pcm(np.stack([a * np.sin(sweep[::step]) for a in (30, 3000, 32767) for step in (1, -1)])),
         "silence": np.zeros((2, RATE), np.int16),
         "dither": rng.integers(-1, 2, size=(3, RATE)).astype(np.int16),
-        "clipping": pcm(np.stack([200000 * np.sin(2 * np.pi * f * TIME) for f in (50, 437, 3000)] + [noise[0] * 60000])),
+        "clipping": pcm(
+            np.stack([200000 * np.sin(2 * np.pi * f * TIME) for f in (50, 437, 3000)] + [noise[0] * 60000])
+        ),
         "dc": pcm(np.stack([np.full(RATE, level) for level in (1, 1000, 32767, -32768)])),
         "tone": pcm(np.stack([32767 * np.sin(2 * np.pi * f * TIME) for f in (20, 100, 1000, 4000, 7999)])),
         "nyquist": pcm(np.stack([32767.0 * (1 - 2 * (np.arange(RATE) % 2)), 3.0 * (1 - 2 * (np.arange(RATE) % 2))])),
@@ -70,15 +74,19 @@ def signals(seed: int = 0) -> dict[str, np.ndarray]:
 
 
 def recorded(folder: Path, streams: int = 10, clips: int = 30) -> np.ndarray:
-    """int16 (N, RATE) of real speech from ``folder``: one-second slots of joined streams, or the official layout's WAVs."""
+    """int16 (N, RATE) of real speech from ``folder``: one-second slots of joined streams, or the official layout's
+    WAVs.
+    """
     import soundfile
 
-    paths = sorted((folder / "audio").glob("*.training.opus"))[:: max(1, len(list((folder / "audio").glob("*.training.opus"))) // streams)]
+    paths = sorted((folder / "audio").glob("*.training.opus"))[
+        :: max(1, len(list((folder / "audio").glob("*.training.opus"))) // streams)
+    ]
     if paths:
         found = [soundfile.read(path, frames=clips * RATE, dtype="int16")[0] for path in paths[:streams]]
         return np.concatenate([audio[: len(audio) // RATE * RATE].reshape(-1, RATE) for audio in found])
     found = []
-    for path in sorted(folder.glob("[a-z]*/*.wav"))[:: 97][: streams * clips]:
+    for path in sorted(folder.glob("[a-z]*/*.wav"))[::97][: streams * clips]:
         audio = soundfile.read(path, dtype="int16")[0]
         found.append(np.pad(audio[:RATE], (0, max(0, RATE - len(audio)))))
     return np.stack(found)

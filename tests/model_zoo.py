@@ -27,8 +27,25 @@ def every_operator():
     window = dict(strideH=1, strideW=1, padding="SAME")
     pool = dict(filterHeight=3, filterWidth=2, **window)
     x = b.tensor((1, 7, 5, 6), *q)
-    y = emit("CONV_2D", [x, *weights((9, 3, 3, 2), 9)], (1, 7, 5, 9), q, "Conv2DOptions", activation="RELU6", dilationHFactor=2, **window)
-    y = emit("DEPTHWISE_CONV_2D", [y, *weights((1, 3, 3, 18), 18, 3)], (1, 7, 5, 18), q, "DepthwiseConv2DOptions", depthMultiplier=2, **window)
+    y = emit(
+        "CONV_2D",
+        [x, *weights((9, 3, 3, 2), 9)],
+        (1, 7, 5, 9),
+        q,
+        "Conv2DOptions",
+        activation="RELU6",
+        dilationHFactor=2,
+        **window,
+    )
+    y = emit(
+        "DEPTHWISE_CONV_2D",
+        [y, *weights((1, 3, 3, 18), 18, 3)],
+        (1, 7, 5, 18),
+        q,
+        "DepthwiseConv2DOptions",
+        depthMultiplier=2,
+        **window,
+    )
     m = emit("MAX_POOL_2D", [y], (1, 7, 5, 18), q, "Pool2DOptions", **pool)
     a = emit("AVERAGE_POOL_2D", [y], (1, 7, 5, 18), q, "Pool2DOptions", **pool)
     y = emit("CONCATENATION", [m, a], (1, 7, 5, 36), q, "ConcatenationOptions", axis=-1)
@@ -36,11 +53,31 @@ def every_operator():
     gate = emit("LOGISTIC", [gate], (1, 1, 1, 36), (np.float32(1 / 256), -128))
     y = emit("MUL", [y, gate], (1, 7, 5, 36), q, "MulOptions")
     y = emit("PAD", [y, b.const(np.array([[0, 0], [1, 0], [0, 2], [0, 0]]), "int32")], (1, 8, 7, 36), q, "PadOptions")
-    s = emit("STRIDED_SLICE", [y, const(0, 7, 0, 1), const(1, -9, 7, 36), const(1, -2, 3, 5)], (1, 4, 3, 7), q, "StridedSliceOptions")
+    s = emit(
+        "STRIDED_SLICE",
+        [y, const(0, 7, 0, 1), const(1, -9, 7, 36), const(1, -2, 3, 5)],
+        (1, 4, 3, 7),
+        q,
+        "StridedSliceOptions",
+    )
     t = emit("TRANSPOSE", [s, const(0, 2, 1, 3)], (1, 3, 4, 7), q, "TransposeOptions")
     t = emit("RESHAPE", [t], (1, 4, 3, 7), q, "ReshapeOptions", newShape=np.array([1, 4, 3, 7], np.int32))
-    t = emit("RESIZE_NEAREST_NEIGHBOR", [t, const(3, 5)], (1, 3, 5, 7), q, "ResizeNearestNeighborOptions", halfPixelCenters=True)
-    t = emit("RESIZE_NEAREST_NEIGHBOR", [t, const(4, 3)], (1, 4, 3, 7), q, "ResizeNearestNeighborOptions", halfPixelCenters=True)
+    t = emit(
+        "RESIZE_NEAREST_NEIGHBOR",
+        [t, const(3, 5)],
+        (1, 3, 5, 7),
+        q,
+        "ResizeNearestNeighborOptions",
+        halfPixelCenters=True,
+    )
+    t = emit(
+        "RESIZE_NEAREST_NEIGHBOR",
+        [t, const(4, 3)],
+        (1, 4, 3, 7),
+        q,
+        "ResizeNearestNeighborOptions",
+        halfPixelCenters=True,
+    )
     y = emit("ADD", [s, t], (1, 4, 3, 7), p, "AddOptions")
     r = emit("RELU", [y], (1, 4, 3, 7), q)
     h = emit("HARD_SWISH", [y], (1, 4, 3, 7), q, "HardSwishOptions")
@@ -50,6 +87,12 @@ def every_operator():
     b.op("DEQUANTIZE", [y], [f], "DequantizeOptions")
     y = emit("QUANTIZE", [f], (1, 4, 3, 7), p, "QuantizeOptions")
     y = emit("QUANTIZE", [y], (1, 4, 3, 7), q, "QuantizeOptions")
-    y = emit("FULLY_CONNECTED", [emit("RESHAPE", [y], (1, 84), q, "ReshapeOptions"), *weights((11, 84), 11)], (1, 11), p, "FullyConnectedOptions")
+    y = emit(
+        "FULLY_CONNECTED",
+        [emit("RESHAPE", [y], (1, 84), q, "ReshapeOptions"), *weights((11, 84), 11)],
+        (1, 11),
+        p,
+        "FullyConnectedOptions",
+    )
     y = emit("SOFTMAX", [y], (1, 11), (np.float32(1 / 256), -128), "SoftmaxOptions", beta=1.0)
     return b.finish([x], [y])

@@ -7,7 +7,9 @@ import torch
 
 from tinyflow.search.supernet import EDGES, LEAVING, Supernet
 
-_spec = importlib.util.spec_from_file_location("plain_search", Path(__file__).parent.parent / "benchmarks" / "plain_search.py")
+_spec = importlib.util.spec_from_file_location(
+    "plain_search", Path(__file__).parent.parent / "benchmarks" / "plain_search.py"
+)
 plain_search = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(plain_search)
 PlainSupernet = plain_search.PlainSupernet
@@ -40,7 +42,9 @@ def pairs(ours: Supernet, plain: torch.nn.Module):
                     yield stage.depthwise, convolutions.pop(0).weight, (slot,)
                     if isinstance(stage.pointwise, torch.nn.Parameter):
                         yield stage.pointwise, convolutions.pop(0).weight, (slot,)
-    for ours_parameter, plain_parameter in zip(ours.architecture(), (plain.alpha_normal, plain.alpha_reduction, plain.beta_normal, plain.beta_reduction)):
+    for ours_parameter, plain_parameter in zip(
+        ours.architecture(), (plain.alpha_normal, plain.alpha_reduction, plain.beta_normal, plain.beta_reduction)
+    ):
         yield ours_parameter, plain_parameter, ()
 
 

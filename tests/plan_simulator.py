@@ -26,7 +26,11 @@ def bytes_of(*sizes: int) -> tuple[Tensor, ...]:
 def graphs(draw, most=25):
     """Random dataflow of kernels of every need, views and concatenations, placed or not."""
     rng = random.Random(draw(st.integers(0, 2**32 - 1)))
-    tensors, ops, whole = [Tensor("input", (rng.choice((16, 40, 100)),), "int8")], [], [True]  # whole: not yet placed in another
+    tensors, ops, whole = (
+        [Tensor("input", (rng.choice((16, 40, 100)),), "int8")],
+        [],
+        [True],
+    )  # whole: not yet placed in another
     for number in range(draw(st.integers(1, most))):
         kind = rng.choice((*KINDS, "RESHAPE", "CONCATENATION"))
         first = rng.randrange(len(tensors)) if rng.random() < 0.4 else len(tensors) - 1
@@ -36,7 +40,11 @@ def graphs(draw, most=25):
             inputs += rng.sample(others, min(len(others), rng.randrange(1, 4)))
         if kind == "CONCATENATION":
             size = sum(tensors[index].elements for index in inputs)
-            if len(set(inputs)) == len(inputs) and all(whole[i] for i in inputs) and not any(op.kind == "RESHAPE" and {*op.inputs, *op.outputs} & {*inputs} for op in ops):
+            if (
+                len(set(inputs)) == len(inputs)
+                and all(whole[i] for i in inputs)
+                and not any(op.kind == "RESHAPE" and {*op.inputs, *op.outputs} & {*inputs} for op in ops)
+            ):
                 options = {"placed": True}
                 for index in inputs:
                     whole[index] = False
@@ -54,7 +62,9 @@ def graphs(draw, most=25):
 def simulate(graph: Graph, offsets: dict[int, int], scratch: dict[int, int], arena_bytes: int) -> None:
     """Every byte of the arena remembers which byte of which value it holds; an operator must find its inputs whole."""
     arena: list = [None] * arena_bytes
-    values: dict[int, list] = {}  # tensor -> what its bytes must hold: a view holds its input's, a concatenation those of its inputs
+    values: dict[
+        int, list
+    ] = {}  # tensor -> what its bytes must hold: a view holds its input's, a concatenation those of its inputs
 
     def span(tensor: int) -> range:
         return range(offsets[tensor], offsets[tensor] + graph.tensor(tensor).bytes)
@@ -80,8 +90,12 @@ def simulate(graph: Graph, offsets: dict[int, int], scratch: dict[int, int], are
             check(output)
             continue
         over = {offsets[op.inputs[position]] for position in need.in_place if op.inputs[position] in offsets}
-        for index in inputs:  # only where the kernel says so may it write over an input, and then from its first byte on
-            assert not _meet(span(output), span(index)) or (offsets[index] == offsets[output] and offsets[output] in over), op
+        for (
+            index
+        ) in inputs:  # only where the kernel says so may it write over an input, and then from its first byte on
+            assert not _meet(span(output), span(index)) or (
+                offsets[index] == offsets[output] and offsets[output] in over
+            ), op
         if need.scratch:
             room = range(scratch[output], scratch[output] + need.scratch)
             assert room.start % SCRATCH_ALIGNMENT == 0 and room.stop <= arena_bytes

@@ -24,7 +24,9 @@ def block(language: str) -> str:
 
 
 def test_the_recipe_is_numbered():
-    steps = re.findall(r"^(\d+)\. ", PAGE.read_text().partition("## Add a board in seven steps")[2].partition("\n## ")[0], re.MULTILINE)
+    steps = re.findall(
+        r"^(\d+)\. ", PAGE.read_text().partition("## Add a board in seven steps")[2].partition("\n## ")[0], re.MULTILINE
+    )
     assert steps == [str(number) for number in range(1, 8)]
 
 
@@ -36,7 +38,9 @@ def test_a_board_made_by_the_recipe_builds_runs_validates_and_profiles(tmp_path)
     board = load_board(str(tmp_path / "my_board"))
     assert board.name == "my_board" and board.name not in {path.name for path in BOARDS.iterdir()}
     nearest = load_board("mps2-an386")
-    assert board.region("RAM") != nearest.region("RAM") and board.region("FLASH").length < nearest.region("FLASH").length
+    assert (
+        board.region("RAM") != nearest.region("RAM") and board.region("FLASH").length < nearest.region("FLASH").length
+    )
 
     (tmp_path / "model.tflite").write_bytes(small_network())
     rows = np.random.default_rng(3).integers(-128, 128, (3, 49, 40, 1), dtype=np.int8)
@@ -45,7 +49,12 @@ def test_a_board_made_by_the_recipe_builds_runs_validates_and_profiles(tmp_path)
     for line in block("sh").splitlines():
         program, name, *arguments = line.partition("#")[0].split()
         assert program == "tinyflow"
-        done = subprocess.run([sys.executable, "-m", "tinyflow.cli", name, *arguments, "--json"], cwd=tmp_path, capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, "-m", "tinyflow.cli", name, *arguments, "--json"],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+        )
         assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
         said[name] = json.loads(done.stdout)
     assert list(said) == ["build", "run", "validate", "profile"]
@@ -59,7 +68,11 @@ def test_a_board_made_by_the_recipe_builds_runs_validates_and_profiles(tmp_path)
     assert said["run"]["instructions_per_inference"] > 10_000
     assert said["validate"]["passed"] and said["validate"]["equal"] == 8
     profile = said["profile"]
-    assert profile["board"] == "my_board" and profile["unit"] == "instructions" and profile["stack_reserved_bytes"] == 4096
-    assert profile["layers_agree"] and abs(profile["invoke_units"] / said["run"]["instructions_per_inference"] - 1) < 0.01  # of other inputs
+    assert (
+        profile["board"] == "my_board" and profile["unit"] == "instructions" and profile["stack_reserved_bytes"] == 4096
+    )
+    assert (
+        profile["layers_agree"] and abs(profile["invoke_units"] / said["run"]["instructions_per_inference"] - 1) < 0.01
+    )  # of other inputs
     folder = tmp_path / said["build"]["run"] / "profile" / "my_board"
     assert sorted(path.name for path in folder.iterdir()) == ["arena.png", "flash.png", "layers.png", "profile.json"]

@@ -40,7 +40,9 @@ def test_manifest_round_trip_and_foreign_fields(tmp_path):
 
 
 def test_fingerprint_does_not_depend_on_the_order_of_keys():
-    assert fingerprint({"a": 1, "b": (2, 3)}) == fingerprint({"b": [2, 3], "a": 1}) != fingerprint({"a": 2, "b": [2, 3]})
+    assert (
+        fingerprint({"a": 1, "b": (2, 3)}) == fingerprint({"b": [2, 3], "a": 1}) != fingerprint({"a": 2, "b": [2, 3]})
+    )
 
 
 @pytest.mark.parametrize("text, message", [(None, "does not exist"), ("{", "not valid JSON")])

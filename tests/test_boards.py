@@ -35,17 +35,25 @@ def test_shipped_boards_are_consistent(name):
     if board.compiler == "host":
         assert not board.memory
     else:
-        assert board.region("FLASH").length > 0 and board.region("RAM").length > board.stack_bytes and board.stack_bytes % 8 == 0
+        assert (
+            board.region("FLASH").length > 0
+            and board.region("RAM").length > board.stack_bytes
+            and board.stack_bytes % 8 == 0
+        )
         assert board.fpu == ("-mfloat-abi=hard" in board.cpu_flags)
     if board.probe:
         assert not board.probe.openocd or Path(board.folder, board.probe.openocd.config).is_file()
         assert all(re.fullmatch(r"[0-9a-f]{4}:[0-9a-f]{4}", usb_id) for usb_id in board.probe.usb_ids)
     if board.qemu:  # virtual time per instruction and per tick give the instructions of a tick
         counter = place(board, "qemu").counter
-        assert counter.unit == "instructions" and counter.rate == 10**9 / counter.frequency_hz / 2**board.qemu.icount_shift
+        assert (
+            counter.unit == "instructions" and counter.rate == 10**9 / counter.frequency_hz / 2**board.qemu.icount_shift
+        )
 
 
-@pytest.mark.parametrize("name, flash, ram", [("nucleo-l4r5zi", 2 * 2**20, 640 * 2**10), ("b-l475e-iot01a", 2**20, 96 * 2**10)])
+@pytest.mark.parametrize(
+    "name, flash, ram", [("nucleo-l4r5zi", 2 * 2**20, 640 * 2**10), ("b-l475e-iot01a", 2**20, 96 * 2**10)]
+)
 def test_stm32l4_have_the_memory_of_their_data_sheets(name, flash, ram):
     board = load_board(name)
     assert (board.region("FLASH").origin, board.region("FLASH").length) == (0x08000000, flash)
@@ -62,21 +70,31 @@ def compiled(tmp_path_factory):
 def test_a_copied_folder_is_a_board_and_builds_at_its_own_addresses(tmp_path, compiled):
     def smaller(value: dict) -> None:
         value["title"] = "mine"
-        value["memory"] = [{"name": "FLASH", "origin": 0x08010000, "length": 0x40000}, {"name": "RAM", "origin": 0x20010000, "length": 0x18000}]
+        value["memory"] = [
+            {"name": "FLASH", "origin": 0x08010000, "length": 0x40000},
+            {"name": "RAM", "origin": 0x20010000, "length": 0x18000},
+        ]
         value["stack_bytes"] = 4096
 
     board = load_board(str(copy_board("nucleo-l4r5zi", tmp_path / "my-board", smaller)))
     assert board.name == "my-board" and board.title == "mine" and Path(board.folder) == tmp_path / "my-board"
     firmware = build(compiled, board, tmp_path / "build")
-    listing = subprocess.run(["arm-none-eabi-objdump", "-h", firmware.elf], capture_output=True, text=True, check=True).stdout
+    listing = subprocess.run(
+        ["arm-none-eabi-objdump", "-h", firmware.elf], capture_output=True, text=True, check=True
+    ).stdout
     addresses = {name: int(address, 16) for name, address in re.findall(r"^ +\d+ (\.\w+) +\w+ +(\w+)", listing, re.M)}
     assert addresses[".vectors"] == 0x08010000 and addresses[".stack"] == 0x20010000
-    assert firmware.board == "my-board" and firmware.stack_reserved_bytes == 4096 and firmware.sections[".stack"] == 4096
+    assert (
+        firmware.board == "my-board" and firmware.stack_reserved_bytes == 4096 and firmware.sections[".stack"] == 4096
+    )
 
 
 def test_a_board_that_is_too_small_says_by_how_much(tmp_path, compiled):
     def tiny(value: dict) -> None:
-        value["memory"] = [{"name": "FLASH", "origin": 0x08000000, "length": 0x4000}, {"name": "RAM", "origin": 0x20000000, "length": 0x18000}]
+        value["memory"] = [
+            {"name": "FLASH", "origin": 0x08000000, "length": 0x4000},
+            {"name": "RAM", "origin": 0x20000000, "length": 0x18000},
+        ]
 
     board = load_board(str(copy_board("nucleo-l4r5zi", tmp_path / "tiny", tiny)))
     with pytest.raises(TinyflowError, match=r"does not fit tiny: FLASH overflows by [\d,]+ bytes of 16,384"):
@@ -85,7 +103,9 @@ def test_a_board_that_is_too_small_says_by_how_much(tmp_path, compiled):
 
 
 def test_another_clock_is_refused_by_the_port(tmp_path, compiled):
-    board = load_board(str(copy_board("nucleo-l4r5zi", tmp_path / "slow", lambda value: value.update(clock_hz=80_000_000))))
+    board = load_board(
+        str(copy_board("nucleo-l4r5zi", tmp_path / "slow", lambda value: value.update(clock_hz=80_000_000)))
+    )
     with pytest.raises(TinyflowError, match="board.yaml's clock_hz is not what this port sets"):
         build(compiled, board, tmp_path / "build")
 

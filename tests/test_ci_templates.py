@@ -32,8 +32,15 @@ class Workflow:
         job = value["jobs"]["check"] if self.github else value["check"]
         self.image = job["container"] if self.github else job["image"]
         self.variables = {key: str(item) for key, item in (value["env"] if self.github else value["variables"]).items()}
-        self.matrix = [{key.lower(): item for key, item in row.items()} for row in (job["strategy"]["matrix"]["include"] if self.github else job["parallel"]["matrix"])]
-        self.steps = [step["run"] for step in job["steps"] if "run" in step] if self.github else [*job["before_script"], *job["script"]]
+        self.matrix = [
+            {key.lower(): item for key, item in row.items()}
+            for row in (job["strategy"]["matrix"]["include"] if self.github else job["parallel"]["matrix"])
+        ]
+        self.steps = (
+            [step["run"] for step in job["steps"] if "run" in step]
+            if self.github
+            else [*job["before_script"], *job["script"]]
+        )
 
     def step(self, word: str) -> str:
         (found,) = [step for step in self.steps if word in step]
@@ -47,8 +54,15 @@ class Workflow:
         step = re.sub(r"\$\{\{ matrix\.(\w+) \}\}", lambda found: row[found[1]], step)
         assert "${{" not in step
         environment = {**os.environ, **self.variables, **{key.upper(): item for key, item in row.items()}, **variables}
-        environment |= {"PATH": f"{programs}:{os.environ['PATH']}", "GITHUB_ENV": str(project / "env"), "GITHUB_PATH": str(project / "path"), "PYTHONPATH": str(TEMPLATES.parent.parent)}
-        return subprocess.run(["bash", "-eo", "pipefail", "-c", step], cwd=project, env=environment, capture_output=True, text=True)
+        environment |= {
+            "PATH": f"{programs}:{os.environ['PATH']}",
+            "GITHUB_ENV": str(project / "env"),
+            "GITHUB_PATH": str(project / "path"),
+            "PYTHONPATH": str(TEMPLATES.parent.parent),
+        }
+        return subprocess.run(
+            ["bash", "-eo", "pipefail", "-c", step], cwd=project, env=environment, capture_output=True, text=True
+        )
 
 
 def program(path: Path, text: str) -> None:
@@ -70,7 +84,9 @@ def test_the_workflow_is_whole(service, tmp_path):
         assert getattr(load_board(row["board"]), row["emulator"]) is not None, row
     for step in workflow.steps:
         subprocess.run(["bash", "-n", "-c", step], check=True)
-    assert "://" not in (tmp_path / PLACES[service]).read_text()  # it names no host: whose repository, is the user's to say
+    assert (
+        "://" not in (tmp_path / PLACES[service]).read_text()
+    )  # it names no host: whose repository, is the user's to say
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -103,10 +119,16 @@ def test_qemu_comes_from_the_backports_of_the_containers_own_source(service, tmp
     (tmp_path / "release").write_text("VERSION_CODENAME=bookworm\n")
     (tmp_path / "programs").mkdir()
     program(tmp_path / "programs" / "apt-get", 'echo "$@" >> asked')
-    step = workflow.step("apt-get update").replace("/etc/apt/sources.list.d", "apt").replace("/etc/os-release", "./release")
+    step = (
+        workflow.step("apt-get update")
+        .replace("/etc/apt/sources.list.d", "apt")
+        .replace("/etc/os-release", "./release")
+    )
     done = workflow.run(step, tmp_path, workflow.matrix[0])
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "apt" / "backports.sources").read_text() == SOURCES.partition("\n\n")[0].replace("bookworm bookworm-updates", "bookworm-backports") + "\n"
+    assert (tmp_path / "apt" / "backports.sources").read_text() == SOURCES.partition("\n\n")[0].replace(
+        "bookworm bookworm-updates", "bookworm-backports"
+    ) + "\n"
     asked = (tmp_path / "asked").read_text().splitlines()
     assert asked[0] == "update" and asked[-1].endswith("-t bookworm-backports qemu-system-arm")
 
@@ -131,7 +153,9 @@ def test_renode_is_unpacked_and_its_checksum_compared(service, tmp_path):
     variables = {"RENODE_URL": f"file://{tmp_path}/archive.tar.gz"}
     wrong = workflow.run(step, tmp_path, row, RENODE_SHA256="0" * 64, **variables)
     assert wrong.returncode != 0 and "FAILED" in wrong.stdout and not (tmp_path / ".renode").exists()
-    right = workflow.run(step, tmp_path, row, RENODE_SHA256=sha256((tmp_path / "archive.tar.gz").read_bytes()).hexdigest(), **variables)
+    right = workflow.run(
+        step, tmp_path, row, RENODE_SHA256=sha256((tmp_path / "archive.tar.gz").read_bytes()).hexdigest(), **variables
+    )
     assert right.returncode == 0, right.stderr
     renode = (tmp_path / "env").read_text().strip().removeprefix("RENODE=")
     assert subprocess.run([renode], capture_output=True, text=True, check=True).stdout == "Renode\n"
@@ -165,23 +189,36 @@ def test_the_check_passes_and_fails_as_it_should(tmp_path):
     assert "PASSED" in again.stdout and "WORSE" not in again.stdout
     now, was = (json.loads(path.read_text()) for path in (tmp_path / "baselines" / "mps2-an386.json", baseline))
     count = "instructions_per_inference"
-    assert abs(now["figures"].pop(count) - was["figures"].pop(count)) <= 10 and now == was  # the same every time but for ticks of the timer
+    assert (
+        abs(now["figures"].pop(count) - was["figures"].pop(count)) <= 10 and now == was
+    )  # the same every time but for ticks of the timer
 
     (tmp_path / "model.tflite").write_bytes(other)
     worse = workflow.run(step, tmp_path, row)
     assert worse.returncode == 1 and worse.stdout.count("WORSE") == 5
     figures = json.loads(baseline.read_text())["figures"]
-    assert "regression: instructions per inference" in worse.stderr and f"was {figures['instructions_per_inference']:,}" in worse.stderr
+    assert (
+        "regression: instructions per inference" in worse.stderr
+        and f"was {figures['instructions_per_inference']:,}" in worse.stderr
+    )
 
     (tmp_path / "model.tflite").write_bytes(model)
-    (compiled,) = [path for path in (tmp_path / "runs").glob("model-*/compile") if sha256((tmp_path / "model.tflite").read_bytes()).hexdigest()[:8] in str(path)]
+    (compiled,) = [
+        path
+        for path in (tmp_path / "runs").glob("model-*/compile")
+        if sha256((tmp_path / "model.tflite").read_bytes()).hexdigest()[:8] in str(path)
+    ]
     source = (compiled / "c" / "model.c").read_text()
-    changed = re.sub(r"(model_const_1_weights\[\d+\] = \{\s*)(-?\d+)", lambda found: f"{found[1]}{-int(found[2]) or 99}", source)
+    changed = re.sub(
+        r"(model_const_1_weights\[\d+\] = \{\s*)(-?\d+)", lambda found: f"{found[1]}{-int(found[2]) or 99}", source
+    )
     assert changed != source
     (compiled / "c" / "model.c").write_text(changed)
     shutil.rmtree(compiled.parent / "build")
     lost = workflow.run(step, tmp_path, row)
-    assert lost.returncode == 1 and "lost parity: random rows: " in lost.stderr and "regression" not in lost.stderr, lost.stderr
+    assert lost.returncode == 1 and "lost parity: random rows: " in lost.stderr and "regression" not in lost.stderr, (
+        lost.stderr
+    )
 
 
 def test_gitlab_runs_the_same_check(tmp_path):
@@ -213,11 +250,18 @@ def test_init_writes_workflow_and_recipe_and_leaves_a_recipe_alone(tmp_path, mon
 
     monkeypatch.chdir(tmp_path)
     main(["init", "--ci", "github", "--json"])
-    assert json.loads(capsys.readouterr().out) == {"ci": ".github/workflows/tinyflow.yml", "recipe": "recipe.yaml", "genotype": "recipe.genotype.json"}
+    assert json.loads(capsys.readouterr().out) == {
+        "ci": ".github/workflows/tinyflow.yml",
+        "recipe": "recipe.yaml",
+        "genotype": "recipe.genotype.json",
+    }
     (tmp_path / "recipe.yaml").write_text("name: mine\n")
     main(["init", "--ci", "gitlab"])
     said = capsys.readouterr().out
-    assert (tmp_path / "recipe.yaml").read_text() == "name: mine\n" and "tinyflow check --recipe recipe.yaml --board mps2-an386 --write-baseline" in said
+    assert (
+        (tmp_path / "recipe.yaml").read_text() == "name: mine\n"
+        and "tinyflow check --recipe recipe.yaml --board mps2-an386 --write-baseline" in said
+    )
     with pytest.raises(SystemExit):
         main(["init", "absent.tflite", "--ci", "gitlab", "--force"])
     assert "absent.tflite does not exist" in capsys.readouterr().err

@@ -15,13 +15,29 @@ def tinyflow(*arguments, cwd=None):
 
 
 def test_help_imports_nothing_heavy():
-    code = "import sys; from tinyflow.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\nprint([m for m in ('torch', 'tensorflow', 'pydantic', 'numpy', 'matplotlib', 'rich') if m in sys.modules])"
+    code = (
+        "import sys; from tinyflow.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\nprint([m for m in"
+        " ('torch', 'tensorflow', 'pydantic', 'numpy', 'matplotlib', 'rich') if m in sys.modules])"
+    )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.strip().endswith("[]")
 
 
 def test_commands_stand_in_the_order_of_the_pipeline():
-    pipeline = ["data", "search", "sweep", "train", "evaluate", "compile", "build", "run", "validate", "profile", "flash", "export"]
+    pipeline = [
+        "data",
+        "search",
+        "sweep",
+        "train",
+        "evaluate",
+        "compile",
+        "build",
+        "run",
+        "validate",
+        "profile",
+        "flash",
+        "export",
+    ]
     assert [name for name in cli.commands if name in pipeline] == pipeline
     said = tinyflow("--help").stdout
     places = [said.index(f"\n  {name} ") for name in cli.commands]
@@ -30,9 +46,10 @@ def test_commands_stand_in_the_order_of_the_pipeline():
 
 def test_search_and_train_need_no_compiler_package():
     code = (
-        "import sys\nfor name in ('tensorflow', 'onnx', 'onnx2tf', 'pydantic', 'yaml', 'tflite_micro', 'ray'): sys.modules[name] = None\n"
-        "import tinyflow.train.network, tinyflow.train.training, tinyflow.features.mfcc, tinyflow.recipe, tinyflow.data.dataset\n"
-        "import tinyflow.search.searching, tinyflow.search.random_search, tinyflow.search.perturbation, tinyflow.search.cost, tinyflow.search.fit, tinyflow.search.learnt"
+        "import sys\nfor name in ('tensorflow', 'onnx', 'onnx2tf', 'pydantic', 'yaml', 'tflite_micro', 'ray'):"
+        " sys.modules[name] = None\nimport tinyflow.train.network, tinyflow.train.training, tinyflow.features.mfcc,"
+        " tinyflow.recipe, tinyflow.data.dataset\nimport tinyflow.search.searching, tinyflow.search.random_search,"
+        " tinyflow.search.perturbation, tinyflow.search.cost, tinyflow.search.fit, tinyflow.search.learnt"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
@@ -59,20 +76,40 @@ def test_dry_run_writes_nothing(tmp_path):
         (["train", "--set", "train.epoch=3"], "unknown key 'train.epoch'", "'epochs'", 1),
         (["compile", "--tflite", "absent.tflite"], "absent.tflite does not exist", ".tflite", 1),
         (["train", "--set", "data.keywords=[yes"], "not valid YAML", "--set", 1),
-        (["build", "--board", "host", "--set", "network.genotype=absent.json"], "no genotype at", "network.genotype", 1),
+        (
+            ["build", "--board", "host", "--set", "network.genotype=absent.json"],
+            "no genotype at",
+            "network.genotype",
+            1,
+        ),
         (["train", "--data", ""], "--data is empty", "leave the option out", 1),
         (["train", "--recipe", ""], "--recipe is empty", "leave the option out", 1),
         (["init", "/proc/mine.yaml"], "No such file or directory", "permissions", 1),
         (["search", "--recipe", "demo"], "has no search section", "demo-search", 1),
         (["search", "--recipe", "demo-search", "--processes", "0"], "--processes 0", "1 or more", 1),
-        (["search", "--recipe", "demo-search", "--set", "search.frontends=[640/320]"], "front end '640/320'", "640/320/40", 1),
-        (["search", "--recipe", "demo-search", "--set", "search.warmup_epochs=12"], "search.warmup_epochs is 12", "11", 1),
+        (
+            ["search", "--recipe", "demo-search", "--set", "search.frontends=[640/320]"],
+            "front end '640/320'",
+            "640/320/40",
+            1,
+        ),
+        (
+            ["search", "--recipe", "demo-search", "--set", "search.warmup_epochs=12"],
+            "search.warmup_epochs is 12",
+            "11",
+            1,
+        ),
         (["search", "--recipe", "demo-search", "--board", "nucleo"], "no board 'nucleo'", "nucleo-l4r5zi", 1),
         (["sweep", "--recipe", "demo-search"], "no --axis", "search.seed=0,1", 1),
         (["sweep", "--recipe", "demo-search", "--axis", "search.seed"], "no KEY=V1,V2", "search.seed=0,1", 1),
         (["sweep", "--recipe", "demo", "--axis", "search.seed=0"], "has no search section", "demo-search", 1),
         (["check", "--baseline", "absent.json"], "there is no baseline absent.json", "--write-baseline absent.json", 1),
-        (["run", "--emulator", "renode"], "board mps2-an386 does not run on renode", "it runs on: qemu", 1),  # before any stage
+        (
+            ["run", "--emulator", "renode"],
+            "board mps2-an386 does not run on renode",
+            "it runs on: qemu",
+            1,
+        ),  # before any stage
         (["profile", "--tolerance", "2"], "--tolerance 2 is no percentage", "--tolerance 2%", 1),
         (["profile", "--estimate", "nucleo"], "no board 'nucleo'", "nucleo-l4r5zi", 1),
         (["init", "absent.tflite", "--ci", "github"], "absent.tflite does not exist", ".tflite", 1),
@@ -114,7 +151,18 @@ def test_a_failed_check_is_one_document_with_its_result(tmp_path, monkeypatch, c
     from tinyflow import demo
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(demo, "run_demo", lambda run: {"passed": False, "boards": {}, "clips": 1, "recordings": "", "accuracy": {"float": 0.0, "int8": 0.0}, "checks": {}})
+    monkeypatch.setattr(
+        demo,
+        "run_demo",
+        lambda run: {
+            "passed": False,
+            "boards": {},
+            "clips": 1,
+            "recordings": "",
+            "accuracy": {"float": 0.0, "int8": 0.0},
+            "checks": {},
+        },
+    )
     monkeypatch.setattr("tinyflow.show.Console.demo", lambda self, result: None)
     with pytest.raises(SystemExit) as stop:
         main(["demo", "--json"])

@@ -20,7 +20,12 @@ def by_name() -> dict[str, doctor.Check]:
 def test_agrees_with_this_machine():
     checks = by_name()
     assert checks["Python"].ok and sys.executable in checks["Python"].found
-    for name, program in {"espeak-ng": "espeak-ng", "openocd": "openocd", "host C compiler": "cc", "arm-none-eabi-gcc with newlib-nano": "arm-none-eabi-gcc"}.items():
+    for name, program in {
+        "espeak-ng": "espeak-ng",
+        "openocd": "openocd",
+        "host C compiler": "cc",
+        "arm-none-eabi-gcc with newlib-nano": "arm-none-eabi-gcc",
+    }.items():
         assert checks[name].ok == bool(shutil.which(program)), name
     if shutil.which("arm-none-eabi-gcc"):
         version = subprocess.run(["arm-none-eabi-gcc", "-dumpversion"], capture_output=True, text=True).stdout.strip()
@@ -30,7 +35,10 @@ def test_agrees_with_this_machine():
 
 
 def test_is_quick_and_light():
-    code = "import sys; from tinyflow.doctor import check; check(); print([m for m in ('torch', 'tensorflow', 'onnx', 'numpy', 'matplotlib') if m in sys.modules])"
+    code = (
+        "import sys; from tinyflow.doctor import check; check(); print([m for m in ('torch', 'tensorflow', 'onnx',"
+        " 'numpy', 'matplotlib') if m in sys.modules])"
+    )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20)
     assert result.stdout.strip() == "[]", result.stderr
 
@@ -47,7 +55,10 @@ def test_everything_missing_is_named_with_a_command(monkeypatch, tmp_path):
         f"QEMU with {name}" for name in board_names() if load_board(name).qemu
     }
     assert all(check.mend for check in checks.values() if not check.ok)
-    assert checks["arm-none-eabi-gcc with newlib-nano"].mend == "sudo apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi"
+    assert (
+        checks["arm-none-eabi-gcc with newlib-nano"].mend
+        == "sudo apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi"
+    )
     assert checks["openocd"].optional and checks["openocd"].mend == "sudo apt-get install openocd"
     assert not checks["TINYFLOW_DATA"].ok and checks["TINYFLOW_DATA"].found == "not set"
 
@@ -60,24 +71,44 @@ def program(folder, name: str, script: str) -> None:
 
 def test_toolchain_without_newlib_and_qemu_without_the_machine(monkeypatch, tmp_path):
     program(tmp_path, "arm-none-eabi-gcc", 'case $1 in --version) echo "gcc 12";; *) echo libc_nano.a;; esac\n')
-    program(tmp_path, "qemu-system-arm", 'case $1 in --version) echo "QEMU emulator version 8.1.0";; *) echo "virt   a board";; esac\n')
+    program(
+        tmp_path,
+        "qemu-system-arm",
+        'case $1 in --version) echo "QEMU emulator version 8.1.0";; *) echo "virt   a board";; esac\n',
+    )
     monkeypatch.setenv("PATH", str(tmp_path))
     checks = by_name()
-    assert not checks["arm-none-eabi-gcc with newlib-nano"].ok and "no libc_nano.a" in checks["arm-none-eabi-gcc with newlib-nano"].found
-    assert checks["QEMU with mps2-an386"].found == "QEMU 8.1.0 without the machine mps2-an386" and not checks["QEMU with mps2-an386"].ok
+    assert (
+        not checks["arm-none-eabi-gcc with newlib-nano"].ok
+        and "no libc_nano.a" in checks["arm-none-eabi-gcc with newlib-nano"].found
+    )
+    assert (
+        checks["QEMU with mps2-an386"].found == "QEMU 8.1.0 without the machine mps2-an386"
+        and not checks["QEMU with mps2-an386"].ok
+    )
     program(tmp_path, "qemu-system-arm", 'echo "QEMU emulator version 6.2.0"\n')
     old = by_name()
     assert "older than 7.0" in old["QEMU with mps2-an386"].found and not old["QEMU with mps2-an386"].optional
-    assert "older than 9.1" in old["QEMU with b-l475e-iot01a"].found and "make setup" in old["QEMU with b-l475e-iot01a"].mend and old["QEMU with b-l475e-iot01a"].optional
+    assert (
+        "older than 9.1" in old["QEMU with b-l475e-iot01a"].found
+        and "make setup" in old["QEMU with b-l475e-iot01a"].mend
+        and old["QEMU with b-l475e-iot01a"].optional
+    )
 
 
 def test_python_packages_absent_or_of_another_version(monkeypatch):
     requirements = [
-        "numpy==9.9", "click==8.5.1", "nowhere-to-be-found==1.0; extra == 'compile'", "also-absent==2; python_version < '3.5' and extra == 'compile'",
+        "numpy==9.9",
+        "click==8.5.1",
+        "nowhere-to-be-found==1.0; extra == 'compile'",
+        "also-absent==2; python_version < '3.5' and extra == 'compile'",
     ]
     monkeypatch.setattr(metadata, "requires", lambda name: requirements)
     checks = by_name()
-    assert checks["Python packages"].found == f"numpy {metadata.version('numpy')} (pinned: 9.9)" and not checks["Python packages"].ok
+    assert (
+        checks["Python packages"].found == f"numpy {metadata.version('numpy')} (pinned: 9.9)"
+        and not checks["Python packages"].ok
+    )
     assert checks["Python packages [compile]"].found == "nowhere-to-be-found absent"
     assert checks["Python packages [compile]"].mend.endswith("-m pip install -e '.[compile]'")
 
@@ -87,12 +118,24 @@ def test_probe_and_permission(monkeypatch, tmp_path):
     device.mkdir(parents=True)
     node.parent.mkdir(parents=True)
     node.touch()
-    for name, value in {"idVendor": "0483", "idProduct": "374b", "serial": "S1", "product": "STM32 STLink", "busnum": "1", "devnum": "4"}.items():
+    for name, value in {
+        "idVendor": "0483",
+        "idProduct": "374b",
+        "serial": "S1",
+        "product": "STM32 STLink",
+        "busnum": "1",
+        "devnum": "4",
+    }.items():
         (device / name).write_text(value + "\n")
     for name, folder in {"SYSFS": "sys", "NODES": "dev", "BLOCKS": "blocks", "LABELS": "labels"}.items():
         monkeypatch.setattr(probes, name, tmp_path / folder)
     check = by_name()["debug probe S1"]
-    assert check.ok and check.found.startswith("STM32 STLink S1 (of ") and "nucleo-l4r5zi" in check.found and "nrf52840dk" not in check.found
+    assert (
+        check.ok
+        and check.found.startswith("STM32 STLink S1 (of ")
+        and "nucleo-l4r5zi" in check.found
+        and "nrf52840dk" not in check.found
+    )
     assert "b-l475e-iot01a" in check.found  # it shares the ids; the drive's label tells them apart
     for folder in ("sys/1-1/block/sda", "blocks", "labels"):
         (tmp_path / folder).mkdir(parents=True)
@@ -124,9 +167,21 @@ def test_tflm_says_what_its_root_wants(monkeypatch, tmp_path):
     assert "make -f tensorflow/lite/micro/tools/make/Makefile" in check.mend
 
 
-@pytest.mark.parametrize("script, found", [("echo 'Renode v1.15.3.5846'", "Renode 1.15.3 ("), ("echo 'Renode, version 1.9.0.28176 (x)'", "older than 1.1"), ("exit 1", "does not say its version")])
+@pytest.mark.parametrize(
+    "script, found",
+    [
+        ("echo 'Renode v1.15.3.5846'", "Renode 1.15.3 ("),
+        ("echo 'Renode, version 1.9.0.28176 (x)'", "older than 1.1"),
+        ("exit 1", "does not say its version"),
+    ],
+)
 def test_renode_and_its_age(monkeypatch, tmp_path, script, found):
     program(tmp_path, "renode", script + "\n")
     monkeypatch.setenv("RENODE", str(tmp_path / "renode"))
     check = by_name()["Renode"]
-    assert found in check.found and check.ok == (found == "Renode 1.15.3 (") and check.optional and "nucleo-l4r5zi" in check.needed_for
+    assert (
+        found in check.found
+        and check.ok == (found == "Renode 1.15.3 (")
+        and check.optional
+        and "nucleo-l4r5zi" in check.needed_for
+    )

@@ -19,7 +19,9 @@ pytestmark = [
 
 
 def tinyflow(folder: Path, *arguments: str) -> dict:
-    done = subprocess.run([sys.executable, "-m", "tinyflow.cli", *arguments, "--json"], capture_output=True, text=True, cwd=folder)
+    done = subprocess.run(
+        [sys.executable, "-m", "tinyflow.cli", *arguments, "--json"], capture_output=True, text=True, cwd=folder
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return json.loads(done.stdout)
 
@@ -41,7 +43,9 @@ def test_a_second_build_skips_everything(place):
 
 
 def test_a_changed_key_reruns_what_depends_on_it_and_no_more(place):
-    plan = tinyflow(place, "build", "--recipe", "smoke", "--board", "mps2-an386", "--dry-run", "--set", "compile.selftest_clips=1")
+    plan = tinyflow(
+        place, "build", "--recipe", "smoke", "--board", "mps2-an386", "--dry-run", "--set", "compile.selftest_clips=1"
+    )
     assert [step["runs"] for step in plan["steps"]] == [False, False, True, True]
 
 
@@ -63,7 +67,11 @@ def test_the_host_board_runs_the_same_firmware(place):
 def test_a_recording_is_heard_wholly_on_the_board(place, tmp_path):
     subprocess.run(["espeak-ng", "-v", "en-us", "-w", str(tmp_path / "yes.wav"), "yes"], check=True)
     heard = tinyflow(place, "run", "--recipe", "smoke", "--board", "mps2-an386", "--wav", str(tmp_path / "yes.wav"))
-    assert heard["word"] in ("yes", "no") and heard["instructions_per_inference"] > 0 and heard["instructions_of_frontend"] > 0
+    assert (
+        heard["word"] in ("yes", "no")
+        and heard["instructions_per_inference"] > 0
+        and heard["instructions_of_frontend"] > 0
+    )
 
 
 def test_evaluation_is_labelled_with_its_recordings(place):
@@ -75,10 +83,30 @@ def test_a_foreign_model_answers_like_the_interpreter(place, tmp_path):
     model = place / "runs" / "smoke" / "compile" / "model_int8.tflite"
     rows = np.random.default_rng(1).integers(-128, 128, (3, 49, 40, 1), dtype=np.int8)
     np.save(tmp_path / "X.npy", rows)
-    arguments = ("run", "--tflite", str(model), "--board", "mps2-an386", "--input", str(tmp_path / "X.npy"), "--output", str(tmp_path / "Y.npy"))
+    arguments = (
+        "run",
+        "--tflite",
+        str(model),
+        "--board",
+        "mps2-an386",
+        "--input",
+        str(tmp_path / "X.npy"),
+        "--output",
+        str(tmp_path / "Y.npy"),
+    )
     facts = tinyflow(place, *arguments)
     assert np.array_equal(np.load(tmp_path / "Y.npy"), oracle.invoke(model, rows).reshape(3, -1))
-    assert all(facts[key] > 0 for key in ("instructions_per_inference", "arena_bytes", "flash_bytes", "model_bytes", "ram_bytes", "stack_bytes"))
+    assert all(
+        facts[key] > 0
+        for key in (
+            "instructions_per_inference",
+            "arena_bytes",
+            "flash_bytes",
+            "model_bytes",
+            "ram_bytes",
+            "stack_bytes",
+        )
+    )
 
 
 def test_runs_lists_and_clean_deletes(place):

@@ -45,7 +45,11 @@ def test_round_trip(tmp_path, changes):
 
 def test_pruning_takes_the_padded_size_alone():
     padded = genotype_from_dict({**GOOD, "alignment": "zero_pad", "alignment_layer": {"size": [157, 80]}})
-    assert padded.padded_size == (157, 80) and padded.pruned().padded_size is None and padded.pruned().alignment == "zero_pad"
+    assert (
+        padded.padded_size == (157, 80)
+        and padded.pruned().padded_size is None
+        and padded.pruned().alignment == "zero_pad"
+    )
     kept = genotype_from_dict({**GOOD, "alignment": "preprocess", "alignment_layer": LAYER})
     assert kept.padded_size is None and kept.pruned() is kept
 
@@ -82,9 +86,15 @@ def broken(**changes):
         (broken(alignment="preprocess", alignment_layer={"size": [49, 40]}), "alignment_layer is {'size': [49, 40]}"),
         (broken(alignment="preprocess", alignment_layer=[3]), "alignment_layer is [3]"),
         (broken(alignment="preprocess", alignment_layer={**LAYER, "kernel": 2}), "alignment_layer.kernel is 2"),
-        (broken(alignment="preprocess", alignment_layer={**LAYER, "stride": [0, 1]}), "alignment_layer.stride is [0, 1]"),
+        (
+            broken(alignment="preprocess", alignment_layer={**LAYER, "stride": [0, 1]}),
+            "alignment_layer.stride is [0, 1]",
+        ),
         (broken(alignment="preprocess", alignment_layer={**LAYER, "size": 49}), "alignment_layer.size is 49"),
-        (broken(alignment="preprocess", alignment_layer={**LAYER, "channels": True}), "alignment_layer.channels is True"),
+        (
+            broken(alignment="preprocess", alignment_layer={**LAYER, "channels": True}),
+            "alignment_layer.channels is True",
+        ),
         (broken(alignment="zero_pad", alignment_layer={"size": [157, 39]}), "alignment_layer.size is [157, 39]"),
         (broken(alignment="zero_pad", alignment_layer=LAYER), "alignment_layer is {"),
     ],
@@ -109,7 +119,9 @@ def test_table_1_frames_per_second_of_audio():
     assert frames == {(400, 100): 157, (400, 200): 79, (640, 160): 97, (640, 320): 49}  # design: front end
 
 
-@pytest.mark.parametrize("values", [{"window": 0}, {"hop": 900}, {"n_mfcc": 41}, {"n_fft": 600}, {"window": 700}, {"hop": 1.5}])
+@pytest.mark.parametrize(
+    "values", [{"window": 0}, {"hop": 900}, {"n_mfcc": 41}, {"n_fft": 600}, {"window": 700}, {"hop": 1.5}]
+)
 def test_impossible_front_ends_are_refused(values):
     with pytest.raises(TinyflowError):
         MfccConfig(**values)

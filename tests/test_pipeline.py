@@ -50,7 +50,11 @@ def test_a_changed_recipe_reruns_its_stage_and_those_after_it(small):
     del ran[:]
     changed = replace(recipe, train=replace(recipe.train, epochs=3))
     plan = recipe_run(changed, runs).plan("c")
-    assert [(step.runs, step.reason) for step in plan] == [(False, "up to date"), (True, "changed: train.epochs"), (True, "b runs")]
+    assert [(step.runs, step.reason) for step in plan] == [
+        (False, "up to date"),
+        (True, "changed: train.epochs"),
+        (True, "b runs"),
+    ]
     assert ran == []  # a plan runs nothing
     steps = recipe_run(changed, runs).make("c")
     # c reads b's output, which is another text now
@@ -71,7 +75,11 @@ def test_a_lost_output_and_a_killed_stage_are_made_again(small):
 def test_a_raised_format_version_makes_stale(small, monkeypatch):
     recipe, runs, ran = small
     recipe_run(recipe, runs).make("c")
-    monkeypatch.setattr(pipeline, "STAGES", tuple(replace(stage, version=2) if stage.name == "c" else stage for stage in pipeline.STAGES))
+    monkeypatch.setattr(
+        pipeline,
+        "STAGES",
+        tuple(replace(stage, version=2) if stage.name == "c" else stage for stage in pipeline.STAGES),
+    )
     del ran[:]
     recipe_run(recipe, runs).make("c")
     assert ran == ["c"]
@@ -84,7 +92,11 @@ def test_a_failing_stage_leaves_no_manifest(small, monkeypatch):
     def fail(run, board):
         raise TinyflowError("broken")
 
-    monkeypatch.setattr(pipeline, "STAGES", tuple(replace(stage, make=fail, version=2) if stage.name == "b" else stage for stage in pipeline.STAGES))
+    monkeypatch.setattr(
+        pipeline,
+        "STAGES",
+        tuple(replace(stage, make=fail, version=2) if stage.name == "b" else stage for stage in pipeline.STAGES),
+    )
     with pytest.raises(TinyflowError):
         recipe_run(recipe, runs).make("c")
     assert Manifest.read(runs / "r" / "b") is None
@@ -110,7 +122,9 @@ def test_a_mistake_of_a_late_stage_shows_before_an_early_one_runs(small):
     def refuse(run, board):
         raise TinyflowError("no such genotype")
 
-    pipeline.STAGES = tuple(replace(stage, part=refuse) if stage.name == "c" else stage for stage in pipeline.STAGES)  # `small` restores it
+    pipeline.STAGES = tuple(
+        replace(stage, part=refuse) if stage.name == "c" else stage for stage in pipeline.STAGES
+    )  # `small` restores it
     with pytest.raises(TinyflowError, match="no such genotype"):
         recipe_run(recipe, runs).make("c")
     assert ran == []
@@ -120,9 +134,17 @@ def test_one_process_at_a_time_makes_stages_in_a_run_folder(small):
     recipe, runs, ran = small
     recipe_run(recipe, runs).make("a")
     holder = subprocess.Popen(
-        [sys.executable, "-c", "import fcntl, os, sys; fcntl.flock(os.open(sys.argv[1], os.O_RDONLY), fcntl.LOCK_EX); print('held', flush=True); sys.stdin.read()", str(runs / "r")],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-c",
+            "import fcntl, os, sys; fcntl.flock(os.open(sys.argv[1], os.O_RDONLY), fcntl.LOCK_EX);"
+            " print('held', flush=True); sys.stdin.read()",
+            str(runs / "r"),
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     try:
         assert holder.stdout.readline() == "held\n"
         with pytest.raises(TinyflowError, match="another tinyflow is at work in .*r"):

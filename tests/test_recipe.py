@@ -35,7 +35,11 @@ def test_committed_recipes_and_their_genotypes_load(path):
         ({"train": {"momentum": 1}}, "train.momentum is 1.0", "from 0 up to 1"),
         ({"train": {"device": "tpu"}}, "train.device is 'tpu'", "cuda"),
         ({"train": {"augment": {"noise_probability": 3}}}, "train.augment.noise_probability is 3.0", "from 0 to 1"),
-        ({"train": {"augment": {"noise_snr_db": [30, 5]}}}, "train.augment.noise_snr_db is (30.0, 5.0)", "the lower first"),
+        (
+            {"train": {"augment": {"noise_snr_db": [30, 5]}}},
+            "train.augment.noise_snr_db is (30.0, 5.0)",
+            "the lower first",
+        ),
         ({"network": {"channels": 0}}, "network.channels is 0", "1 or more"),
         ({"network": {"stem_stride": 3}}, "network.stem_stride is 3", "1 or 2"),
         ({"deploy": {"boards": []}}, "deploy.boards is ()", "tinyflow boards"),
@@ -101,7 +105,12 @@ def test_init_for_recordings_names_them(tmp_path):
     (tmp_path / "my words: ü" / "hello").mkdir(parents=True)
     recipe, _ = write_template(tmp_path / "123.yaml", recordings=tmp_path / "my words: ü")
     loaded = load_recipe(recipe)
-    assert (loaded.name, loaded.data.source, loaded.data.task, loaded.data.path) == ("123", "folder", "keywords", str(tmp_path / "my words: ü"))
+    assert (loaded.name, loaded.data.source, loaded.data.task, loaded.data.path) == (
+        "123",
+        "folder",
+        "keywords",
+        str(tmp_path / "my words: ü"),
+    )
     with pytest.raises(TinyflowError, match="is not a folder"):
         write_template(tmp_path / "b.yaml", recordings=tmp_path / "absent")
     with pytest.raises(TinyflowError, match="ends in .yaml"):

@@ -14,15 +14,29 @@ pytestmark = [
     pytest.mark.skipif(not shutil.which("espeak-ng"), reason="needs espeak-ng: make setup"),
 ]
 KEYS = {
-    "name": "found", "search.frontends": "[640/160/40, 400/200/40, 640/320/80]", "search.channels": "8", "search.cells": "2", "search.stem_stride": "2",
-    "search.epochs": "3", "search.warmup_epochs": "1", "search.batch_size": "8", "search.gamma_learning_rate": "1.0", "search.board": "mps2-an386",
-    "network.channels": "null", "network.cells": "null",
-}  # fmt: skip
+    "name": "found",
+    "search.frontends": "[640/160/40, 400/200/40, 640/320/80]",
+    "search.channels": "8",
+    "search.cells": "2",
+    "search.stem_stride": "2",
+    "search.epochs": "3",
+    "search.warmup_epochs": "1",
+    "search.batch_size": "8",
+    "search.gamma_learning_rate": "1.0",
+    "search.board": "mps2-an386",
+    "network.channels": "null",
+    "network.cells": "null",
+}
 RECIPE = ("--recipe", "smoke", *(part for key, value in KEYS.items() for part in ("--set", f"{key}={value}")))
 
 
 def tinyflow(folder: Path, *arguments: str) -> dict:
-    done = subprocess.run([sys.executable, "-m", "tinyflow.cli", *arguments, *RECIPE, "--json"], capture_output=True, text=True, cwd=folder)
+    done = subprocess.run(
+        [sys.executable, "-m", "tinyflow.cli", *arguments, *RECIPE, "--json"],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return json.loads(done.stdout)
 
@@ -42,7 +56,15 @@ def test_the_search_is_not_run_again_and_says_what_it_found(place):
     assert found["data_choice"] == "chosen" and found["genotype"]["alignment"] == "preprocess"
     assert found["fit"]["board"] == "mps2-an386" and found["fit"]["fits"]
     names = {path.name for path in (place / "runs" / "found" / "search").iterdir()}
-    assert {"genotype.json", "history.json", "normal.png", "reduction.png", "gamma.png", "alpha.png", "checkpoint.pt"} <= names
+    assert {
+        "genotype.json",
+        "history.json",
+        "normal.png",
+        "reduction.png",
+        "gamma.png",
+        "alpha.png",
+        "checkpoint.pt",
+    } <= names
 
 
 def test_what_was_found_is_trained_built_and_bit_exact_on_the_board(place):

@@ -56,13 +56,21 @@ def test_deb822(tmp_path):
     said = backports("bookworm", ADDRESS + "/", apt(tmp_path / "a", debian_sources=DEB822))
     assert said == f"Types: deb\nUris: {ADDRESS}\nSuites: bookworm-backports\nComponents: main\nSigned-By: {KEY}\n"
     said = backports("bookworm", ADDRESS, apt(tmp_path / "b", debian_sources=INLINE))
-    assert said.endswith("Signed-By:\n -----BEGIN PGP PUBLIC KEY BLOCK-----\n .\n mDMEY865UxYJKwYBBAHaRw8\n -----END PGP PUBLIC KEY BLOCK-----\n")
+    assert said.endswith(
+        "Signed-By:\n -----BEGIN PGP PUBLIC KEY BLOCK-----\n .\n mDMEY865UxYJKwYBBAHaRw8\n -----END PGP PUBLIC KEY"
+        " BLOCK-----\n"
+    )
 
 
 @pytest.mark.parametrize("options", ["", "[signed-by=/a.gpg] ", "[ arch=amd64 signed-by=/a.gpg ] "])
 def test_one_line(tmp_path, options):
-    text = f"# deb {ADDRESS} bookworm main\ndeb-src {ADDRESS} bookworm main\ndeb {options}{ADDRESS}/ bookworm contrib main # all\n"
-    assert backports("bookworm", ADDRESS, apt(tmp_path, list=text)) == f"deb {options}{ADDRESS}/ bookworm-backports main\n"
+    text = (
+        f"# deb {ADDRESS} bookworm main\ndeb-src {ADDRESS} bookworm main\ndeb {options}{ADDRESS}/ bookworm contrib main"
+        " # all\n"
+    )
+    assert (
+        backports("bookworm", ADDRESS, apt(tmp_path, list=text)) == f"deb {options}{ADDRESS}/ bookworm-backports main\n"
+    )
 
 
 def test_nothing_where_there_is_nothing(tmp_path):
@@ -77,18 +85,34 @@ def test_nothing_where_there_is_nothing(tmp_path):
 
 
 @pytest.mark.skipif(not shutil.which("apt-get"), reason="needs apt-get")
-@pytest.mark.parametrize("name, text", [("debian.sources", DEB822), ("debian.sources", INLINE), ("debian.list", f"deb [signed-by={KEY}] {ADDRESS} bookworm main\n")])
+@pytest.mark.parametrize(
+    "name, text",
+    [
+        ("debian.sources", DEB822),
+        ("debian.sources", INLINE),
+        ("debian.list", f"deb [signed-by={KEY}] {ADDRESS} bookworm main\n"),
+    ],
+)
 def test_apt_itself_understands_what_is_made(tmp_path, name, text):
     folder = apt(tmp_path, **{name.replace(".", "_"): text})
     made = folder / "sources.list.d" / ("backports" + Path(name).suffix)
     made.write_text(backports("bookworm", ADDRESS, folder))
-    where = ["-o", "Dir::Etc::sourcelist=/dev/null", "-o", f"Dir::Etc::sourceparts={made.parent}", "-o", f"Dir::State={tmp_path}"]
+    where = [
+        "-o",
+        "Dir::Etc::sourcelist=/dev/null",
+        "-o",
+        f"Dir::Etc::sourceparts={made.parent}",
+        "-o",
+        f"Dir::State={tmp_path}",
+    ]
     said = subprocess.run(["apt-get", *where, "update", "--print-uris"], capture_output=True, text=True)
     assert f"'{ADDRESS}/dists/bookworm-backports/InRelease'" in said.stdout.split(), said.stderr
 
 
 def test_runs_before_anything_is_installed():
-    result = subprocess.run([sys.executable, "-I", apt_sources.__file__, "bookworm", "file:/nowhere"], capture_output=True, text=True)
+    result = subprocess.run(
+        [sys.executable, "-I", apt_sources.__file__, "bookworm", "file:/nowhere"], capture_output=True, text=True
+    )
     assert result.returncode == 0 and result.stdout == "" and result.stderr == ""
 
 

@@ -31,8 +31,13 @@ def tone_dataset(folder: Path, training: int = 20, held_out: int = 6, seed: int 
     clips = []
     for split, count in (("training", training), ("validation", held_out), ("testing", held_out)):
         for word, frequency in TONES.items():
-            clips += [Clip(Recording(word, split, f"{split}-{n}", f"{split}/{word}/{n}.wav"), tone(frequency, rng)) for n in range(count)]
-    data = recipe.Data(task="keywords", keywords=tuple(TONES), unknown=False, silence=0.1, source="folder", path="tones")
+            clips += [
+                Clip(Recording(word, split, f"{split}-{n}", f"{split}/{word}/{n}.wav"), tone(frequency, rng))
+                for n in range(count)
+            ]
+    data = recipe.Data(
+        task="keywords", keywords=tuple(TONES), unknown=False, silence=0.1, source="folder", path="tones"
+    )
     corpus = Corpus("tones", clips, len(clips), made(16000, seed), {"kind": "tones"})
     return write_dataset(corpus, make_task(data), data, folder, silent)
 
@@ -55,6 +60,10 @@ REDUCTION = cell(
 )
 
 
-def every_operation(labels: tuple[str, ...], mfcc: MfccConfig | None = None, channels: int = 4, cells: int = 3, stem_stride: int = 2) -> Genotype:
+def every_operation(
+    labels: tuple[str, ...], mfcc: MfccConfig | None = None, channels: int = 4, cells: int = 3, stem_stride: int = 2
+) -> Genotype:
     """A genotype with every operation at stride 1 and at stride 2."""
-    return Genotype("keywords", labels, mfcc or MfccConfig(n_mels=40, n_mfcc=10), NORMAL, REDUCTION, channels, cells, stem_stride)
+    return Genotype(
+        "keywords", labels, mfcc or MfccConfig(n_mels=40, n_mfcc=10), NORMAL, REDUCTION, channels, cells, stem_stride
+    )

@@ -12,7 +12,9 @@ APT = Path("/etc/apt")
 
 
 def backports(codename: str, address: str, folder: Path = APT) -> str:
-    """The source of <codename>-backports, made of the one that has <codename> main from ``address``; "" when there is none."""
+    """The source of <codename>-backports, made of the one that has <codename> main from ``address``; "" when there is
+    none.
+    """
     for path in [folder / "sources.list", *sorted((folder / "sources.list.d").glob("*"))]:
         if path.suffix not in (".list", ".sources") or not path.is_file():
             continue
@@ -29,7 +31,9 @@ def _same(one: str, other: str) -> bool:
 
 def _line(text: str, codename: str, address: str) -> str:
     """From `deb [options] address suite components...`"""
-    for options, where, suite, components in re.findall(r"^[ \t]*deb[ \t]+(\[[^]]*\][ \t]+)?(\S+)[ \t]+(\S+)[ \t]+([^#\n]+)", text, re.M):
+    for options, where, suite, components in re.findall(
+        r"^[ \t]*deb[ \t]+(\[[^]]*\][ \t]+)?(\S+)[ \t]+(\S+)[ \t]+([^#\n]+)", text, re.M
+    ):
         if _same(where, address) and suite == codename and "main" in components.split():
             return f"deb {options}{where} {codename}-backports main\n"
     return ""
@@ -52,9 +56,17 @@ def _stanza(text: str, codename: str, address: str) -> str:
         words = {name: value.split() for name, value in fields.items()}
         where = next((uri for uri in words.get("Uris", []) if _same(uri, address)), "")
         switched_off = fields.get("Enabled", "yes").lower() in ("no", "false", "0", "off")
-        if where and not switched_off and "deb" in words.get("Types", []) and codename in words.get("Suites", []) and "main" in words.get("Components", []):
+        if (
+            where
+            and not switched_off
+            and "deb" in words.get("Types", [])
+            and codename in words.get("Suites", [])
+            and "main" in words.get("Components", [])
+        ):
             fields |= {"Types": "deb", "Uris": where, "Suites": f"{codename}-backports", "Components": "main"}
-            return "".join(f"{name}:{'' if value.startswith(chr(10)) else ' '}{value}\n" for name, value in fields.items())
+            return "".join(
+                f"{name}:{'' if value.startswith(chr(10)) else ' '}{value}\n" for name, value in fields.items()
+            )
     return ""
 
 

@@ -64,13 +64,18 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
 
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
-    """Keeps every other process that asks for the same out of ``folder``; the lock ends with the process, however it ends."""
+    """Keeps every other process that asks for the same out of ``folder``; the lock ends with the process, however it
+    ends.
+    """
     handle = os.open(folder, os.O_RDONLY)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise TinyflowError(f"another tinyflow is at work in {folder}", "wait until it is done, or give this one a folder of its own: --runs FOLDER, or --set name=NAME") from None
+            raise TinyflowError(
+                f"another tinyflow is at work in {folder}",
+                "wait until it is done, or give this one a folder of its own: --runs FOLDER, or --set name=NAME",
+            ) from None
         yield
     finally:
         os.close(handle)
@@ -102,7 +107,9 @@ def read_json(path: Path | str) -> Any:
     try:
         return json.loads(path.read_text())
     except FileNotFoundError:
-        raise TinyflowError(f"{path} does not exist", "run the stage that makes it: tinyflow build --dry-run lists them") from None
+        raise TinyflowError(
+            f"{path} does not exist", "run the stage that makes it: tinyflow build --dry-run lists them"
+        ) from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise TinyflowError(f"{path} is not valid JSON: {error}", "delete it and run its stage again") from None
 
@@ -144,7 +151,9 @@ class Manifest:
         try:
             return Manifest(**read_json(folder / MANIFEST))
         except TypeError as error:
-            raise TinyflowError(f"{folder / MANIFEST} has unknown fields: {error}", f"delete {folder} and run the stage again") from None
+            raise TinyflowError(
+                f"{folder / MANIFEST} has unknown fields: {error}", f"delete {folder} and run the stage again"
+            ) from None
 
 
 def versions(*packages: str) -> dict[str, str]:

@@ -155,7 +155,9 @@ class Board:
     tflm: str = ""  # TFLM's own name of the core (TARGET_ARCH of its build): cortex-m4+fp; empty: no tflm runtime
     microphone: str = ""  # firmware/microphone/<name>.c; empty: audio comes over the console alone
     folder: str = ""
-    emulator: str = ""  # not of board.yaml: qemu, renode, host or serial, as deploy/places/place.py chose for this command
+    emulator: str = (
+        ""  # not of board.yaml: qemu, renode, host or serial, as deploy/places/place.py chose for this command
+    )
 
     @property
     def real(self) -> bool:
@@ -182,11 +184,17 @@ def load_board(name: str) -> Board:
     path = folder / "board.yaml"
     if not path.is_file():
         near = get_close_matches(name, board_names(), 1)
-        raise TinyflowError(f"no board {name!r}", f"did you mean {near[0]!r}?" if near else f"`tinyflow boards` lists: {', '.join(board_names())}")
+        raise TinyflowError(
+            f"no board {name!r}",
+            f"did you mean {near[0]!r}?" if near else f"`tinyflow boards` lists: {', '.join(board_names())}",
+        )
     try:
         value: Any = yaml.safe_load(path.read_text())
         if isinstance(value, dict) and "emulator" in value:
-            raise TinyflowError(f"{path}: emulator is {value['emulator']!r}: where a board runs is not its own fact", "each command chooses it: --emulator")
+            raise TinyflowError(
+                f"{path}: emulator is {value['emulator']!r}: where a board runs is not its own fact",
+                "each command chooses it: --emulator",
+            )
         value = {"name": folder.name, "folder": str(folder.resolve()), **value}
         return TypeAdapter(Board).validate_python(value)
     except yaml.YAMLError as error:
@@ -194,4 +202,6 @@ def load_board(name: str) -> Board:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        raise TinyflowError(f"{path}: {key} is {first.get('input')!r}: {first['msg']}", "docs/boards.md lists the keys") from None
+        raise TinyflowError(
+            f"{path}: {key} is {first.get('input')!r}: {first['msg']}", "docs/boards.md lists the keys"
+        ) from None

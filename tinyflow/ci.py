@@ -20,9 +20,15 @@ def write_ci(service: str, model: Path, force: bool = False, project: Path = Pat
     """
     inside = os.path.relpath(model, project)
     if inside.startswith(".."):
-        raise TinyflowError(f"{model} is not in the project {project.resolve()}", "CI sees the committed project alone: keep the recipe or the model in it")
+        raise TinyflowError(
+            f"{model} is not in the project {project.resolve()}",
+            "CI sees the committed project alone: keep the recipe or the model in it",
+        )
     if shlex.quote(inside) != inside:
-        raise TinyflowError(f"{inside!r} needs quoting, which a workflow's variable cannot carry", "give it a name of letters, digits, dots, dashes and underscores")
+        raise TinyflowError(
+            f"{inside!r} needs quoting, which a workflow's variable cannot carry",
+            "give it a name of letters, digits, dots, dashes and underscores",
+        )
     target = project / PLACES[service]
     if target.exists() and not force:
         raise TinyflowError(f"{target} exists", "--force overwrites it")

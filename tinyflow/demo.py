@@ -23,7 +23,19 @@ def run_demo(run: Run) -> dict[str, Any]:
         board, compiled, firmware, steps = make_firmware(run, name, "qemu" if load_board(name).qemu else None)
         for step in steps:
             seconds[f"build {name}" if step.stage == "build" else step.stage] = step.last_seconds
-        facts = {key: getattr(firmware, key) for key in ("build_id", "flash_bytes", "model_bytes", "ram_bytes", "arena_bytes", "clips", "compiler", "flags")}
+        facts = {
+            key: getattr(firmware, key)
+            for key in (
+                "build_id",
+                "flash_bytes",
+                "model_bytes",
+                "ram_bytes",
+                "arena_bytes",
+                "clips",
+                "compiler",
+                "flags",
+            )
+        }
         boards[name] = facts | {"elf": str(firmware.elf), "ran": runs_here(board)}
         if runs_here(board):
             start = time.monotonic()

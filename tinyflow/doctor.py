@@ -33,7 +33,9 @@ GROUPS = {
 
 @dataclass(frozen=True)
 class Check:
-    """One thing looked for. ``optional`` things missing are no fault; ``mend`` is the one command (or step) that gets it."""
+    """One thing looked for. ``optional`` things missing are no fault; ``mend`` is the one command (or step) that gets
+    it.
+    """
 
     name: str
     ok: bool
@@ -55,7 +57,14 @@ def check() -> list[Check]:
         *_build_tools(),
         *(_qemu(board) for board in boards if board.qemu),
         _program("openocd", "openocd", "flash", optional=True, variable="OPENOCD"),
-        _program("pyocd", "pyocd", "flash, where OpenOCD is not", optional=True, variable="PYOCD", mend=f"{sys.executable} -m pip install pyocd==0.46.0"),
+        _program(
+            "pyocd",
+            "pyocd",
+            "flash, where OpenOCD is not",
+            optional=True,
+            variable="PYOCD",
+            mend=f"{sys.executable} -m pip install pyocd==0.46.0",
+        ),
         *_probes(boards),
         _serial_ports(),
         _folder("TINYFLOW_DATA", "real recordings (Speech Commands)", "export TINYFLOW_DATA=/path/to/speech_commands"),
@@ -68,7 +77,9 @@ def check() -> list[Check]:
 def _said(*command: str) -> str:
     """All that ``command`` prints; "" when it cannot run, fails, or takes more than 10 seconds."""
     try:
-        result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=10)
+        result = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=10
+        )
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return (result.stdout + result.stderr).strip() if result.returncode == 0 else ""
@@ -81,7 +92,13 @@ def _first_line(text: str) -> str:
 def _python() -> Check:
     at_least, below = PYTHON
     ok = at_least <= sys.version_info[:2] < below
-    return Check("Python", ok, f"{platform.python_version()} ({sys.executable})", "everything", "make setup PYTHON=/usr/bin/python3.11")
+    return Check(
+        "Python",
+        ok,
+        f"{platform.python_version()} ({sys.executable})",
+        "everything",
+        "make setup PYTHON=/usr/bin/python3.11",
+    )
 
 
 def _python_groups() -> list[Check]:
@@ -108,14 +125,27 @@ def _group(group: str, packages: list[tuple[str, str]]) -> Check:
         except metadata.PackageNotFoundError:
             wrong.append(f"{name} absent")
             continue
-        (right if not version or here == version else wrong).append(f"{name} {here}" + (f" (pinned: {version})" if version and here != version else ""))
+        (right if not version or here == version else wrong).append(
+            f"{name} {here}" + (f" (pinned: {version})" if version and here != version else "")
+        )
     mend = f"{sys.executable} -m pip install -e '.{f'[{group}]' if group else ''}'"
     found = ", ".join(wrong) or f"{len(right)} as pinned: " + ", ".join(right)
-    return Check(f"Python packages{f' [{group}]' if group else ''}", not wrong, found, GROUPS.get(group, group), mend, group in ("test", "benchmarks"))
+    return Check(
+        f"Python packages{f' [{group}]' if group else ''}",
+        not wrong,
+        found,
+        GROUPS.get(group, group),
+        mend,
+        group in ("test", "benchmarks"),
+    )
 
 
-def _program(name: str, package: str, needed_for: str, optional: bool = False, variable: str = "", mend: str = "") -> Check:
-    places = os.pathsep.join((os.environ.get("PATH", ""), str(Path(sys.executable).parent)))  # wheels put programs beside Python
+def _program(
+    name: str, package: str, needed_for: str, optional: bool = False, variable: str = "", mend: str = ""
+) -> Check:
+    places = os.pathsep.join(
+        (os.environ.get("PATH", ""), str(Path(sys.executable).parent))
+    )  # wheels put programs beside Python
     path = shutil.which(os.environ.get(variable) or name, path=places)
     found = f"{_first_line(_said(path, '--version')) or 'version unknown'} ({path})" if path else "not found"
     if not path and os.environ.get(variable):
@@ -125,7 +155,13 @@ def _program(name: str, package: str, needed_for: str, optional: bool = False, v
 
 def _host_compiler() -> Check:
     path = shutil.which(os.environ.get("CC") or "cc")
-    return Check("host C compiler", bool(path), _first_line(_said(path, "--version")) if path else "not found", "compile (front end), board host", APT + "gcc libc6-dev")
+    return Check(
+        "host C compiler",
+        bool(path),
+        _first_line(_said(path, "--version")) if path else "not found",
+        "compile (front end), board host",
+        APT + "gcc libc6-dev",
+    )
 
 
 def _arm_compiler() -> Check:
@@ -135,7 +171,13 @@ def _arm_compiler() -> Check:
         return Check(name, False, "not found", "build for Cortex-M", mend)
     library = _said(path, "-print-file-name=libc_nano.a")
     complete = Path(library).is_absolute() and Path(library).is_file()  # gcc answers the bare name when it has none
-    return Check(name, complete, _first_line(_said(path, "--version")) + ("" if complete else ", but no libc_nano.a (newlib)"), "build for Cortex-M", mend)
+    return Check(
+        name,
+        complete,
+        _first_line(_said(path, "--version")) + ("" if complete else ", but no libc_nano.a (newlib)"),
+        "build for Cortex-M",
+        mend,
+    )
 
 
 def _build_tools() -> list[Check]:
@@ -143,7 +185,15 @@ def _build_tools() -> list[Check]:
     for name in ("cmake", "ninja"):
         beside = Path(sys.executable).with_name(name)  # the wheels put them beside Python
         path = str(beside) if beside.is_file() else shutil.which(name)
-        checks.append(Check(name, bool(path), _first_line(_said(path, "--version")) if path else "not found", "build", f"{sys.executable} -m pip install -e '.[deploy]'"))
+        checks.append(
+            Check(
+                name,
+                bool(path),
+                _first_line(_said(path, "--version")) if path else "not found",
+                "build",
+                f"{sys.executable} -m pip install -e '.[deploy]'",
+            )
+        )
     return checks
 
 
@@ -160,9 +210,22 @@ def _qemu(board: Board) -> Check:
     if not board.qemu.takes(version):
         newer = "make setup (on Debian 12 it takes QEMU from backports), or a newer Debian"
         some = board.qemu.minimum_version != Qemu.minimum_version  # the other boards run on an older one
-        return Check(name, False, f"{found}, older than {board.qemu.minimum_version}", f"run on {board.name}", newer, optional=some)
+        return Check(
+            name,
+            False,
+            f"{found}, older than {board.qemu.minimum_version}",
+            f"run on {board.name}",
+            newer,
+            optional=some,
+        )
     has = re.search(rf"^{re.escape(board.qemu.machine)}\s", _said(path, "-machine", "help"), re.M)
-    return Check(name, bool(has), found + ("" if has else f" without the machine {board.qemu.machine}"), f"run on {board.name}", mend)
+    return Check(
+        name,
+        bool(has),
+        found + ("" if has else f" without the machine {board.qemu.machine}"),
+        f"run on {board.name}",
+        mend,
+    )
 
 
 def _renode(boards: list[Board]) -> Check:
@@ -170,7 +233,11 @@ def _renode(boards: list[Board]) -> Check:
     try:
         version = renode_version()
         found = f"Renode {'.'.join(map(str, version))} ({find_renode()})"
-        newer = [f"older than {board.renode.minimum_version} ({board.name})" for board in boards if not board.renode.takes(version)]
+        newer = [
+            f"older than {board.renode.minimum_version} ({board.name})"
+            for board in boards
+            if not board.renode.takes(version)
+        ]
         return Check("Renode", not newer, ", ".join([found, *newer]), needed_for, INSTALL, optional=True)
     except TinyflowError as error:
         return Check("Renode", False, error.message, needed_for, INSTALL, optional=True)
@@ -185,14 +252,21 @@ def _probes(boards: list[Board]) -> list[Check]:
     if not probes:
         ids = {usb_id for board in real for usb_id in board.probe.usb_ids}
         rules = [folder for folder in UDEV if any(_mentions(path, ids) for path in folder.glob("*.rules"))]
-        found = "none plugged in" + (f"; a udev rule is in {rules[0]}" if rules else "; no udev rule for it either (docs/flash.md)")
+        found = "none plugged in" + (
+            f"; a udev rule is in {rules[0]}" if rules else "; no udev rule for it either (docs/flash.md)"
+        )
         return [Check("debug probe", False, found, "flash", "connect the board's debug USB port", optional=True)]
     checks = []
     for probe, of in probes.items():
         allowed = os.access(probe.node, os.R_OK | os.W_OK)
-        rule = f"echo '{udev_rule(probe.usb_id)}' | sudo tee /etc/udev/rules.d/60-tinyflow.rules && sudo udevadm control --reload-rules"
+        rule = (
+            f"echo '{udev_rule(probe.usb_id)}' | sudo tee /etc/udev/rules.d/60-tinyflow.rules && sudo udevadm control"
+            " --reload-rules"
+        )
         whose = f"of {' or '.join(of)}" if of else f"of {probe.label}, no board of tinyflow's"
-        found = f"{probe.product or probe.usb_id} {probe.serial} ({whose})" + ("" if allowed else f", but {probe.node} is not writable")
+        found = f"{probe.product or probe.usb_id} {probe.serial} ({whose})" + (
+            "" if allowed else f", but {probe.node} is not writable"
+        )
         checks.append(Check(f"debug probe {probe.serial}", allowed, found, "flash", rule, optional=True))
     return checks
 
@@ -202,7 +276,10 @@ def _mentions(rules: Path, usb_ids: set[str]) -> bool:
         text = rules.read_text(errors="replace").lower()
     except OSError:
         return False
-    return any(f'"{product}"' in text and f'"{vendor}"' in text for vendor, product in (usb_id.lower().split(":") for usb_id in usb_ids))
+    return any(
+        f'"{product}"' in text and f'"{vendor}"' in text
+        for vendor, product in (usb_id.lower().split(":") for usb_id in usb_ids)
+    )
 
 
 def _serial_ports() -> Check:
@@ -211,23 +288,58 @@ def _serial_ports() -> Check:
 
         ports = [port.device for port in list_ports.comports() if port.vid is not None]
     except ImportError:
-        return Check("serial ports", False, "pyserial is absent", "run on a real board", f"{sys.executable} -m pip install -e '.[deploy]'", optional=True)
+        return Check(
+            "serial ports",
+            False,
+            "pyserial is absent",
+            "run on a real board",
+            f"{sys.executable} -m pip install -e '.[deploy]'",
+            optional=True,
+        )
     closed = [port for port in ports if not os.access(port, os.R_OK | os.W_OK)]
     if closed:
-        return Check("serial ports", False, f"no permission for {', '.join(closed)}", "run on a real board", "sudo usermod -aG dialout $USER, then log in again", optional=True)
-    return Check("serial ports", bool(ports), ", ".join(ports) or "no USB serial port", "run on a real board", "connect the board's debug USB port", optional=True)
+        return Check(
+            "serial ports",
+            False,
+            f"no permission for {', '.join(closed)}",
+            "run on a real board",
+            "sudo usermod -aG dialout $USER, then log in again",
+            optional=True,
+        )
+    return Check(
+        "serial ports",
+        bool(ports),
+        ", ".join(ports) or "no USB serial port",
+        "run on a real board",
+        "connect the board's debug USB port",
+        optional=True,
+    )
 
 
 def _folder(variable: str, needed_for: str, mend: str) -> Check:
     value = os.environ.get(variable, "")
     ok = bool(value) and Path(value).is_dir()
-    return Check(variable, ok, value if ok else f"{value} is not a folder" if value else "not set", needed_for, mend, optional=True)
+    return Check(
+        variable,
+        ok,
+        value if ok else f"{value} is not a folder" if value else "not set",
+        needed_for,
+        mend,
+        optional=True,
+    )
 
 
 def _tflm() -> Check:
     needed_for = "--runtime tflm, benchmarks beside TFLM"
     if not os.environ.get("TFLM_ROOT"):
-        return Check("TFLM_ROOT", False, "not set", needed_for, "build TFLM's library (docs/tflm.md), then export TFLM_ROOT=/path/to/tflite-micro", optional=True)
+        return Check(
+            "TFLM_ROOT",
+            False,
+            "not set",
+            needed_for,
+            "build TFLM's library (docs/tflm.md), then export TFLM_ROOT=/path/to/tflite-micro",
+            optional=True,
+        )
     try:
         found = tflm_libraries()
         check_compiler()
@@ -241,4 +353,11 @@ def _tflm() -> Check:
 def _cuda() -> Check:
     path = shutil.which("nvidia-smi")
     names = _said(path, "--query-gpu=name", "--format=csv,noheader").splitlines() if path else []
-    return Check("CUDA GPU", bool(names), ", ".join(names) or "none: training runs on the CPU", "faster training", "nothing to mend: the CPU does", optional=True)
+    return Check(
+        "CUDA GPU",
+        bool(names),
+        ", ".join(names) or "none: training runs on the CPU",
+        "faster training",
+        "nothing to mend: the CPU does",
+        optional=True,
+    )

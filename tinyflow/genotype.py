@@ -18,10 +18,28 @@ READABLE_VERSIONS = (1, 2)  # 1 had no architecture and no mcu operations
 NODES = 4
 
 # Without `none`, which derivation excludes. darts: Liu et al., 2019. mcu: single depthwise-separable convolutions,
-# depthwise ones along time (k x 1: rows are frames) and frequency (1 x k) without a pointwise one, a cheap residual sum.
+# depthwise ones along time (k x 1: rows are frames) and frequency (1 x k) without a pointwise one, a cheap residual
+# sum.
 OPERATION_SETS: dict[str, tuple[str, ...]] = {
-    "darts": ("sep_conv_3x3", "sep_conv_5x5", "dil_conv_3x3", "dil_conv_5x5", "max_pool_3x3", "avg_pool_3x3", "skip_connect"),
-    "mcu": ("ds_conv_3x3", "ds_conv_5x5", "time_conv_9", "freq_conv_5", "residual_conv_3x3", "max_pool_3x3", "avg_pool_3x3", "skip_connect"),
+    "darts": (
+        "sep_conv_3x3",
+        "sep_conv_5x5",
+        "dil_conv_3x3",
+        "dil_conv_5x5",
+        "max_pool_3x3",
+        "avg_pool_3x3",
+        "skip_connect",
+    ),
+    "mcu": (
+        "ds_conv_3x3",
+        "ds_conv_5x5",
+        "time_conv_9",
+        "freq_conv_5",
+        "residual_conv_3x3",
+        "max_pool_3x3",
+        "avg_pool_3x3",
+        "skip_connect",
+    ),
 }
 OPERATIONS = tuple(dict.fromkeys(OPERATION_SETS["darts"] + OPERATION_SETS["mcu"]))
 ARCHITECTURES = ("cells", "ds_cnn")
@@ -49,8 +67,9 @@ class Genotype:
     cells: int = 8  # L: cells in the stack, reductions at L//3 and 2L//3
     stem_stride: int = 1  # paper size 1, board-sized recipes 2
     alignment: str = "native"
-    # preprocess: the kept layer, {"kernel", "stride": [2], "size": [frames, coefficients], "channels"} (features/alignment.py);
-    # zero_pad: {"size": [frames, coefficients]} to run padded and masked; None: the front end's own size
+    # preprocess: the kept layer, {"kernel", "stride": [2], "size": [frames, coefficients], "channels"}
+    # (features/alignment.py); zero_pad: {"size": [frames, coefficients]} to run padded and masked; None: the front
+    # end's own size
     alignment_layer: dict[str, Any] | None = None
     architecture: str = "cells"  # ds_cnn: the baseline network on the same front end, cells unused
     provenance: dict[str, Any] = field(default_factory=dict)
@@ -61,7 +80,9 @@ class Genotype:
 
     @property
     def padded_size(self) -> tuple[int, int] | None:
-        """The size that the network runs padded to, masked; None: it runs at its features' own, as the baseline always does."""
+        """The size that the network runs padded to, masked; None: it runs at its features' own, as the baseline always
+        does.
+        """
         padded = self.alignment == "zero_pad" and self.architecture == "cells" and self.alignment_layer
         return tuple(self.alignment_layer["size"]) if padded else None
 
@@ -113,25 +134,35 @@ def genotype_from_dict(value: dict[str, Any], where: str = "genotype") -> Genoty
     value = dict(value)
     version = value.pop("schema_version", None)
     if version not in READABLE_VERSIONS:
-        raise fail(f"schema_version is {version!r}", f"this tinyflow reads schema_version {' and '.join(map(str, READABLE_VERSIONS))}")
+        raise fail(
+            f"schema_version is {version!r}",
+            f"this tinyflow reads schema_version {' and '.join(map(str, READABLE_VERSIONS))}",
+        )
     known = set(Genotype.__dataclass_fields__)
     for key in value:
         if key not in known:
             near = get_close_matches(key, known, 1)
-            raise fail(f"unknown field {key!r}", f"did you mean {near[0]!r}?" if near else f"known fields: {', '.join(sorted(known))}")
+            raise fail(
+                f"unknown field {key!r}",
+                f"did you mean {near[0]!r}?" if near else f"known fields: {', '.join(sorted(known))}",
+            )
     for key in ("task", "labels", "mfcc", "normal", "reduction"):
         if key not in value:
             raise fail(f"{key!r} is missing")
     for key in ("normal", "reduction"):
         value[key] = _cell(value[key], key, fail)
     if not isinstance(value["mfcc"], dict):
-        raise fail(f"mfcc is {value['mfcc']!r}", "an object such as {\"window\": 640, \"hop\": 320, \"n_mels\": 40}")
+        raise fail(f"mfcc is {value['mfcc']!r}", 'an object such as {"window": 640, "hop": 320, "n_mels": 40}')
     try:
         value["mfcc"] = MfccConfig.from_dict(value["mfcc"])
     except TinyflowError as error:
         raise fail(error.message, error.hint) from None
     labels = value["labels"]
-    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels) or len(set(labels)) != len(labels):
+    if (
+        not isinstance(labels, list)
+        or not all(isinstance(label, str) for label in labels)
+        or len(set(labels)) != len(labels)
+    ):
         raise fail(f"labels is {labels!r}", "a list of distinct strings (empty: the recipe's task decides)")
     value["labels"] = tuple(labels)
     for key, least in (("channels", 1), ("cells", 1), ("stem_stride", 1)):
@@ -155,7 +186,10 @@ def _check_alignment_layer(value: dict[str, Any], fail) -> None:
     if alignment == "native":
         raise fail(f"alignment_layer is {layer!r}", "null: the native alignment has no layer")
     if alignment == "preprocess":
-        least, example = {"kernel": 1, "stride": (1, 1), "size": (1, 1), "channels": 1}, '{"kernel": 3, "stride": [2, 1], "size": [49, 40], "channels": 1}'
+        least, example = (
+            {"kernel": 1, "stride": (1, 1), "size": (1, 1), "channels": 1},
+            '{"kernel": 3, "stride": [2, 1], "size": [49, 40], "channels": 1}',
+        )
     else:
         least, example = {"size": value["mfcc"].shape}, '{"size": [157, 80]}, nowhere smaller than the features'
     hint = f"with alignment {alignment}: null (native size), or for example {example}"
@@ -164,7 +198,9 @@ def _check_alignment_layer(value: dict[str, Any], fail) -> None:
     for key, low in least.items():
         lows = low if isinstance(low, tuple) else [low]
         numbers = layer[key] if isinstance(low, tuple) else [layer[key]]
-        whole = isinstance(numbers, list) and len(numbers) == len(lows) and all(type(number) is int for number in numbers)
+        whole = (
+            isinstance(numbers, list) and len(numbers) == len(lows) and all(type(number) is int for number in numbers)
+        )
         if not whole or any(number < bound for number, bound in zip(numbers, lows)):
             raise fail(f"alignment_layer.{key} is {layer[key]!r}", hint)
     if not layer.get("kernel", 1) % 2:
@@ -185,9 +221,15 @@ def _cell(value: Any, name: str, fail) -> Cell:
             operation, source = edge
             if operation not in OPERATIONS:
                 near = get_close_matches(str(operation), OPERATIONS, 1)
-                raise fail(f"{name} node {index}: unknown operation {operation!r}", f"did you mean {near[0]!r}?" if near else f"one of {', '.join(OPERATIONS)}")
+                raise fail(
+                    f"{name} node {index}: unknown operation {operation!r}",
+                    f"did you mean {near[0]!r}?" if near else f"one of {', '.join(OPERATIONS)}",
+                )
             if not isinstance(source, int) or isinstance(source, bool) or not 0 <= source < index + 2:
-                raise fail(f"{name} node {index}: source is {source!r}", f"0 to {index + 1}: the cell's inputs and the nodes before")
+                raise fail(
+                    f"{name} node {index}: source is {source!r}",
+                    f"0 to {index + 1}: the cell's inputs and the nodes before",
+                )
             edges.append(Edge(operation, source))
         nodes.append((edges[0], edges[1]))
     return tuple(nodes)

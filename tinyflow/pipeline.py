@@ -22,7 +22,12 @@ from tinyflow.progress import Progress, silent
 from tinyflow.recipe import Listen, Recipe
 
 FIRMWARE = Path(__file__).resolve().parent.parent / "firmware"
-NOT_WHAT = ("train.device", "train.checkpoint_minutes", "search.device", "search.checkpoint_minutes")  # keys that say where and how, not what
+NOT_WHAT = (
+    "train.device",
+    "train.checkpoint_minutes",
+    "search.device",
+    "search.checkpoint_minutes",
+)  # keys that say where and how, not what
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,10 @@ class Run:
         network = self.recipe.network
         path = self.folder.search / "genotype.json" if self.recipe.search else self.recipe.resolve(network.genotype)
         if not path.is_file() and not self.recipe.search:
-            hint = "network.genotype names a file, relative to the recipe; configs/genotypes/ has three, and `tinyflow init` writes one"
+            hint = (
+                "network.genotype names a file, relative to the recipe; configs/genotypes/ has three, and `tinyflow"
+                " init` writes one"
+            )
             raise TinyflowError(f"no genotype at {path}", hint)
         genotype = read_genotype(path)
         return replace(genotype, **_overrides(network))
@@ -129,7 +137,13 @@ class Run:
         """Which keys of the recipe differ from those ``stage`` was last made with."""
         new = {} if self.recipe is None else _flat(self.recipe.to_dict())
         before = _flat(manifest.recipe)
-        keys = [key for key in new if key.partition(".")[0] in stage.sections and key not in NOT_WHAT and fingerprint(new[key]) != fingerprint(before.get(key))]
+        keys = [
+            key
+            for key in new
+            if key.partition(".")[0] in stage.sections
+            and key not in NOT_WHAT
+            and fingerprint(new[key]) != fingerprint(before.get(key))
+        ]
         shown = ", ".join(keys[:4]) + (", ..." if len(keys) > 4 else "")
         return f"changed: {shown}" if keys else "its inputs changed"
 
@@ -233,14 +247,24 @@ def _overrides(network) -> dict[str, Any]:
 
 def _search_part(run: Run, board: Board | None) -> Any:
     search = run.recipe.search
-    return {"search": _what("search", search), "board": {**asdict(load_board(search.board)), "folder": ""} if search.board else None}
+    return {
+        "search": _what("search", search),
+        "board": {**asdict(load_board(search.board)), "folder": ""} if search.board else None,
+    }
 
 
 def _make_search(run: Run, board: Board | None) -> None:
     from tinyflow.search import run_search
 
     search = run.recipe.search
-    run_search(run.folder.data, search, run.folder.search, load_board(search.board) if search.board else None, run.processes, run.progress)
+    run_search(
+        run.folder.data,
+        search,
+        run.folder.search,
+        load_board(search.board) if search.board else None,
+        run.processes,
+        run.progress,
+    )
 
 
 def follow_search(run: Run) -> None:
@@ -263,7 +287,8 @@ def _make_train(run: Run, board: Board | None) -> None:
     genotype = run.genotype()
     if genotype.labels and genotype.labels != dataset.labels:
         raise TinyflowError(
-            f"{run.recipe.network.genotype} is for the labels {list(genotype.labels)}, the data has {list(dataset.labels)}",
+            f"{run.recipe.network.genotype} is for the labels {list(genotype.labels)}, the data has"
+            f" {list(dataset.labels)}",
             "leave the genotype's labels empty to take the task's, or change data.task",
         )
     train(genotype.with_task(dataset.task, dataset.labels), dataset, run.recipe.train, run.folder.train, run.progress)
@@ -301,7 +326,14 @@ def _make_build(run: Run, board: Board | None) -> None:
     from tinyflow.compile import load_compiled
     from tinyflow.deploy.build import build
 
-    build(load_compiled(run.folder.compile), board, run.path("build", board), run.progress, runtime=run.runtime, listen=run.recipe.listen if run.recipe else Listen())
+    build(
+        load_compiled(run.folder.compile),
+        board,
+        run.path("build", board),
+        run.progress,
+        runtime=run.runtime,
+        listen=run.recipe.listen if run.recipe else Listen(),
+    )
 
 
 _BUILD = Stage("build", 1, ("compile",), _build_part, _make_build, ("cmake", "pyelftools"))
@@ -322,7 +354,9 @@ SEARCH_STAGES: tuple[Stage, ...] = (
 )
 # A recipe that names its genotype: the same without the search.
 STAGES: tuple[Stage, ...] = tuple(
-    replace(stage, needs=tuple(need for need in stage.needs if need != "search")) for stage in SEARCH_STAGES if stage.name != "search"
+    replace(stage, needs=tuple(need for need in stage.needs if need != "search"))
+    for stage in SEARCH_STAGES
+    if stage.name != "search"
 )
 FOREIGN_STAGES: tuple[Stage, ...] = (
     Stage("compile", 2, (), lambda run, board: sha256(run.tflite), _make_foreign, ("tflite-micro",)),

@@ -5,7 +5,9 @@ from typing import Protocol
 
 class Progress(Protocol):
     def __call__(self, task: str, done: int, total: int, note: str = "") -> None:
-        """``task`` has finished ``done`` of ``total`` units (total 0: a message, not a bar); ``note`` is the latest figure."""
+        """``task`` has finished ``done`` of ``total`` units (total 0: a message, not a bar); ``note`` is the latest
+        figure.
+        """
 
 
 def silent(task: str, done: int, total: int, note: str = "") -> None:

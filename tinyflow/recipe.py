@@ -74,7 +74,9 @@ class Search:
     frontends: tuple[str, ...] = TABLE_1_NAMES  # window/hop/n_mels; a single one: the search is not data aware
     alignment: Literal["preprocess", "zero_pad"] = "preprocess"  # how features of different sizes become one sample
     alignment_channels: int = 1  # channels of the pre-processed sample
-    keep_alignment: bool = True  # preprocess: the derived network keeps the chosen front end's alignment layer; false: native size
+    keep_alignment: bool = (
+        True  # preprocess: the derived network keeps the chosen front end's alignment layer; false: native size
+    )
     operations: Literal["darts", "mcu"] = "darts"
     channels: int = 16  # C of the supernet
     cells: int = 8  # L of the supernet
@@ -111,7 +113,9 @@ class Search:
     # --- the random baseline
     random_candidates: int = 8  # random genotypes and front ends, each trained alike; the best on held-out clips wins
     random_epochs: int = 4
-    random_seconds: float = 0.0  # above 0: candidates are drawn until so much time is spent, whatever their number (equal cost)
+    random_seconds: float = (
+        0.0  # above 0: candidates are drawn until so much time is spent, whatever their number (equal cost)
+    )
     # --- how
     precision: Literal["auto", "float32", "bfloat16"] = "auto"  # auto: bfloat16 on GPUs, float32 on CPUs
     compile: bool = False  # torch.compile of the supernet: minutes of set-up, faster steps on GPUs
@@ -218,7 +222,9 @@ def parse_yaml(text: str) -> Any:
             for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
         }
 
-    Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
+    Loader.add_implicit_resolver(
+        "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+    )
     number = re.compile(r"^[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?$")
     Loader.add_implicit_resolver("tag:yaml.org,2002:float", number, list("-+.0123456789"))
     return yaml.load(text, Loader)
@@ -234,7 +240,9 @@ def load_recipe(path: Path | str, overrides: tuple[str, ...] = ()) -> Recipe:
     except FileNotFoundError:
         raise TinyflowError(f"no recipe at {path}", "make one with `tinyflow init`, or name one of configs/") from None
     except OSError as error:
-        raise TinyflowError(f"cannot read the recipe {path}: {error.strerror}", "name a YAML file of configs/") from None
+        raise TinyflowError(
+            f"cannot read the recipe {path}: {error.strerror}", "name a YAML file of configs/"
+        ) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise TinyflowError(f"{path} is not valid YAML: {error}", "check the indentation near that line") from None
     if not isinstance(value, dict):
@@ -250,11 +258,16 @@ def load_recipe(path: Path | str, overrides: tuple[str, ...] = ()) -> Recipe:
                 section[parent] = {}
             section = section[parent]
             if not isinstance(section, dict):
-                raise TinyflowError(f"--set {override}: {parent!r} is a value, not a section", "for example --set train.epochs=20")
+                raise TinyflowError(
+                    f"--set {override}: {parent!r} is a value, not a section", "for example --set train.epochs=20"
+                )
         try:
             section[last] = parse_yaml(text)
         except yaml.YAMLError as error:
-            raise TinyflowError(f"--set {override}: the value is not valid YAML: {getattr(error, 'problem', error)}", "lists in brackets and quotes: --set 'data.keywords=[yes, no]'") from None
+            raise TinyflowError(
+                f"--set {override}: the value is not valid YAML: {getattr(error, 'problem', error)}",
+                "lists in brackets and quotes: --set 'data.keywords=[yes, no]'",
+            ) from None
     if "base" in value:
         raise TinyflowError(f"{path}: unknown key 'base'", "paths start from the folder of the recipe")
     value.setdefault("name", path.stem)
@@ -276,7 +289,10 @@ def recipe_from_dict(value: dict[str, Any], where: str = "recipe") -> Recipe:
             near = get_close_matches(str(first["loc"][-1]), known, 1)
             hint = f"did you mean {near[0]!r}?" if near else f"known keys here: {', '.join(known)}"
             raise TinyflowError(f"{where}: unknown key {key!r}", hint) from None
-        raise TinyflowError(f"{where}: {key} is {first.get('input')!r}: {first['msg']}", "`tinyflow init` writes a commented recipe with every key") from None
+        raise TinyflowError(
+            f"{where}: {key} is {first.get('input')!r}: {first['msg']}",
+            "`tinyflow init` writes a commented recipe with every key",
+        ) from None
     _check(recipe, where)
     return recipe
 
@@ -288,7 +304,9 @@ def override(recipe: Recipe, values: dict[str, Any]) -> Recipe:
     try:
         _check(recipe, recipe.name)
     except TypeError as error:
-        raise TinyflowError(f"{recipe.name}: a value of {values} is of a wrong type: {error}", "docs/scale.md") from None
+        raise TinyflowError(
+            f"{recipe.name}: a value of {values} is of a wrong type: {error}", "docs/scale.md"
+        ) from None
     return recipe
 
 
@@ -297,9 +315,21 @@ def _replaced(section: Any, path: list[str], value: Any, key: str) -> Any:
     known = [item.name for item in fields(section) if item.name != "base"] if is_dataclass(section) else []
     if name not in known:
         near = get_close_matches(name, known, 1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known keys there: {', '.join(known)}" if known else "the section above it is null in this recipe"
+        hint = (
+            f"did you mean {near[0]!r}?"
+            if near
+            else f"known keys there: {', '.join(known)}"
+            if known
+            else "the section above it is null in this recipe"
+        )
         raise TinyflowError(f"unknown key {key!r}", hint)
-    value = _replaced(getattr(section, name), rest, value, key) if rest else tuple(value) if isinstance(value, list) else value
+    value = (
+        _replaced(getattr(section, name), rest, value, key)
+        if rest
+        else tuple(value)
+        if isinstance(value, list)
+        else value
+    )
     return replace(section, **{name: value})
 
 
@@ -325,11 +355,33 @@ def _check(recipe: Recipe, where: str) -> None:
     need("/" not in recipe.name and recipe.name not in ("", ".", ".."), "name", recipe.name, "a plain folder name")
     need(0 <= data.silence < 1, "data.silence", data.silence, "a share from 0 up to 1")
     need(data.clip_seconds == 1, "data.clip_seconds", data.clip_seconds, "1.0: front ends and networks take one second")
-    need(data.max_clips_per_word >= 0, "data.max_clips_per_word", data.max_clips_per_word, "0 for all, or a number of clips")
+    need(
+        data.max_clips_per_word >= 0,
+        "data.max_clips_per_word",
+        data.max_clips_per_word,
+        "0 for all, or a number of clips",
+    )
     need(data.seed >= 0, "data.seed", data.seed, "0 or more")
-    need(data.task != "keywords" or data.source == "folder" or bool(data.keywords), "data.keywords", data.keywords, "list the words to spot: data: {task: keywords, keywords: [yes, no]}")
-    need(data.synthetic.clips_per_word >= 10, "data.synthetic.clips_per_word", data.synthetic.clips_per_word, "at least 10")
-    need(data.synthetic.validation_fraction > 0 and data.synthetic.test_fraction > 0 and data.synthetic.validation_fraction + data.synthetic.test_fraction < 0.9, "data.synthetic fractions", (data.synthetic.validation_fraction, data.synthetic.test_fraction), "each above 0, together below 0.9")
+    need(
+        data.task != "keywords" or data.source == "folder" or bool(data.keywords),
+        "data.keywords",
+        data.keywords,
+        "list the words to spot: data: {task: keywords, keywords: [yes, no]}",
+    )
+    need(
+        data.synthetic.clips_per_word >= 10,
+        "data.synthetic.clips_per_word",
+        data.synthetic.clips_per_word,
+        "at least 10",
+    )
+    need(
+        data.synthetic.validation_fraction > 0
+        and data.synthetic.test_fraction > 0
+        and data.synthetic.validation_fraction + data.synthetic.test_fraction < 0.9,
+        "data.synthetic fractions",
+        (data.synthetic.validation_fraction, data.synthetic.test_fraction),
+        "each above 0, together below 0.9",
+    )
     need(train.epochs >= 1, "train.epochs", train.epochs, "at least 1")
     need(train.batch_size >= 2, "train.batch_size", train.batch_size, "at least 2 (batch norm)")
     need(between(1e-12, train.learning_rate), "train.learning_rate", train.learning_rate, "above 0")
@@ -338,15 +390,30 @@ def _check(recipe: Recipe, where: str) -> None:
     for key in ("momentum", "label_smoothing", "drop_path"):
         need(0 <= getattr(train, key) < 1, f"train.{key}", getattr(train, key), "from 0 up to 1")
     need(train.seed >= 0, "train.seed", train.seed, "0 or more")
-    need(re.fullmatch(r"auto|cpu|cuda(:\d+)?", train.device) is not None, "train.device", train.device, "auto, cpu, cuda or cuda:1")
+    need(
+        re.fullmatch(r"auto|cpu|cuda(:\d+)?", train.device) is not None,
+        "train.device",
+        train.device,
+        "auto, cpu, cuda or cuda:1",
+    )
     for key in ("shift_ms", "gain_db", "spec_time_masks", "spec_time_width", "spec_freq_masks", "spec_freq_width"):
         need(between(0, getattr(augment, key)), f"train.augment.{key}", getattr(augment, key), "0 or more")
-    need(between(0, augment.noise_probability, 1), "train.augment.noise_probability", augment.noise_probability, "a share from 0 to 1")
+    need(
+        between(0, augment.noise_probability, 1),
+        "train.augment.noise_probability",
+        augment.noise_probability,
+        "a share from 0 to 1",
+    )
     low, high = augment.noise_snr_db
     need(between(low, high), "train.augment.noise_snr_db", augment.noise_snr_db, "two numbers, the lower first")
     for key in ("channels", "cells", "stem_stride"):
         value = getattr(network, key)
-        need(value is None or 1 <= value <= (2 if key == "stem_stride" else 4096), f"network.{key}", value, "1 or more (stem_stride: 1 or 2), or null for the genotype's own")
+        need(
+            value is None or 1 <= value <= (2 if key == "stem_stride" else 4096),
+            f"network.{key}",
+            value,
+            "1 or more (stem_stride: 1 or 2), or null for the genotype's own",
+        )
     if recipe.search:
         _check_search(recipe.search, need, between)
     need(0 <= train.ema_decay < 1, "train.ema_decay", train.ema_decay, "from 0 (off) up to 1")
@@ -354,10 +421,17 @@ def _check(recipe: Recipe, where: str) -> None:
     need(compiling.float_check_inputs >= 8, "compile.float_check_inputs", compiling.float_check_inputs, "at least 8")
     need(compiling.selftest_clips >= 1, "compile.selftest_clips", compiling.selftest_clips, "at least 1")
     need(1 <= listen.every <= 1000, "listen.every", listen.every, "from 1 to 1000 hops")
-    need(1 <= listen.average <= AVERAGE_MOST, "listen.average", listen.average, f"from 1 to {AVERAGE_MOST} runs of the network")
+    need(
+        1 <= listen.average <= AVERAGE_MOST,
+        "listen.average",
+        listen.average,
+        f"from 1 to {AVERAGE_MOST} runs of the network",
+    )
     need(0 < listen.threshold <= 1, "listen.threshold", listen.threshold, "above 0, at most 1")
     need(0 <= listen.refractory_ms <= 60_000, "listen.refractory_ms", listen.refractory_ms, "from 0 to 60000 ms")
-    need(bool(recipe.deploy.boards), "deploy.boards", recipe.deploy.boards, "at least one; `tinyflow boards` lists them")
+    need(
+        bool(recipe.deploy.boards), "deploy.boards", recipe.deploy.boards, "at least one; `tinyflow boards` lists them"
+    )
     need(recipe.deploy.parity_clips >= 1, "deploy.parity_clips", recipe.deploy.parity_clips, "at least 1")
 
 
@@ -365,23 +439,74 @@ def _check_search(search: Search, need, between) -> None:
     for name in search.frontends:
         MfccConfig.from_name(name)
     need(bool(search.frontends), "search.frontends", search.frontends, "at least one, such as 640/320/40")
-    need(len(set(search.frontends)) == len(search.frontends), "search.frontends", search.frontends, "each front end once")
-    for key, least in (("channels", 1), ("cells", 1), ("stem_stride", 1), ("partial", 1), ("epochs", 1), ("batch_size", 2), ("alignment_channels", 1), ("random_candidates", 1), ("random_epochs", 1)):
+    need(
+        len(set(search.frontends)) == len(search.frontends), "search.frontends", search.frontends, "each front end once"
+    )
+    for key, least in (
+        ("channels", 1),
+        ("cells", 1),
+        ("stem_stride", 1),
+        ("partial", 1),
+        ("epochs", 1),
+        ("batch_size", 2),
+        ("alignment_channels", 1),
+        ("random_candidates", 1),
+        ("random_epochs", 1),
+    ):
         need(getattr(search, key) >= least, f"search.{key}", getattr(search, key), f"{least} or more")
     need(search.stem_stride <= 2, "search.stem_stride", search.stem_stride, "1 or 2")
-    need(search.channels % search.partial == 0 and search.channels >= 2 * search.partial, "search.channels", search.channels, f"a multiple of search.partial ({search.partial}), at least twice it")
+    need(
+        search.channels % search.partial == 0 and search.channels >= 2 * search.partial,
+        "search.channels",
+        search.channels,
+        f"a multiple of search.partial ({search.partial}), at least twice it",
+    )
     for key in ("derived_channels", "derived_cells"):
         value = getattr(search, key)
         need(value is None or value >= 1, f"search.{key}", value, "1 or more, or null for the supernet's")
-    need(0 <= search.warmup_epochs < search.epochs, "search.warmup_epochs", search.warmup_epochs, f"0 up to search.epochs - 1 ({search.epochs - 1}): after it alpha, beta and gamma are learnt")
+    need(
+        0 <= search.warmup_epochs < search.epochs,
+        "search.warmup_epochs",
+        search.warmup_epochs,
+        f"0 up to search.epochs - 1 ({search.epochs - 1}): after it alpha, beta and gamma are learnt",
+    )
     for key in ("learning_rate", "arch_learning_rate", "gamma_learning_rate"):
         need(between(1e-12, getattr(search, key)), f"search.{key}", getattr(search, key), "above 0")
-    for key in ("weight_decay", "gradient_clip", "arch_weight_decay", "beta_decay", "resource_weight", "resource_anneal_epochs", "random_seconds", "checkpoint_minutes"):
+    for key in (
+        "weight_decay",
+        "gradient_clip",
+        "arch_weight_decay",
+        "beta_decay",
+        "resource_weight",
+        "resource_anneal_epochs",
+        "random_seconds",
+        "checkpoint_minutes",
+    ):
         need(between(0, getattr(search, key)), f"search.{key}", getattr(search, key), "0 or more")
     need(0 <= search.momentum < 1, "search.momentum", search.momentum, "from 0 up to 1")
-    need(between(1, search.gamma_stop_ratio), "search.gamma_stop_ratio", search.gamma_stop_ratio, "1 or more (2 in the paper)")
+    need(
+        between(1, search.gamma_stop_ratio),
+        "search.gamma_stop_ratio",
+        search.gamma_stop_ratio,
+        "1 or more (2 in the paper)",
+    )
     need(0 < search.held_out < 1, "search.held_out", search.held_out, "a share above 0 and below 1")
-    need(search.skip_cap is None or search.skip_cap >= 0, "search.skip_cap", search.skip_cap, "0 or more, or null for no cap")
-    need(search.resource_weight == 0 or bool(search.board), "search.resource_weight", search.resource_weight, "name the board whose budget counts: search.board=nucleo-l4r5zi")
+    need(
+        search.skip_cap is None or search.skip_cap >= 0,
+        "search.skip_cap",
+        search.skip_cap,
+        "0 or more, or null for no cap",
+    )
+    need(
+        search.resource_weight == 0 or bool(search.board),
+        "search.resource_weight",
+        search.resource_weight,
+        "name the board whose budget counts: search.board=nucleo-l4r5zi",
+    )
     need(search.seed >= 0, "search.seed", search.seed, "0 or more")
-    need(re.fullmatch(r"auto|cpu|cuda(:\d+)?", search.device) is not None, "search.device", search.device, "auto, cpu, cuda or cuda:1")
+    need(
+        re.fullmatch(r"auto|cpu|cuda(:\d+)?", search.device) is not None,
+        "search.device",
+        search.device,
+        "auto, cpu, cuda or cuda:1",
+    )

@@ -16,12 +16,16 @@ def list_runs(runs: Path) -> list[dict[str, Any]]:
         return []
     found = []
     for root in sorted(path for path in runs.iterdir() if _is_run(path)):
-        manifests = {str(path.parent.relative_to(root)): _manifest(path.parent) for path in sorted(root.rglob(MANIFEST))}
+        manifests = {
+            str(path.parent.relative_to(root)): _manifest(path.parent) for path in sorted(root.rglob(MANIFEST))
+        }
         entry: dict[str, Any] = {
             "name": root.name,
             "folder": str(root),
             "bytes": sum(path.stat().st_size for path in root.rglob("*") if path.is_file()),
-            "stages": {stage: {"seconds": item.seconds, "finished": item.finished} for stage, item in manifests.items() if item},
+            "stages": {
+                stage: {"seconds": item.seconds, "finished": item.finished} for stage, item in manifests.items() if item
+            },
             "accuracy": {},
         }
         if "compile" in entry["stages"]:

@@ -16,13 +16,25 @@ GENOTYPE = Path(__file__).resolve().parent.parent / "configs" / "genotypes" / "d
 
 
 def template(name: str, genotype: str, source: str = "synthetic", recordings: str = "") -> str:
-    """YAML text: every key with its default, its unit and what it may be. ``source`` and ``recordings``: of the data."""
+    """YAML text: every key with its default, its unit and what it may be. ``source`` and
+    ``recordings``: of the data.
+    """
     lines = [
         "# A tinyflow recipe. Every key is shown with its default; leave out what you do not change.",
         f"# tinyflow build --recipe {name}.yaml --board mps2-an386",
         f"name: {_yaml(name)}",
     ]
-    lines += _section(Recipe, "", {"name", "base"}, {"genotype": genotype, "source": source, "path": recordings, "task": "keywords" if source == "folder" else "gsc12"})
+    lines += _section(
+        Recipe,
+        "",
+        {"name", "base"},
+        {
+            "genotype": genotype,
+            "source": source,
+            "path": recordings,
+            "task": "keywords" if source == "folder" else "gsc12",
+        },
+    )
     return "\n".join(lines) + "\n"
 
 
@@ -36,7 +48,9 @@ def _section(kind: type, indent: str, skip: set[str], values: dict[str, Any]) ->
         section = next((kind for kind in typing.get_args(hints[item.name]) if is_dataclass(kind)), None)
         if section:  # one that may be null: its keys are shown behind marks
             about = (inspect.getdoc(section) or "").splitlines()[0]
-            lines.append(f"{indent}{item.name}: null  # {about} To use it, take away `null` and the marks of the keys below")
+            lines.append(
+                f"{indent}{item.name}: null  # {about} To use it, take away `null` and the marks of the keys below"
+            )
             lines += [f"{indent}# {line}" for line in _section(section, "  ", set(), {})]
             continue
         if is_dataclass(hints[item.name]):
@@ -47,7 +61,11 @@ def _section(kind: type, indent: str, skip: set[str], values: dict[str, Any]) ->
         default = item.default if item.default is not MISSING else item.default_factory()
         default = values.get(item.name, default)
         choices = typing.get_args(hints[item.name]) if typing.get_origin(hints[item.name]) is typing.Literal else ()
-        note = "; ".join(part for part in (comments.get(item.name, ""), " | ".join(map(str, choices)) if len(choices) > 1 else "") if part)
+        note = "; ".join(
+            part
+            for part in (comments.get(item.name, ""), " | ".join(map(str, choices)) if len(choices) > 1 else "")
+            if part
+        )
         lines.append(f"{indent}{item.name}: {_yaml(default)}" + (f"  # {note}" if note else ""))
     return lines
 
@@ -60,9 +78,17 @@ def _yaml(value: Any) -> str:
     if isinstance(value, tuple):
         return "[" + ", ".join(_yaml(item) for item in value) + "]"
     if isinstance(value, float):  # 3e-4 would be a string to YAML 1.1: it wants a point
-        return f"{value:.10f}".rstrip("0").rstrip(".") + (".0" if value == int(value) else "") if abs(value) >= 1e-6 or value == 0 else f"{value:.1e}"
+        return (
+            f"{value:.10f}".rstrip("0").rstrip(".") + (".0" if value == int(value) else "")
+            if abs(value) >= 1e-6 or value == 0
+            else f"{value:.1e}"
+        )
     if isinstance(value, str):
-        return value if re.fullmatch(r"(?!true$|false$|null$)[A-Za-z_][\w./-]*", value) else json.dumps(value, ensure_ascii=False)
+        return (
+            value
+            if re.fullmatch(r"(?!true$|false$|null$)[A-Za-z_][\w./-]*", value)
+            else json.dumps(value, ensure_ascii=False)
+        )
     return str(value)
 
 
@@ -76,14 +102,18 @@ def write_template(path: Path, force: bool = False, recordings: Path | None = No
         from tinyflow.data import source_of
 
         if not recordings.is_dir():
-            raise TinyflowError(f"{recordings} is not a folder", "name the folder that has a folder per word: --data my_words/")
+            raise TinyflowError(
+                f"{recordings} is not a folder", "name the folder that has a folder per word: --data my_words/"
+            )
         source = source_of(recordings)
     if path.suffix not in (".yaml", ".yml"):
         raise TinyflowError(f"{path}: a recipe ends in .yaml", f"tinyflow init {path}.yaml")
     genotype = path.parent / f"{path.stem}.genotype.json"
     for target in (path, genotype):
         if target.exists() and not force:
-            raise TinyflowError(f"{target} exists", "--force overwrites it, or give another name: tinyflow init my.yaml")
+            raise TinyflowError(
+                f"{target} exists", "--force overwrites it, or give another name: tinyflow init my.yaml"
+            )
     write_text(genotype, GENOTYPE.read_text())
     write_text(path, template(path.stem, genotype.name, source, str(recordings.resolve()) if recordings else ""))
     return path, genotype

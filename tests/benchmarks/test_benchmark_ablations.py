@@ -28,9 +28,17 @@ def recipe(tmp_path) -> Recipe:
         for number in range(30):
             soundfile.write(folder / word / f"{number}.wav", tone(frequency, rng), 16000)
     search = Search(
-        frontends=("640/640/20/mfcc10", "640/320/20/mfcc10"), channels=8, cells=2, stem_stride=2, derived_channels=4, batch_size=16,
-        epochs=2, warmup_epochs=1, random_epochs=1, device="cpu",
-    )  # fmt: skip
+        frontends=("640/640/20/mfcc10", "640/320/20/mfcc10"),
+        channels=8,
+        cells=2,
+        stem_stride=2,
+        derived_channels=4,
+        batch_size=16,
+        epochs=2,
+        warmup_epochs=1,
+        random_epochs=1,
+        device="cpu",
+    )
     data = Data(source="folder", path=str(folder), task="keywords", keywords=tuple(TONES), unknown=False, silence=0.1)
     return Recipe("tones", data, search, train=Train(epochs=1, batch_size=16, device="cpu"), base=str(folder))
 
@@ -43,8 +51,15 @@ def test_lines(recipe, tmp_path, capsys):
     assert random["search_seconds"] >= base["search_seconds"]
     assert ds_cnn["frontend"] == base["frontend"] and ds_cnn["parameters"] != base["parameters"]
     assert ds_cnn["search_seconds"] == base["search_seconds"], "the base's search, not another one"
-    mcu_cells = json.loads((tmp_path / "out" / "points" / "mcu-seed3" / "search" / "genotype.json").read_text())["normal"]
-    assert not {operation for node in mcu_cells for operation, _ in node} & {"sep_conv_3x3", "dil_conv_3x3", "sep_conv_5x5", "dil_conv_5x5"}
+    mcu_cells = json.loads((tmp_path / "out" / "points" / "mcu-seed3" / "search" / "genotype.json").read_text())[
+        "normal"
+    ]
+    assert not {operation for node in mcu_cells for operation, _ in node} & {
+        "sep_conv_3x3",
+        "dil_conv_3x3",
+        "sep_conv_5x5",
+        "dil_conv_5x5",
+    }
     table = capsys.readouterr().out
     assert len([line for line in table.splitlines() if line.startswith("|")]) == 2 + len(lines)
     assert MODULE.ablations(recipe, lines, [3], tmp_path / "out") == rows, "finished lines are kept"

@@ -14,7 +14,10 @@ STEPS = ["window", "fft", "mel", "log", "dct", "quantize"]
 
 def benchmark(*arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [sys.executable, str(ROOT / "benchmarks" / "frontend.py"), *arguments], capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)}
+        [sys.executable, str(ROOT / "benchmarks" / "frontend.py"), *arguments],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
     )
 
 

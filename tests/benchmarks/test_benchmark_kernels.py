@@ -15,7 +15,9 @@ SCRIPT = ROOT / "benchmarks" / "kernels.py"
 
 
 def benchmark(*arguments: str) -> subprocess.CompletedProcess:
-    environment = {key: value for key, value in os.environ.items() if key not in ("MLPERF_TINY", "TFLM_ROOT")} | {"PYTHONPATH": str(ROOT)}
+    environment = {key: value for key, value in os.environ.items() if key not in ("MLPERF_TINY", "TFLM_ROOT")} | {
+        "PYTHONPATH": str(ROOT)
+    }
     return subprocess.run([sys.executable, str(SCRIPT), *arguments], capture_output=True, text=True, env=environment)
 
 
@@ -25,12 +27,21 @@ def test_autoencoder_beside_the_recorded_figures():
     result = benchmark("autoencoder", "--json", "--rows", "3")
     assert result.returncode == 0, result.stderr
     found = json.loads(result.stdout)
-    assert found["recorded"]["label"] == "recorded" and "12.2" in found["recorded"]["compiler"] and "7.2" in found["recorded"]["board"]
+    assert (
+        found["recorded"]["label"] == "recorded"
+        and "12.2" in found["recorded"]["compiler"]
+        and "7.2" in found["recorded"]["board"]
+    )
     assert "not cycles" in found["unit"]
     (model,) = found["models"]
     assert (model["model"], model["macs"]) == ("autoencoder", 264_192) and "seeded random" in model["weights"]
     ours, reference, tflm, cmsis = model["sides"]
-    assert [side["kernels"] for side in model["sides"]] == ["ours", "ours, reference", "TFLM reference", "TFLM + CMSIS-NN"]
+    assert [side["kernels"] for side in model["sides"]] == [
+        "ours",
+        "ours, reference",
+        "TFLM reference",
+        "TFLM + CMSIS-NN",
+    ]
     assert [side["label"] for side in model["sides"]] == ["counted", "counted", "recorded", "recorded"]
     assert ours["bit_exact_rows"] == reference["bit_exact_rows"] == 3 and ours["unit"] == "instructions"
     count = ours["instructions_per_inference"]
@@ -40,10 +51,18 @@ def test_autoencoder_beside_the_recorded_figures():
     assert reference["instructions_per_inference"] > 3 * count and reference["ratio"] < 1 / 3
     assert len(ours["layers"]) == 10 and all(layer["kernel"] for layer in ours["layers"])
     assert abs(sum(layer["instructions"] for layer in ours["layers"]) / count - 1) < 0.005
-    assert {layer["kernel"] for layer in reference["layers"]} == {"fully_connected_s8"} != {layer["kernel"] for layer in ours["layers"]}
+    assert (
+        {layer["kernel"] for layer in reference["layers"]}
+        == {"fully_connected_s8"}
+        != {layer["kernel"] for layer in ours["layers"]}
+    )
     (entry,) = ours["by_sort"].values()
     assert entry["macs"] == model["macs"] and entry["per_mac"] == pytest.approx(entry["instructions"] / entry["macs"])
-    assert ours["flash_without_model_bytes"] == ours["flash_bytes"] - ours["model_bytes"] < cmsis["flash_without_model_bytes"]
+    assert (
+        ours["flash_without_model_bytes"]
+        == ours["flash_bytes"] - ours["model_bytes"]
+        < cmsis["flash_without_model_bytes"]
+    )
 
 
 @pytest.mark.qemu
@@ -60,7 +79,11 @@ def test_any_tflite_is_counted_and_shown_layer_by_layer(tmp_path):
     path.write_bytes(b.finish([x], [y]))
     result = benchmark(str(path), "--rows", "1")
     assert result.returncode == 0, result.stderr
-    rows = {line.split()[0]: line.split() for line in result.stdout.splitlines() if line.startswith(("ADD  ", "RELU  ")) and ">" in line}
+    rows = {
+        line.split()[0]: line.split()
+        for line in result.stdout.splitlines()
+        if line.startswith(("ADD  ", "RELU  ")) and ">" in line
+    }
     costs = {kind: (row[4], int(row[6].replace(",", "")) / 8000) for kind, row in rows.items()}
     assert costs["ADD"][0] == "weighted_sum_s8" and costs["ADD"][1] < 9
     assert costs["RELU"][0] == "rescale_s8" and costs["RELU"][1] < 6.5
@@ -91,7 +114,9 @@ def test_a_folder_without_tflm_is_named(tmp_path, monkeypatch):
 @pytest.mark.tflm
 @pytest.mark.qemu
 def test_tflm_is_counted_in_the_same_run(tmp_path):
-    """A fully connected layer: every library for the core is a side, whose layers sum to its count, and whose answers were checked."""
+    """A fully connected layer: every library for the core is a side, whose layers sum to its count, and whose answers
+    were checked.
+    """
     from kernels import measure
 
     path = tmp_path / "dense.tflite"
@@ -104,6 +129,8 @@ def test_tflm_is_counted_in_the_same_run(tmp_path):
     assert theirs and all(side["kernels"].startswith("TFLM ") and side["label"] == "counted" for side in theirs)
     for side in theirs:
         (layer,) = side["layers"]
-        assert (layer["kind"], layer["macs"]) == ("FULLY_CONNECTED", 2048) and 0.9 < layer["instructions"] / side["instructions_per_inference"] <= 1
+        assert (layer["kind"], layer["macs"]) == ("FULLY_CONNECTED", 2048) and 0.9 < layer["instructions"] / side[
+            "instructions_per_inference"
+        ] <= 1
         assert side["ratio"] < 1 and side["model_bytes"] == path.stat().st_size and side["arena_bytes"] % 16 == 0
         assert side["flash_without_model_bytes"] > ours["flash_without_model_bytes"]

@@ -20,6 +20,7 @@ from tinyflow.search.mixture import DataMixture
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
+
 @pytest.fixture(scope="module")
 def both():
     """The same clips as our search reads them, scaled and from the cache, and as the plain one computes them."""
@@ -69,7 +70,9 @@ def test_a_step_moves_what_it_should(side, what, monkeypatch):
     made = {"Supernet": None, "PlainSupernet": None, "DataMixture": None, "PlainMixture": None}
     for name in made:
         kind = getattr(benchmark, name)
-        monkeypatch.setattr(benchmark, name, lambda *a, kind=kind, name=name: made.__setitem__(name, kind(*a)) or made[name])
+        monkeypatch.setattr(
+            benchmark, name, lambda *a, kind=kind, name=name: made.__setitem__(name, kind(*a)) or made[name]
+        )
     case = benchmark.Case(side, what, "preprocess", 8, 1, 2, 2, "cpu", 1, "float32", False)
     step = getattr(benchmark, side)(case)
     supernet, mixture = (made[name] for name in made if made[name] is not None)
@@ -78,7 +81,9 @@ def test_a_step_moves_what_it_should(side, what, monkeypatch):
     step()
     moved = {name for name, value in parameters.items() if not torch.equal(value, before[name])}
     architecture = {"alpha_normal", "alpha_reduction", "beta_normal", "beta_reduction", "gamma"}
-    assert moved & architecture == ({"alpha_normal", "beta_normal", "gamma"} if what == "step" else set()), "one cell, a normal one"
+    assert moved & architecture == ({"alpha_normal", "beta_normal", "gamma"} if what == "step" else set()), (
+        "one cell, a normal one"
+    )
     assert "classifier.weight" in moved and len(moved - architecture) > 10
 
 
@@ -88,7 +93,9 @@ def test_the_projection_is_pc_darts_schedule():
         {"what": "warm-up step", "alignment": "preprocess", "ours": {"clips_per_second": 2000.0}},
         {"what": "search step", "alignment": "zero_pad", "ours": {"clips_per_second": 500.0}},
     ]
-    assert benchmark.projection(rows, "preprocess", "ours") == pytest.approx((35 * 85_000 / 1000 + 15 * 85_000 / 2000) / 60)
+    assert benchmark.projection(rows, "preprocess", "ours") == pytest.approx(
+        (35 * 85_000 / 1000 + 15 * 85_000 / 2000) / 60
+    )
     assert benchmark.projection(rows, "zero_pad", "ours") is None
 
 
@@ -109,13 +116,36 @@ def test_a_side_that_runs_out_of_memory_gets_half_the_batch():
 @pytest.mark.slow
 def test_the_table():
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, str(ROOT / "benchmarks" / "search.py"), "--cells", "1", "--stem-stride", "2", "--batch", "2", "--repeats", "1", "--alignment", "preprocess", "--device", "cpu", "--json"]
+    command = [
+        sys.executable,
+        str(ROOT / "benchmarks" / "search.py"),
+        "--cells",
+        "1",
+        "--stem-stride",
+        "2",
+        "--batch",
+        "2",
+        "--repeats",
+        "1",
+        "--alignment",
+        "preprocess",
+        "--device",
+        "cpu",
+        "--json",
+    ]
     result = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert result.returncode == 0, result.stderr
     found = json.loads(result.stdout)
-    assert [(row["what"], row["note"]) for row in found["rows"]] == [("features", "both from waveforms"), ("features", "ours from the cache"), ("search step", "ours from the cache")]
+    assert [(row["what"], row["note"]) for row in found["rows"]] == [
+        ("features", "both from waveforms"),
+        ("features", "ours from the cache"),
+        ("search step", "ours from the cache"),
+    ]
     for row in found["rows"]:
         assert row["ratio"] == pytest.approx(row["ours"]["clips_per_second"] / row["plain"]["clips_per_second"])
-        assert all(2**26 < row[side]["peak_memory_bytes"] < 2**35 and len(row[side]["seconds"]) == 1 for side in ("plain", "ours"))
+        assert all(
+            2**26 < row[side]["peak_memory_bytes"] < 2**35 and len(row[side]["seconds"]) == 1
+            for side in ("plain", "ours")
+        )
     assert found["projected_minutes"] == {}, "a GPU's alone"
     assert "ratio" in benchmark.show(found)

@@ -42,8 +42,11 @@ def test_config_and_layers_agree(tmp_path):
     config = (tmp_path / "c" / "model_config.h").read_text()
     stated = {name: int(value) for name, value in re.findall(r"#define (MODEL_\w+) (\d+)", config)}
     assert stated == {
-        "MODEL_INPUT_BYTES": 490, "MODEL_OUTPUT_BYTES": 12, "MODEL_ARENA_BYTES": model.arena_bytes, "MODEL_LAYERS": len(model.layers),
-    }  # fmt: skip
+        "MODEL_INPUT_BYTES": 490,
+        "MODEL_OUTPUT_BYTES": 12,
+        "MODEL_ARENA_BYTES": model.arena_bytes,
+        "MODEL_LAYERS": len(model.layers),
+    }
     assert [layer.kind for layer in model.layers[:3]] == ["CONV_2D", "DEPTHWISE_CONV_2D", "CONV_2D"]
     first = model.layers[0]
     assert (first.input_shape, first.output_shape, first.macs) == ((1, 49, 10, 1), (1, 25, 5, 64), 25 * 5 * 64 * 40)
@@ -71,11 +74,24 @@ def test_model_bytes_are_what_the_object_file_holds(tmp_path):
         pytest.skip("needs arm-none-eabi-gcc: make setup")
     model = compile_bytes(every_operator(), tmp_path)
     includes = [f"-I{folder}" for folder in (KERNELS, FIRMWARE / "model", tmp_path / "c")]
-    command = ["arm-none-eabi-gcc", "-mcpu=cortex-m4", "-mthumb", "-O2", "-std=c99", *includes, "-c", str(tmp_path / "c" / "model.c")]
+    command = [
+        "arm-none-eabi-gcc",
+        "-mcpu=cortex-m4",
+        "-mthumb",
+        "-O2",
+        "-std=c99",
+        *includes,
+        "-c",
+        str(tmp_path / "c" / "model.c"),
+    ]
     subprocess.run([*command, "-o", str(tmp_path / "model.o")], check=True)
-    listing = subprocess.run(["arm-none-eabi-nm", "-S", str(tmp_path / "model.o")], capture_output=True, text=True, check=True).stdout
+    listing = subprocess.run(
+        ["arm-none-eabi-nm", "-S", str(tmp_path / "model.o")], capture_output=True, text=True, check=True
+    ).stdout
     symbols = [line.split() for line in listing.splitlines()]
-    sizes = [int(size, 16) for _, size, kind, name in (s for s in symbols if len(s) == 4) if name.startswith("model_const_")]
+    sizes = [
+        int(size, 16) for _, size, kind, name in (s for s in symbols if len(s) == 4) if name.startswith("model_const_")
+    ]
     assert sum(sizes) == model.model_bytes
     kinds = {kind for _, _, kind, name in (s for s in symbols if len(s) == 4) if name.startswith("model_const_")}
     assert kinds == {"r"}, "constants must lie in flash"
@@ -91,7 +107,9 @@ def test_equal_constants_are_stored_once(tmp_path):
     y, z = b.tensor((1, 64), *Q), b.tensor((1, 64), *Q)
     b.op("FULLY_CONNECTED", [x, w, -1], [y], "FullyConnectedOptions")
     b.op("FULLY_CONNECTED", [y, again, -1], [z], "FullyConnectedOptions")
-    assert compile_bytes(b.finish([x], [z]), tmp_path).model_bytes == 64 * 64 + 64 * 9  # a bias, a multiplier and a shift each
+    assert (
+        compile_bytes(b.finish([x], [z]), tmp_path).model_bytes == 64 * 64 + 64 * 9
+    )  # a bias, a multiplier and a shift each
 
 
 def test_model_without_a_layer(tmp_path):

@@ -47,10 +47,15 @@ def test_the_whole_way(dataset, trained, tmp_path):
 
     assert compiled.accuracy["float"] == pytest.approx(evaluate(trained, dataset, device="cpu").accuracy)
     test = dataset.split("testing")
-    answers = HostModel(compiled).invoke(HostFrontend(compiled.c).features(np.array(test.audio)).reshape(-1, *compiled.input.shape[1:]))
+    answers = HostModel(compiled).invoke(
+        HostFrontend(compiled.c).features(np.array(test.audio)).reshape(-1, *compiled.input.shape[1:])
+    )
     assert compiled.accuracy["int8"] == pytest.approx(np.mean(answers.argmax(1) == test.labels))
     assert compiled.accuracy["recordings"] == "tones"
-    assert compiled.checks["float TFLite against torch"] < 1e-4 and "bit-exact" in compiled.checks["C network against tflite_micro"]
+    assert (
+        compiled.checks["float TFLite against torch"] < 1e-4
+        and "bit-exact" in compiled.checks["C network against tflite_micro"]
+    )
     assert [path.name for path in tmp_path.iterdir()] == ["compile"]
 
 

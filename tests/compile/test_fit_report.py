@@ -87,7 +87,10 @@ def test_layers_add_up_and_boards_judge(tmp_path):
     assert sum(layer.model_bytes for layer in model.layers) == model.model_bytes
     board = load_board("nucleo-l4r5zi")
     fit = board_fit(model, board)
-    assert fit.ram_bytes == model.arena_bytes + board.stack_bytes + fit.static_bytes and fit.flash_bytes == model.model_bytes + fit.code_bytes
+    assert (
+        fit.ram_bytes == model.arena_bytes + board.stack_bytes + fit.static_bytes
+        and fit.flash_bytes == model.model_bytes + fit.code_bytes
+    )
     assert not fit.warnings and fit.to_dict()["fits"] and set(fit.to_dict()["labels"]) < set(fit.to_dict())
     tight = replace(board, memory=(Memory("FLASH", 0, fit.flash_bytes), Memory("RAM", 0, fit.ram_bytes - 7)))
     (warning,) = board_fit(model, tight).warnings
@@ -100,9 +103,23 @@ def test_compile_says_so(tmp_path):
     text = (Path(load_board("nucleo-l4r5zi").folder) / "board.yaml").read_text()
     (tmp_path / "tiny" / "board.yaml").write_text(text.replace("0xA0000", "0x2400"))
     (tmp_path / "net.tflite").write_bytes(MODELS["ds_cnn"][0]())
-    command = [Path(sys.executable).parent / "tinyflow", "compile", "--tflite", tmp_path / "net.tflite", "--runs", tmp_path / "runs", "--board", tmp_path / "tiny"]
-    said = json.loads(subprocess.run([*command, "--json"], capture_output=True, text=True, check=True).stdout)["compiled"]
+    command = [
+        Path(sys.executable).parent / "tinyflow",
+        "compile",
+        "--tflite",
+        tmp_path / "net.tflite",
+        "--runs",
+        tmp_path / "runs",
+        "--board",
+        tmp_path / "tiny",
+    ]
+    said = json.loads(subprocess.run([*command, "--json"], capture_output=True, text=True, check=True).stdout)[
+        "compiled"
+    ]
     assert said["fits"] == {"tiny": False} and "RAM" in said["boards"]["tiny"]["warnings"][0]
-    assert len(said["memory"]["savings"]) == 3 and sum(layer["model_bytes"] for layer in said["by_layer"]) == said["model_bytes"]
+    assert (
+        len(said["memory"]["savings"]) == 3
+        and sum(layer["model_bytes"] for layer in said["by_layer"]) == said["model_bytes"]
+    )
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert "exceed the 9,216 B of tiny" in text and "saving 3: half the channels of" in text and "lower bound" in text

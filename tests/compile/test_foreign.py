@@ -22,12 +22,21 @@ def test_the_folder_is_whole(tmp_path):
     path = tmp_path / "keywords.tflite"
     path.write_bytes(ds_cnn())
     said = []
-    model = compile_tflite(path, tmp_path / "out", lambda task, done, total, note="": said.append((task, done, total, note)))
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["arena.png", "c", "compiled.json", "model_int8.tflite"]
+    model = compile_tflite(
+        path, tmp_path / "out", lambda task, done, total, note="": said.append((task, done, total, note))
+    )
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        "arena.png",
+        "c",
+        "compiled.json",
+        "model_int8.tflite",
+    ]
     assert model.tflite.read_bytes() == path.read_bytes()
     assert model == load_compiled(tmp_path / "out") and model.folder == tmp_path / "out"
     assert (model.name, model.macs, model.frontend, model.labels) == ("keywords", 2_656_768, None, ())
-    assert 8_000 < model.arena_bytes <= 10_500, "one map, worked over in place, and a little scratch; TFLM plans 22,820 B"
+    assert 8_000 < model.arena_bytes <= 10_500, (
+        "one map, worked over in place, and a little scratch; TFLM plans 22,820 B"
+    )
     assert model.input.shape == (1, 49, 10, 1) and model.input.zero_point == 83 and model.output.scale == 1 / 256
     assert said[-1][1:3] == (1, 1) and "2,656,768 MACs" in said[-1][3]
     assert str(tmp_path) not in json.dumps(json.loads((model.folder / "compiled.json").read_text()))
@@ -76,7 +85,9 @@ def float_input():
     return b.finish([x], [y])
 
 
-@pytest.mark.parametrize("build,words", [(two_outputs, ("left", "right", "[1, 4]", "'in'")), (float_input, ("floats", "float32", "'out'"))])
+@pytest.mark.parametrize(
+    "build,words", [(two_outputs, ("left", "right", "[1, 4]", "'in'")), (float_input, ("floats", "float32", "'out'"))]
+)
 def test_one_int8_input_and_output_or_refused_naming_both(build, words, tmp_path):
     (tmp_path / "m.tflite").write_bytes(build())
     with pytest.raises(TinyflowError) as error:
@@ -89,7 +100,9 @@ def test_one_int8_input_and_output_or_refused_naming_both(build, words, tmp_path
 def test_oracle_says_who_it_is_and_gives_every_layer():
     assert oracle.version() == "tflite-micro 0.dev20261023182759 (TFLM 8f6596d)"
     outputs = oracle.layer_outputs(autoencoder(), np.zeros((1, 640), np.int8))
-    assert [value.shape for value in outputs.values()] == [(1, n) for n in (128, 128, 128, 128, 8, 128, 128, 128, 128, 640)]
+    assert [value.shape for value in outputs.values()] == [
+        (1, n) for n in (128, 128, 128, 128, 8, 128, 128, 128, 128, 640)
+    ]
     final = list(outputs.values())[-1]
     assert np.array_equal(final, oracle.invoke(autoencoder(), np.zeros((1, 640), np.int8)))
 

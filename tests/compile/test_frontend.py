@@ -9,7 +9,16 @@ import pytest
 import torch
 from frontend_signals import recorded, signals
 
-from tinyflow.compile.frontend import HostFrontend, dct_folds, dct_tables, fft_radices, generate_frontend, mel_groups, table_bytes, tables
+from tinyflow.compile.frontend import (
+    HostFrontend,
+    dct_folds,
+    dct_tables,
+    fft_radices,
+    generate_frontend,
+    mel_groups,
+    table_bytes,
+    tables,
+)
 from tinyflow.errors import TinyflowError
 from tinyflow.features.config import TABLE_1, MfccConfig
 from tinyflow.features.mfcc import Mfcc
@@ -28,7 +37,9 @@ def mfcc(config: MfccConfig, audio: np.ndarray) -> torch.Tensor:
     return torch.cat([Mfcc(config)(batch) for batch in waveform.split(50)])
 
 
-def parity(config: MfccConfig, training: np.ndarray, audio: np.ndarray, folder) -> tuple[Parity, np.ndarray, np.ndarray]:
+def parity(
+    config: MfccConfig, training: np.ndarray, audio: np.ndarray, folder
+) -> tuple[Parity, np.ndarray, np.ndarray]:
     """C against torch on ``audio``, with the scaler fitted on ``training``; and both features."""
     quantization = FeatureQuantization.of(Scaler.fit([mfcc(config, training)]), SCALE, -3)
     generate_frontend(config, quantization.multiplier, quantization.offset, folder)
@@ -94,13 +105,24 @@ def test_literals_read_back_exactly(tmp_path):
     constants = tables(config)
     order = constants["frontend_order"]
     assert sorted(order) == list(range(80))
-    for name, table in {**constants, "frontend_scaling": np.stack([dct_tables(config)[1], multiplier[order], offset[order]], 1).reshape(-1)}.items():
+    for name, table in {
+        **constants,
+        "frontend_scaling": np.stack([dct_tables(config)[1], multiplier[order], offset[order]], 1).reshape(-1),
+    }.items():
         body = re.search(rf"const \w+ {name}\[(\d+)\] = {{\n(.*?)}};", source, re.DOTALL)
         assert int(body[1]) == len(table)
         numbers = re.findall(r"-?[\d.]+(?:e[+-]\d+)?", body[2])
         assert np.array_equal(np.array(numbers, dtype=np.float64).astype(table.dtype).reshape(table.shape), table), name
     header = (tmp_path / "frontend_config.h").read_text()
-    for line in ("SAMPLE_RATE 16000", "WINDOW 400", "HOP 100", "FFT 400", "MELS 80", "MFCC 80", "LOG_OFFSET 9.99999997e-07f"):
+    for line in (
+        "SAMPLE_RATE 16000",
+        "WINDOW 400",
+        "HOP 100",
+        "FFT 400",
+        "MELS 80",
+        "MFCC 80",
+        "LOG_OFFSET 9.99999997e-07f",
+    ):
         assert f"#define FRONTEND_{line}\n" in header
 
 
@@ -126,13 +148,30 @@ def test_groups_are_the_bank(config):
     assert table_bytes(config) < 25_000
 
 
-@pytest.mark.parametrize("name", ["640/320/40", "640/320/40/mfcc10", "640/320/80", "400/200/26/mfcc13", "640/320/64/mfcc7", "400/200/4", "400/200/1"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "640/320/40",
+        "640/320/40/mfcc10",
+        "640/320/80",
+        "400/200/26/mfcc13",
+        "640/320/64/mfcc7",
+        "400/200/4",
+        "400/200/1",
+    ],
+)
 def test_folded_dct_is_the_dct(name):
     """The stages of firmware/frontend/frontend.c in numpy, on the generated matrices."""
     config = MfccConfig.from_name(name)
     folds, matrix = dct_folds(config), dct_matrix(config).astype(np.float64)
     table, drift = (part.astype(np.float64) for part in dct_tables(config))
-    x, outputs, size, left, at = np.random.default_rng(0).normal(size=config.n_mels), [], config.n_mels, config.n_mfcc, 0
+    x, outputs, size, left, at = (
+        np.random.default_rng(0).normal(size=config.n_mels),
+        [],
+        config.n_mels,
+        config.n_mfcc,
+        0,
+    )
     expected = x @ matrix
 
     def products(values, count):
@@ -185,7 +224,9 @@ def test_host_frontend_takes_int16_clips_of_any_length(tmp_path):
     assert features.shape == (2, config.frames(5000), 40) and features.dtype == np.int8
     assert frontend.features(audio[:, :639]).shape == (2, 0, 40)
     assert frontend.features(audio[:, :640]).shape == (2, 1, 40)
-    assert np.array_equal(frontend.features(audio[:, ::2][:, :2000]), frontend.features(np.ascontiguousarray(audio[:, ::2][:, :2000])))
+    assert np.array_equal(
+        frontend.features(audio[:, ::2][:, :2000]), frontend.features(np.ascontiguousarray(audio[:, ::2][:, :2000]))
+    )
     with pytest.raises(TinyflowError, match="float32 of shape"):
         frontend.features(audio.astype(np.float32))
     with pytest.raises(TinyflowError, match=r"\(5000,\)"):
@@ -202,5 +243,8 @@ def test_two_front_ends_live_side_by_side(tmp_path):
 
 
 def test_generating_c_imports_no_torch():
-    code = "import sys, tinyflow.compile.frontend, tinyflow.features.quantize; sys.exit('torch' in sys.modules or 'tensorflow' in sys.modules)"
+    code = (
+        "import sys, tinyflow.compile.frontend, tinyflow.features.quantize; sys.exit('torch' in sys.modules or"
+        " 'tensorflow' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

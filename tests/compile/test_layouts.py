@@ -51,11 +51,17 @@ def test_readers_share_one_copy():
         total = net.emit("ADD", [total, output], (1, 9, 8, 6), "AddOptions")
     graph = chosen(net.finish(total))
     assert [op.kind for op in graph.ops].count("DEPTHWISE_CONV_2D") == 3
-    assert all(op.inputs[0] == next(op for op in graph.ops if op.kind == "DEPTHWISE_CONV_2D").inputs[0] for op in graph.ops if op.kind == "DEPTHWISE_CONV_2D")
+    assert all(
+        op.inputs[0] == next(op for op in graph.ops if op.kind == "DEPTHWISE_CONV_2D").inputs[0]
+        for op in graph.ops
+        if op.kind == "DEPTHWISE_CONV_2D"
+    )
 
 
 def test_copies_are_of_the_smaller_map():
-    """A pool between a depthwise and a general convolution takes either layout: the copy is behind it, where the map is small."""
+    """A pool between a depthwise and a general convolution takes either layout: the copy is behind it, where the map is
+    small.
+    """
     net = Net((1, 12, 12, 6))
     x = window(net, net.input, DEPTHWISE)
     x = net.slice(x, 0, 0)
@@ -105,10 +111,14 @@ def test_no_choice_is_cheaper(seed):
         elif kind == "relu":
             maps.append(net.relu(x))
         else:
-            maps.append(window(net, x, {"conv": CONV, "depthwise": DEPTHWISE, "pointwise": ("CONV_2D", (6, 1, 1, 6))}[kind]))
+            maps.append(
+                window(net, x, {"conv": CONV, "depthwise": DEPTHWISE, "pointwise": ("CONV_2D", (6, 1, 1, 6))}[kind])
+            )
     graph = remove_dead(parse_tflite(net.b.finish([net.input], [maps[-1]]), "net"))
     nodes = [("tensor", index) for op in graph.ops for index in op.outputs]
-    best = min(price(graph, set(itertools.compress(nodes, bits))) for bits in itertools.product((0, 1), repeat=len(nodes)))
+    best = min(
+        price(graph, set(itertools.compress(nodes, bits))) for bits in itertools.product((0, 1), repeat=len(nodes))
+    )
     assert price(graph, layouts._planar(graph)) == best
     assert sum(copies(choose_layouts(graph))) * layouts.CONVERT == best
 
@@ -136,7 +146,10 @@ def test_cuts_are_minimal():
     rng = random.Random(0)
     for _ in range(40):
         nodes = list(range(5))
-        edges = [(rng.choice([Cut.SOURCE, *nodes]), rng.choice([Cut.SINK, *nodes]), rng.choice([1, 2, 5, FOREVER])) for _ in range(9)]
+        edges = [
+            (rng.choice([Cut.SOURCE, *nodes]), rng.choice([Cut.SINK, *nodes]), rng.choice([1, 2, 5, FOREVER]))
+            for _ in range(9)
+        ]
         edges = [edge for edge in edges if edge[0] != edge[1] and edge[:2] != (Cut.SOURCE, Cut.SINK)]
         cut = Cut()
         for edge in edges:
@@ -153,4 +166,6 @@ def test_cuts_are_minimal():
 def test_shapes_alone_decide():
     graph = parse_tflite(ds_cnn(), "ds_cnn")
     bare = replace(graph, tensors=tuple(replace(tensor, quantization=None) for tensor in graph.tensors))
-    assert [tensor.planar for tensor in choose_layouts(graph).tensors] == [tensor.planar for tensor in choose_layouts(bare).tensors]
+    assert [tensor.planar for tensor in choose_layouts(graph).tensors] == [
+        tensor.planar for tensor in choose_layouts(bare).tensors
+    ]

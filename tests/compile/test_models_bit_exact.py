@@ -58,7 +58,9 @@ def test_a_network_converted_by_tensorflow(tmp_path):
     a = layers.Multiply()([a, s])
     b = layers.Conv2D(8, 3, padding="same", groups=2)(y)
     b = layers.Lambda(lambda t: t * tf.nn.relu6(t + 3.0) / 6.0)(b)
-    c = layers.Concatenate()([layers.Add()([a, b]), layers.MaxPooling2D(3, 1, "same")(y), layers.AveragePooling2D(3, 1, "same")(y)])
+    c = layers.Concatenate()(
+        [layers.Add()([a, b]), layers.MaxPooling2D(3, 1, "same")(y), layers.AveragePooling2D(3, 1, "same")(y)]
+    )
     c = layers.ZeroPadding2D(((0, 1), (1, 0)))(c)
     c = layers.Permute((2, 1, 3))(layers.Subtract()([c[:, 0:10:2], c[:, 1:11:2]]))
     c = layers.GlobalAveragePooling2D()(c)

@@ -17,7 +17,11 @@ Q = (0.05, 3)
 
 def concat_scales():
     b = Builder()
-    x, other, y = b.tensor((1, 4), *Q), b.const(np.ones((1, 4)), "int8", 0.06, 3, name="other"), b.tensor((1, 8), *Q, name="joined")
+    x, other, y = (
+        b.tensor((1, 4), *Q),
+        b.const(np.ones((1, 4)), "int8", 0.06, 3, name="other"),
+        b.tensor((1, 8), *Q, name="joined"),
+    )
     b.op("CONCATENATION", [x, other], [y], "ConcatenationOptions", axis=1)
     return b.finish([x], [y])
 
@@ -39,7 +43,17 @@ def concat_eleven():
 def pool_scales():
     b = Builder()
     x, y = b.tensor((1, 4, 4, 2), *Q), b.tensor((1, 2, 2, 2), 0.051, 3, name="pooled")
-    b.op("AVERAGE_POOL_2D", [x], [y], "Pool2DOptions", strideH=2, strideW=2, filterHeight=2, filterWidth=2, padding="VALID")
+    b.op(
+        "AVERAGE_POOL_2D",
+        [x],
+        [y],
+        "Pool2DOptions",
+        strideH=2,
+        strideW=2,
+        filterHeight=2,
+        filterWidth=2,
+        padding="VALID",
+    )
     return b.finish([x], [y])
 
 
@@ -105,7 +119,9 @@ REFUSED_BY_TFLM += [logistic_zero, hard_swish_fine, add_fine, bias_scale, pad_va
 def test_refused_by_name(build, tmp_path):
     with pytest.raises(TinyflowError) as error:
         compile_bytes(build(), tmp_path)
-    assert any(word in error.value.message for word in ("joined", "pooled", "result", "sum", "dense", "padded", "order"))
+    assert any(
+        word in error.value.message for word in ("joined", "pooled", "result", "sum", "dense", "padded", "order")
+    )
     assert error.value.hint
 
 
@@ -122,7 +138,12 @@ def test_tflm_refuses_it_too(build, tmp_path):
 def test_weights_must_be_symmetric_int8(tmp_path):
     b = Builder()
     x, y = b.tensor((1, 4), *Q), b.tensor((1, 2), 0.1, 0)
-    b.op("FULLY_CONNECTED", [x, b.const(np.ones((2, 4)), "int8", 0.01, 5, name="skewed"), -1], [y], "FullyConnectedOptions")
+    b.op(
+        "FULLY_CONNECTED",
+        [x, b.const(np.ones((2, 4)), "int8", 0.01, 5, name="skewed"), -1],
+        [y],
+        "FullyConnectedOptions",
+    )
     with pytest.raises(TinyflowError, match="skewed.*zero points"):
         compile_bytes(b.finish([x], [y]), tmp_path)
 

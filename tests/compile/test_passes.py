@@ -67,7 +67,13 @@ def with_views():
     b.op("EXPAND_DIMS", [x, b.const(np.array([1]), "int32")], [a], "ExpandDimsOptions")
     c = b.const(np.arange(24).reshape(4, 6), "int8", 0.05, 3)
     folded = b.tensor((1, 1, 4, 6), *Q)
-    b.op("RESHAPE", [c, b.const(np.array([1, 1, 4, 6]), "int32")], [folded], "ReshapeOptions", newShape=np.array([1, 1, 4, 6], np.int32))
+    b.op(
+        "RESHAPE",
+        [c, b.const(np.array([1, 1, 4, 6]), "int32")],
+        [folded],
+        "ReshapeOptions",
+        newShape=np.array([1, 1, 4, 6], np.int32),
+    )
     y = b.tensor((1, 1, 4, 6), 0.1, 1)
     b.op("ADD", [a, folded], [y], "AddOptions")
     return x, y, b
@@ -90,6 +96,10 @@ def test_views_against_tflm():
 
 
 def test_all_passes_on_whole_networks(tmp_path):
-    graphs = {"all": parse_tflite(every_operator(), "all"), "resnet8": parse_tflite(resnet8(), "resnet8"), "dead": with_dead_branch()}
+    graphs = {
+        "all": parse_tflite(every_operator(), "all"),
+        "resnet8": parse_tflite(resnet8(), "resnet8"),
+        "dead": with_dead_branch(),
+    }
     for name, graph in graphs.items():
         unchanged(graph, run_passes, tmp_path / name)

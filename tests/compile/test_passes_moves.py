@@ -32,10 +32,18 @@ def add(net, x, y, kind="ADD", shape=None):
 
 
 # ---- constants
-@pytest.mark.parametrize("kind", ["TRANSPOSE", "PAD", "STRIDED_SLICE", "CONCATENATION", "RELU", "QUANTIZE", "LOGISTIC", "RESHAPE"])
+@pytest.mark.parametrize(
+    "kind", ["TRANSPOSE", "PAD", "STRIDED_SLICE", "CONCATENATION", "RELU", "QUANTIZE", "LOGISTIC", "RESHAPE"]
+)
 def test_constants_are_computed_once(kind):
     net = Net((1, 5, 4, 6))
-    shape = {"TRANSPOSE": (1, 6, 5, 4), "PAD": (1, 4, 4, 4), "STRIDED_SLICE": (1, 12, 9, 6), "CONCATENATION": (1, 5, 4, 3), "RESHAPE": (20, 6)}.get(kind, (1, 5, 4, 6))
+    shape = {
+        "TRANSPOSE": (1, 6, 5, 4),
+        "PAD": (1, 4, 4, 4),
+        "STRIDED_SLICE": (1, 12, 9, 6),
+        "CONCATENATION": (1, 5, 4, 3),
+        "RESHAPE": (20, 6),
+    }.get(kind, (1, 5, 4, 6))
     scale = OTHER if kind in ("RELU", "QUANTIZE", "LOGISTIC") else net.quant
     c = net.b.const(net.rng.integers(-128, 128, shape), "int8", *scale)
     net.shapes[c] = shape
@@ -57,7 +65,23 @@ def test_constants_are_computed_once(kind):
 
 
 # ---- operators that do nothing
-@pytest.mark.parametrize("kind", ["PAD", "STRIDED_SLICE", "MAX_POOL_2D", "AVERAGE_POOL_2D", "QUANTIZE", "RELU", "RELU6", "CONCATENATION", "RESHAPE", "TRANSPOSE", "MEAN", "RESIZE_NEAREST_NEIGHBOR"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "PAD",
+        "STRIDED_SLICE",
+        "MAX_POOL_2D",
+        "AVERAGE_POOL_2D",
+        "QUANTIZE",
+        "RELU",
+        "RELU6",
+        "CONCATENATION",
+        "RESHAPE",
+        "TRANSPOSE",
+        "MEAN",
+        "RESIZE_NEAREST_NEIGHBOR",
+    ],
+)
 @pytest.mark.parametrize("last", [False, True])
 def test_operators_that_keep_every_byte_go(kind, last):
     net = Net((1, 5, 4, 6), quant=(np.float32(6 / 255), -128))
@@ -74,7 +98,9 @@ def test_operators_that_keep_every_byte_go(kind, last):
         "RESHAPE": lambda: net.emit(kind, [x], same, "ReshapeOptions", newShape=np.array(same, np.int32)),
         "TRANSPOSE": lambda: transpose(net, x, (0, 1, 2, 3)),
         "MEAN": lambda: net.emit(kind, [x, net.integers([0])], same, "ReducerOptions", keepDims=True),
-        "RESIZE_NEAREST_NEIGHBOR": lambda: net.emit(kind, [x, net.integers([5, 4])], same, "ResizeNearestNeighborOptions"),
+        "RESIZE_NEAREST_NEIGHBOR": lambda: net.emit(
+            kind, [x, net.integers([5, 4])], same, "ResizeNearestNeighborOptions"
+        ),
     }[kind]()
     data = net.b.finish([net.input], [y]) if last else net.finish(add(net, y, net.input))
     changed(data, remove_noops, ["ADD"] if last else ["ADD", "ADD"])
@@ -83,12 +109,24 @@ def test_operators_that_keep_every_byte_go(kind, last):
 def test_moves_of_axes_of_one_are_views():
     net = Net((1, 1, 7, 6))
     y = transpose(net, net.input, (0, 2, 1, 3))
-    y = net.emit("STRIDED_SLICE", [y, *map(net.integers, ((0, 0, 0, 0), (1, 7, 1, 6), (1, 1, 1, 1)))], (1, 7, 6), "StridedSliceOptions", shrinkAxisMask=4)
-    changed(net.finish(net.emit("MEAN", [y, net.integers([0])], (7, 6), "ReducerOptions", keepDims=False)), remove_noops, [])
+    y = net.emit(
+        "STRIDED_SLICE",
+        [y, *map(net.integers, ((0, 0, 0, 0), (1, 7, 1, 6), (1, 1, 1, 1)))],
+        (1, 7, 6),
+        "StridedSliceOptions",
+        shrinkAxisMask=4,
+    )
+    changed(
+        net.finish(net.emit("MEAN", [y, net.integers([0])], (7, 6), "ReducerOptions", keepDims=False)), remove_noops, []
+    )
 
 
 def test_what_changes_a_value_stays():
-    for make in (lambda net, x: net.relu(x), lambda net, x: net.emit("QUANTIZE", [x], (1, 5, 4, 6), "QuantizeOptions", quant=OTHER), lambda net, x: transpose(net, x, (0, 2, 1, 3))):
+    for make in (
+        lambda net, x: net.relu(x),
+        lambda net, x: net.emit("QUANTIZE", [x], (1, 5, 4, 6), "QuantizeOptions", quant=OTHER),
+        lambda net, x: transpose(net, x, (0, 2, 1, 3)),
+    ):
         net = Net((1, 5, 4, 6))
         graph = parse_tflite(net.finish(make(net, net.input)), "net")
         assert kinds(remove_noops(graph)) == kinds(graph) != []
@@ -112,7 +150,24 @@ def test_transposes_merge():
     assert graph.tensor(graph.ops[0].inputs[1]).data.tolist() == [0, 3, 2, 1]
 
 
-@pytest.mark.parametrize("kind", ["RELU", "LOGISTIC", "HARD_SWISH", "QUANTIZE", "ADD", "MUL", "SUB", "PAD", "STRIDED_SLICE", "CONCATENATION", "MEAN", "scalar", "constant"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "RELU",
+        "LOGISTIC",
+        "HARD_SWISH",
+        "QUANTIZE",
+        "ADD",
+        "MUL",
+        "SUB",
+        "PAD",
+        "STRIDED_SLICE",
+        "CONCATENATION",
+        "MEAN",
+        "scalar",
+        "constant",
+    ],
+)
 def test_transposes_move_through(kind):
     """NCHW -> operator -> NHWC, as plain exports have it."""
     net = Net((1, 5, 4, 6))
@@ -131,7 +186,12 @@ def test_transposes_move_through(kind):
         "MUL": lambda: add(net, x, y, "MUL"),
         "PAD": lambda: net.emit(kind, [x, net.integers([(0, 0), (1, 2), (0, 3), (4, 0)])], (1, 9, 8, 8), "PadOptions"),
         "STRIDED_SLICE": lambda: net.emit(
-            kind, [x, *map(net.integers, ((0, 5, 9, 1), (9, -7, 5, 9), (1, -2, 1, 1)))], (1, 3, 5, 3), "StridedSliceOptions", beginMask=4, endMask=8
+            kind,
+            [x, *map(net.integers, ((0, 5, 9, 1), (9, -7, 5, 9), (1, -2, 1, 1)))],
+            (1, 3, 5, 3),
+            "StridedSliceOptions",
+            beginMask=4,
+            endMask=8,
         ),
         "CONCATENATION": lambda: net.emit(kind, [x, y], (1, 12, 5, 4), "ConcatenationOptions", axis=-3),
         "MEAN": lambda: net.emit(kind, [x, net.integers([1])], (1, 1, 5, 4), "ReducerOptions", keepDims=True),
@@ -139,7 +199,9 @@ def test_transposes_move_through(kind):
         "constant": lambda: add(net, x, c),
     }[kind]()
     last = transpose(net, z, NHWC)
-    graph = moved(net, last, [name for name in kinds(run_passes(parse_tflite(net.finish(last), "net"))) if name != "TRANSPOSE"])
+    graph = moved(
+        net, last, [name for name in kinds(run_passes(parse_tflite(net.finish(last), "net"))) if name != "TRANSPOSE"]
+    )
     assert "TRANSPOSE" not in kinds(graph)
 
 
@@ -147,13 +209,17 @@ def test_transposes_move_through(kind):
 def test_a_transpose_before_a_global_mean_goes(keep):
     net = Net((1, 5, 4, 6))
     shape = (1, 6, 1, 1) if keep else (1, 6)
-    y = net.emit("MEAN", [transpose(net, net.input, NCHW), net.integers([2, 3])], shape, "ReducerOptions", keepDims=keep)
+    y = net.emit(
+        "MEAN", [transpose(net, net.input, NCHW), net.integers([2, 3])], shape, "ReducerOptions", keepDims=keep
+    )
     moved(net, y, ["MEAN"])
 
 
 def test_a_transpose_before_a_dense_layer_goes_into_its_weights():
     net = Net((1, 5, 4, 6))
-    flat = net.emit("RESHAPE", [transpose(net, net.input, NCHW)], (1, 120), "ReshapeOptions", newShape=np.array([1, 120], np.int32))
+    flat = net.emit(
+        "RESHAPE", [transpose(net, net.input, NCHW)], (1, 120), "ReshapeOptions", newShape=np.array([1, 120], np.int32)
+    )
     y = net.emit("FULLY_CONNECTED", [flat, *net.weights((9, 120), 0)], (1, 9), "FullyConnectedOptions")
     moved(net, y, ["FULLY_CONNECTED"])
 
@@ -173,7 +239,10 @@ def placed(graph: Graph) -> list[bool]:
 
 def branches(net, *activations):
     """Depthwise convolutions: their outputs are planar."""
-    return [net.window("DEPTHWISE_CONV_2D", net.input, (1, 3, 3, 6), padding="SAME", activation=activation) for activation in activations]
+    return [
+        net.window("DEPTHWISE_CONV_2D", net.input, (1, 3, 3, 6), padding="SAME", activation=activation)
+        for activation in activations
+    ]
 
 
 def planned(graph: Graph) -> Graph:
@@ -207,18 +276,32 @@ def test_what_cannot_be_made_in_place_is_copied():
 
 def test_concatenations_that_interleave_are_copied():
     net = Net((1, 6, 5, 4))
-    y = net.emit("CONCATENATION", [net.relu(net.input), net.relu(net.input, kind="RELU6")], (1, 6, 10, 4), "ConcatenationOptions", axis=2)
+    y = net.emit(
+        "CONCATENATION",
+        [net.relu(net.input), net.relu(net.input, kind="RELU6")],
+        (1, 6, 10, 4),
+        "ConcatenationOptions",
+        axis=2,
+    )
     graph = changed(net.finish(y), planned, ["RELU", "RELU6", "CONCATENATION"])
     assert placed(graph) == [False]
 
 
 def test_concatenations_within_concatenations():
     net = Net((1, 6, 5, 4))
-    inner = net.emit("CONCATENATION", [net.relu(net.input), net.relu(net.input, kind="RELU6")], (1, 12, 5, 4), "ConcatenationOptions", axis=1)
+    inner = net.emit(
+        "CONCATENATION",
+        [net.relu(net.input), net.relu(net.input, kind="RELU6")],
+        (1, 12, 5, 4),
+        "ConcatenationOptions",
+        axis=1,
+    )
     part = net.emit("LOGISTIC", [net.input], (1, 6, 5, 4), quant=(np.float32(1 / 256), -128))
     part = net.emit("QUANTIZE", [part], (1, 6, 5, 4), "QuantizeOptions")
     outer = net.emit("CONCATENATION", [part, inner], (1, 18, 5, 4), "ConcatenationOptions", axis=1)
-    graph = changed(net.finish(outer), planned, ["RELU", "RELU6", "CONCATENATION", "LOGISTIC", "QUANTIZE", "CONCATENATION"])
+    graph = changed(
+        net.finish(outer), planned, ["RELU", "RELU6", "CONCATENATION", "LOGISTIC", "QUANTIZE", "CONCATENATION"]
+    )
     assert placed(graph) == [True, True]
 
 
@@ -228,17 +311,27 @@ def test_concatenations_within_concatenations():
 def test_tables_go_into_planar_depthwise_convolutions(kind, readers):
     net = Net()
     options = {"HARD_SWISH": "HardSwishOptions", "QUANTIZE": "QuantizeOptions"}.get(kind)
-    quant = {"LOGISTIC": (np.float32(1 / 256), -128), "RELU": (np.float32(0.03), -128), "RELU6": net.quant}.get(kind, OTHER)
+    quant = {"LOGISTIC": (np.float32(1 / 256), -128), "RELU": (np.float32(0.03), -128), "RELU6": net.quant}.get(
+        kind, OTHER
+    )
     x = net.emit(kind, [net.input], (1, 9, 8, 6), options, quant=quant)
     net.quant, plain = quant, net.quant  # biases on the scale of what the weights meet
     outputs = []
     for dilation in range(1, readers + 1):
         more = net.weights((1, 3, 3, 6), 3)
-        window = dict(strideH=1, strideW=1, padding="SAME", depthMultiplier=1, dilationHFactor=dilation, dilationWFactor=dilation)
-        outputs.append(net.emit("DEPTHWISE_CONV_2D", [x, *more], (1, 9, 8, 6), "DepthwiseConv2DOptions", plain, **window))
+        window = dict(
+            strideH=1, strideW=1, padding="SAME", depthMultiplier=1, dilationHFactor=dilation, dilationWFactor=dilation
+        )
+        outputs.append(
+            net.emit("DEPTHWISE_CONV_2D", [x, *more], (1, 9, 8, 6), "DepthwiseConv2DOptions", plain, **window)
+        )
     y = outputs[0] if readers == 1 else net.emit("ADD", outputs, (1, 9, 8, 6), "AddOptions", plain)
-    graph = changed(net.b.finish([net.input], [y]), fuse_tables, ["DEPTHWISE_CONV_2D"] * readers + ["ADD"] * (readers - 1))
-    assert all(op.options["table"].shape == (256,) and op.options["input_zero_point"] == quant[1] for op in graph.ops[:readers])
+    graph = changed(
+        net.b.finish([net.input], [y]), fuse_tables, ["DEPTHWISE_CONV_2D"] * readers + ["ADD"] * (readers - 1)
+    )
+    assert all(
+        op.options["table"].shape == (256,) and op.options["input_zero_point"] == quant[1] for op in graph.ops[:readers]
+    )
 
 
 def test_tables_stay_where_others_read():
@@ -254,4 +347,6 @@ def test_networks_without_quantisation_say_rectified():
     bare = replace(graph, tensors=tuple(replace(tensor, quantization=None) for tensor in graph.tensors))
     after = remove_dead(fuse_tables(bare))
     assert kinds(after) == ["DEPTHWISE_CONV_2D"] and after.ops[0].options["rectified"]
-    assert after.ops[0] == Op("DEPTHWISE_CONV_2D", (graph.inputs[0], *after.ops[0].inputs[1:]), after.ops[0].outputs, after.ops[0].options)
+    assert after.ops[0] == Op(
+        "DEPTHWISE_CONV_2D", (graph.inputs[0], *after.ops[0].inputs[1:]), after.ops[0].outputs, after.ops[0].options
+    )

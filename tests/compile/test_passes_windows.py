@@ -40,7 +40,12 @@ class Net:
         if value is not None:
             inputs.append(self.b.const(np.array([value]), "int8", *self.quant))
         shape = (n, h + sum(rows), w + sum(columns), c + sum(channels))
-        return self.emit("PADV2" if value is not None else "PAD", inputs, shape, "PadV2Options" if value is not None else "PadOptions")
+        return self.emit(
+            "PADV2" if value is not None else "PAD",
+            inputs,
+            shape,
+            "PadV2Options" if value is not None else "PadOptions",
+        )
 
     def weights(self, shape, axis):
         channels = shape[axis]
@@ -52,15 +57,27 @@ class Net:
         """A convolution with weights of the shape ``weights``, or a pool of this (rows, columns)."""
         n, h, w, c = self.shapes[x]
         rows, columns = weights if "POOL" in kind else weights[1:3]
-        sizes = [-(-size // stride) if padding == "SAME" else (size - (k - 1) * dilation - 1) // stride + 1 for size, k in ((h, rows), (w, columns))]
+        sizes = [
+            -(-size // stride) if padding == "SAME" else (size - (k - 1) * dilation - 1) // stride + 1
+            for size, k in ((h, rows), (w, columns))
+        ]
         values = dict(strideH=stride, strideW=stride, padding=padding, activation=activation)
         if "POOL" in kind:
-            return self.emit(kind, [x], (n, *sizes, c), "Pool2DOptions", filterHeight=rows, filterWidth=columns, **values)
+            return self.emit(
+                kind, [x], (n, *sizes, c), "Pool2DOptions", filterHeight=rows, filterWidth=columns, **values
+            )
         values |= dict(dilationHFactor=dilation, dilationWFactor=dilation)
         if kind == "CONV_2D":
             return self.emit(kind, [x, *self.weights(weights, 0)], (n, *sizes, weights[0]), "Conv2DOptions", **values)
         more = self.weights(weights, 3)
-        return self.emit(kind, [x, *more], (n, *sizes, weights[3]), "DepthwiseConv2DOptions", depthMultiplier=weights[3] // c, **values)
+        return self.emit(
+            kind,
+            [x, *more],
+            (n, *sizes, weights[3]),
+            "DepthwiseConv2DOptions",
+            depthMultiplier=weights[3] // c,
+            **values,
+        )
 
     def slice(self, x, row, column, step=(2, 2)):
         n, h, w, c = self.shapes[x]
@@ -76,9 +93,13 @@ class Net:
         flat = []
         for output in outputs:
             size = int(np.prod(self.shapes[output]))
-            flat.append(self.emit("RESHAPE", [output], (1, size), "ReshapeOptions", newShape=np.array([1, size], np.int32)))
+            flat.append(
+                self.emit("RESHAPE", [output], (1, size), "ReshapeOptions", newShape=np.array([1, size], np.int32))
+            )
         sizes = sum(self.shapes[part][1] for part in flat)
-        last = flat[0] if len(flat) == 1 else self.emit("CONCATENATION", flat, (1, sizes), "ConcatenationOptions", axis=1)
+        last = (
+            flat[0] if len(flat) == 1 else self.emit("CONCATENATION", flat, (1, sizes), "ConcatenationOptions", axis=1)
+        )
         return self.b.finish([self.input], [last])
 
 
@@ -87,7 +108,9 @@ def kinds(graph: Graph) -> list[str]:
 
 
 def changed(data: bytes, function, expected: list[str]) -> Graph:
-    """``function`` on the graph gives the kinds ``expected`` and nothing more when run again; the pipeline is TFLM's to the last bit."""
+    """``function`` on the graph gives the kinds ``expected`` and nothing more when run again; the pipeline is TFLM's to
+    the last bit.
+    """
     pytest.importorskip("tflite_micro", reason="needs the tflite-micro wheel: make setup")
     after = function(parse_tflite(data, "net"))
     assert kinds(after) == expected
@@ -98,13 +121,21 @@ def changed(data: bytes, function, expected: list[str]) -> Graph:
 
 @pytest.mark.parametrize(
     "kind, weights, dilation",
-    [("CONV_2D", (5, 3, 3, 6), 1), ("CONV_2D", (6, 3, 3, 2), 2), ("CONV_2D", (4, 1, 1, 6), 1), ("DEPTHWISE_CONV_2D", (1, 3, 3, 6), 2), ("DEPTHWISE_CONV_2D", (1, 5, 3, 12), 1)],
+    [
+        ("CONV_2D", (5, 3, 3, 6), 1),
+        ("CONV_2D", (6, 3, 3, 2), 2),
+        ("CONV_2D", (4, 1, 1, 6), 1),
+        ("DEPTHWISE_CONV_2D", (1, 3, 3, 6), 2),
+        ("DEPTHWISE_CONV_2D", (1, 5, 3, 12), 1),
+    ],
 )
 @pytest.mark.parametrize("padding", ["VALID", "SAME"])
 def test_pad_goes_into_convolutions(kind, weights, dilation, padding):
     net = Net()
     padded = net.pad(net.input, (2, 1), (0, 3))
-    data = net.finish(net.window(kind, padded, weights, stride=2 if dilation == 1 else 1, padding=padding, dilation=dilation))
+    data = net.finish(
+        net.window(kind, padded, weights, stride=2 if dilation == 1 else 1, padding=padding, dilation=dilation)
+    )
     graph = changed(data, fuse_padding_alone, [kind])
     options = graph.ops[0].options
     assert options["pad_top"] >= 2 and options["padding"] == "EXPLICIT"
@@ -133,8 +164,12 @@ def test_pad_goes_into_pools_where_exact(zero, value, kind, stride, planar):
     x = net.window("DEPTHWISE_CONV_2D", net.input, (1, 3, 3, 6), padding="SAME") if planar else net.input
     pool = net.window(kind, net.pad(x, (1, 1), (1, 0), value), (3, 3), stride)
     fused = kind == "MAX_POOL_2D" or value is None  # -128 is the least of all, yet no zero point
-    graph = changed(net.finish(pool), fuse_padding_alone, ["DEPTHWISE_CONV_2D"] * planar + ([kind] if fused else ["PADV2", kind]))
-    assert graph.ops[planar].options.get("counts_padding", False) == (fused and (kind == "AVERAGE_POOL_2D" or -128 not in (zero, value)))
+    graph = changed(
+        net.finish(pool), fuse_padding_alone, ["DEPTHWISE_CONV_2D"] * planar + ([kind] if fused else ["PADV2", kind])
+    )
+    assert graph.ops[planar].options.get("counts_padding", False) == (
+        fused and (kind == "AVERAGE_POOL_2D" or -128 not in (zero, value))
+    )
 
 
 def test_pad_stays_where_it_means_something_else():
@@ -144,7 +179,13 @@ def test_pad_stays_where_it_means_something_else():
         padded = net.pad(net.input, (1, 1), (1, 1), **more)
         cases.append((net, net.window("CONV_2D", padded, (4, 3, 3, net.shapes[padded][3])), "CONV_2D"))
     net = Net()
-    cases.append((net, net.window("AVERAGE_POOL_2D", net.pad(net.input, (1, 0), (0, 0)), (3, 3), padding="SAME"), "AVERAGE_POOL_2D"))
+    cases.append(
+        (
+            net,
+            net.window("AVERAGE_POOL_2D", net.pad(net.input, (1, 0), (0, 0)), (3, 3), padding="SAME"),
+            "AVERAGE_POOL_2D",
+        )
+    )
     for net, output, kind in cases:
         graph = fuse_padding_alone(parse_tflite(net.finish(output), "net"))
         assert kinds(graph)[-1] == kind and len(kinds(graph)) == 2
@@ -156,10 +197,23 @@ def test_slice_before_a_pointwise_convolution_is_its_stride(row, column, padded)
     x = net.pad(net.input, (0, 1), (0, 1)) if padded else net.input
     data = net.finish(net.window("CONV_2D", net.slice(x, row, column), (4, 1, 1, 6)))
     graph = changed(data, lambda graph: fuse_padding_alone(fuse_slices(graph)), ["CONV_2D"])
-    assert [graph.ops[0].options[name] for name in ("pad_top", "pad_left", "stride_h", "stride_w")] == [-row, -column, 2, 2]
+    assert [graph.ops[0].options[name] for name in ("pad_top", "pad_left", "stride_h", "stride_w")] == [
+        -row,
+        -column,
+        2,
+        2,
+    ]
 
 
-@pytest.mark.parametrize("kind, weights", [("MAX_POOL_2D", (3, 3)), ("AVERAGE_POOL_2D", (3, 3)), ("CONV_2D", (4, 3, 3, 6)), ("DEPTHWISE_CONV_2D", (1, 5, 5, 6))])
+@pytest.mark.parametrize(
+    "kind, weights",
+    [
+        ("MAX_POOL_2D", (3, 3)),
+        ("AVERAGE_POOL_2D", (3, 3)),
+        ("CONV_2D", (4, 3, 3, 6)),
+        ("DEPTHWISE_CONV_2D", (1, 5, 5, 6)),
+    ],
+)
 @pytest.mark.parametrize("row", [0, 1])
 def test_slice_behind_windows_is_their_stride(kind, weights, row):
     net = Net()
@@ -170,22 +224,38 @@ def test_slice_behind_windows_is_their_stride(kind, weights, row):
 def test_slices_stay_where_others_read_or_more_is_cut():
     net = Net()
     pool = net.window("MAX_POOL_2D", net.input, (3, 3), padding="SAME")
-    changed(net.finish(net.slice(pool, 0, 0), net.relu(pool)), fuse_slices, ["MAX_POOL_2D", "STRIDED_SLICE", "RELU", "CONCATENATION"])
+    changed(
+        net.finish(net.slice(pool, 0, 0), net.relu(pool)),
+        fuse_slices,
+        ["MAX_POOL_2D", "STRIDED_SLICE", "RELU", "CONCATENATION"],
+    )
     net = Net()  # a 3x3 window over a slice would see the pixels between
-    changed(net.finish(net.window("CONV_2D", net.slice(net.input, 0, 0), (4, 3, 3, 6))), fuse_slices, ["STRIDED_SLICE", "CONV_2D"])
+    changed(
+        net.finish(net.window("CONV_2D", net.slice(net.input, 0, 0), (4, 3, 3, 6))),
+        fuse_slices,
+        ["STRIDED_SLICE", "CONV_2D"],
+    )
 
 
 @pytest.mark.parametrize("outputs, dilation", [(6, 1), (6, 2), (12, 1)])
 def test_grouped_convolutions_of_single_channels_are_depthwise(outputs, dilation):
     net = Net()
-    graph = changed(net.finish(net.window("CONV_2D", net.input, (outputs, 3, 3, 1), padding="SAME", dilation=dilation)), untangle_groups, ["DEPTHWISE_CONV_2D"])
+    graph = changed(
+        net.finish(net.window("CONV_2D", net.input, (outputs, 3, 3, 1), padding="SAME", dilation=dilation)),
+        untangle_groups,
+        ["DEPTHWISE_CONV_2D"],
+    )
     assert graph.tensor(graph.ops[0].inputs[1]).shape == (1, 3, 3, outputs)
 
 
 @pytest.mark.parametrize("outputs", [1, 7])
 def test_depthwise_convolutions_of_one_channel_are_plain(outputs):
     net = Net((1, 9, 8, 1))
-    changed(net.finish(net.window("DEPTHWISE_CONV_2D", net.input, (1, 3, 5, outputs), padding="SAME", stride=2)), untangle_groups, ["CONV_2D"])
+    changed(
+        net.finish(net.window("DEPTHWISE_CONV_2D", net.input, (1, 3, 5, outputs), padding="SAME", stride=2)),
+        untangle_groups,
+        ["CONV_2D"],
+    )
 
 
 def test_groups_of_several_channels_stay():
@@ -194,11 +264,18 @@ def test_groups_of_several_channels_stay():
 
 
 @pytest.mark.parametrize("relu", ["RELU", "RELU6"])
-@pytest.mark.parametrize("kind", ["CONV_2D", "DEPTHWISE_CONV_2D", "MAX_POOL_2D", "AVERAGE_POOL_2D", "ADD", "SUB", "MUL"])
+@pytest.mark.parametrize(
+    "kind", ["CONV_2D", "DEPTHWISE_CONV_2D", "MAX_POOL_2D", "AVERAGE_POOL_2D", "ADD", "SUB", "MUL"]
+)
 def test_relu_goes_into_the_operator_before(kind, relu):
     net = Net()
     if kind in ("ADD", "SUB", "MUL"):
-        y = net.emit(kind, [net.input, net.window("MAX_POOL_2D", net.input, (3, 3), padding="SAME")], (1, 9, 8, 6), kind.capitalize() + "Options")
+        y = net.emit(
+            kind,
+            [net.input, net.window("MAX_POOL_2D", net.input, (3, 3), padding="SAME")],
+            (1, 9, 8, 6),
+            kind.capitalize() + "Options",
+        )
     else:
         y = net.window(kind, net.input, {"CONV_2D": (4, 3, 3, 6), "DEPTHWISE_CONV_2D": (1, 3, 3, 6)}.get(kind, (2, 2)))
     graph = changed(net.finish(net.relu(y, kind=relu)), fuse_activations, kinds_before(kind))

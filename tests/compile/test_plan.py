@@ -20,6 +20,7 @@ from tinyflow.compile.tflite import parse_tflite
 from tinyflow.errors import TinyflowError
 from tinyflow.search.random_genotype import random_genotype
 
+
 @pytest.fixture(autouse=True, scope="module")
 def kinds():
     with patch.dict(NEEDS, KINDS):
@@ -48,7 +49,9 @@ def test_the_simulation_notices_an_overlap(graph, seed):
     if strict:
         op = rng.choice(strict)
         with pytest.raises(AssertionError):
-            simulate(graph, plan.offsets | {op.outputs[0]: plan.offsets[op.inputs[0]]}, plan.scratch, plan.arena_bytes + 4000)
+            simulate(
+                graph, plan.offsets | {op.outputs[0]: plan.offsets[op.inputs[0]]}, plan.scratch, plan.arena_bytes + 4000
+            )
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -60,7 +63,11 @@ def test_zoo(name):
 @pytest.mark.parametrize("seed", range(12))
 def test_random_genotypes(seed):
     rng = random.Random(seed)
-    check(run_passes(shape_graph(random_genotype(rng, channels=rng.choice((4, 16)), operations=rng.choice(("darts", "mcu"))))))
+    check(
+        run_passes(
+            shape_graph(random_genotype(rng, channels=rng.choice((4, 16)), operations=rng.choice(("darts", "mcu"))))
+        )
+    )
 
 
 def test_deterministic_and_lifetimes():
@@ -93,7 +100,12 @@ def test_an_input_that_is_read_later_stays():
 
 def test_a_view_keeps_its_tensor():
     """The view is read after its tensor: whoever reads the tensor last may not write over it."""
-    ops = (Op("COPIES", (0,), (1,)), Op("RESHAPE", (1,), (2,)), Op("ONE BY ONE", (1,), (3,)), Op("ONE BY ONE", (2, 3), (4,)))
+    ops = (
+        Op("COPIES", (0,), (1,)),
+        Op("RESHAPE", (1,), (2,)),
+        Op("ONE BY ONE", (1,), (3,)),
+        Op("ONE BY ONE", (2, 3), (4,)),
+    )
     assert check(Graph("view", bytes_of(8, 100, 100, 100, 100), ops, (0,), (4,))).arena_bytes == 200
 
 
@@ -113,7 +125,13 @@ def test_placed_concatenation():
 
 
 def test_what_cannot_be_placed_is_refused():
-    twice = Graph("twice", bytes_of(10, 10, 20), (Op("COPIES", (0,), (1,)), Op("CONCATENATION", (1, 1), (2,), {"placed": True})), (0,), (2,))
+    twice = Graph(
+        "twice",
+        bytes_of(10, 10, 20),
+        (Op("COPIES", (0,), (1,)), Op("CONCATENATION", (1, 1), (2,), {"placed": True})),
+        (0,),
+        (2,),
+    )
     with pytest.raises(TinyflowError, match="'t1' cannot be placed in 't2'"):
         plan_memory(twice)
 

@@ -98,7 +98,11 @@ def test_a_search_without_end_stops_with_an_order():
     for _ in range(20):
         sizes += [rng.randrange(50, 100), rng.randrange(100, 200), rng.randrange(300, 400)]
         first = len(sizes) - 3
-        ops += [Op("COPIES", (0,), (first,)), Op("COPIES", (first,), (first + 1,)), Op("COPIES", (first + 1,), (first + 2,))]
+        ops += [
+            Op("COPIES", (0,), (first,)),
+            Op("COPIES", (first,), (first + 1,)),
+            Op("COPIES", (first + 1,), (first + 2,)),
+        ]
     ops.append(Op("COPIES", tuple(range(3, len(sizes), 3)), (len(sizes),)))
     graph = Graph("broom", bytes_of(*sizes, 8), tuple(ops), (0,), (len(sizes),))
     found = Orders(graph).smallest()

@@ -48,7 +48,9 @@ def test_there_is_nothing_to_prune_at_the_own_size():
 def test_a_network_trained_padded_is_compiled_at_its_own_size(tmp_path):
     data = tone_dataset(tmp_path / "data")
     genotype = padded(every_operation(data.labels), (70, 13))
-    trained = train(genotype, data, Train(epochs=3, batch_size=16, learning_rate=0.05, device="cpu"), tmp_path / "train")
+    trained = train(
+        genotype, data, Train(epochs=3, batch_size=16, learning_rate=0.05, device="cpu"), tmp_path / "train"
+    )
     native = count(build_network(every_operation(data.labels)), (1, 49, 10))
     assert (trained.parameters, trained.macs) == native and load_trained(tmp_path / "train").genotype == genotype
     compiled = compile_model(trained, data, Compile(calibration_clips=32, selftest_clips=2), tmp_path / "compile")

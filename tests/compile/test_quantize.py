@@ -31,7 +31,19 @@ MCU = cell(
     (("avg_pool_3x3", 0), ("skip_connect", 1)),
 )  # as normal cell every operation at stride 1, as reduction cell at stride 2
 # What a derived network may turn into; a stray TRANSPOSE or QUANTIZE would be dear, so it fails here.
-OURS = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "ADD", "CONCATENATION", "AVERAGE_POOL_2D", "MAX_POOL_2D", "MEAN", "PAD", "STRIDED_SLICE", "RELU"}
+OURS = {
+    "CONV_2D",
+    "DEPTHWISE_CONV_2D",
+    "FULLY_CONNECTED",
+    "ADD",
+    "CONCATENATION",
+    "AVERAGE_POOL_2D",
+    "MAX_POOL_2D",
+    "MEAN",
+    "PAD",
+    "STRIDED_SLICE",
+    "RELU",
+}
 
 
 def convert(network: nn.Module, shape: tuple[int, int], folder, clips: int = 16):
@@ -70,7 +82,9 @@ def check(network: nn.Module, shape: tuple[int, int], folder) -> dict[str, int]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mfcc", [MfccConfig(n_mfcc=10), MfccConfig(window=400, hop=200, n_mels=40)], ids=lambda mfcc: mfcc.name)
+@pytest.mark.parametrize(
+    "mfcc", [MfccConfig(n_mfcc=10), MfccConfig(window=400, hop=200, n_mels=40)], ids=lambda mfcc: mfcc.name
+)
 def test_every_operation(tmp_path, mfcc):
     found = check(shaken(every_operation(LABELS, mfcc)), mfcc.shape, tmp_path)
     assert set(found) <= OURS and {"AVERAGE_POOL_2D", "MAX_POOL_2D", "STRIDED_SLICE", "PAD"} <= set(found)
@@ -91,7 +105,12 @@ def test_random_genotypes_across_table_1(tmp_path, case):
 
 
 # One of each kind of geometry: with and without strides, with and without a resampling.
-ALIGNED = {"400/100/80": ((3, 2), True), "400/200/40": ((1, 1), True), "640/160/80": ((2, 2), False), "640/320/40": ((1, 1), False)}
+ALIGNED = {
+    "400/100/80": ((3, 2), True),
+    "400/200/40": ((1, 1), True),
+    "640/160/80": ((2, 2), False),
+    "640/320/40": ((1, 1), False),
+}
 
 
 @pytest.mark.slow
@@ -100,7 +119,13 @@ def test_mcu_operations_behind_a_kept_alignment_layer(tmp_path, name):
     mfcc, layer = next(item for item in zip(TABLE_1, alignments(TABLE_1)) if item[0].name == name)
     stride, resampled = ALIGNED[name]
     assert (layer.stride, layer.convolved(mfcc.shape) != layer.size) == (stride, resampled)
-    genotype = replace(every_operation(LABELS, mfcc), normal=MCU, reduction=MCU, alignment="preprocess", alignment_layer=layer.to_dict())
+    genotype = replace(
+        every_operation(LABELS, mfcc),
+        normal=MCU,
+        reduction=MCU,
+        alignment="preprocess",
+        alignment_layer=layer.to_dict(),
+    )
     found = check(shaken(genotype), mfcc.shape, tmp_path)
     assert set(found) <= OURS | {"RESIZE_NEAREST_NEIGHBOR"} and found.get("RESIZE_NEAREST_NEIGHBOR", 0) == resampled
     graph = read_tflite(tmp_path / "model_int8.tflite")
@@ -139,7 +164,9 @@ def test_a_wrong_conversion_is_refused(tmp_path):
         float_check(network, float_model, features[:8], 1e-4)
 
 
-@pytest.mark.parametrize("calibration", [np.zeros((0, 4, 4)), np.zeros((3, 4)), np.full((3, 4, 4), np.nan)], ids=["empty", "flat", "nan"])
+@pytest.mark.parametrize(
+    "calibration", [np.zeros((0, 4, 4)), np.zeros((3, 4)), np.full((3, 4, 4), np.nan)], ids=["empty", "flat", "nan"]
+)
 def test_calibration_must_be_clips(tmp_path, calibration):
     with pytest.raises(TinyflowError, match="calibration"):
         to_tflite(tmp_path / "model.onnx", calibration, tmp_path)

@@ -20,7 +20,9 @@ from tinyflow.train.count import count
 from tinyflow.train.network import build_network
 
 ODD = MfccConfig(window=480, hop=333, n_mels=31)  # 47 x 31
-TWINS: Cell = tuple((Edge("max_pool_3x3", 0), Edge("skip_connect", 1)) for _ in range(4))  # what conversion merges into one node
+TWINS: Cell = tuple(
+    (Edge("max_pool_3x3", 0), Edge("skip_connect", 1)) for _ in range(4)
+)  # what conversion merges into one node
 
 WASTE = {"MUL", "PAD", "PADV2", "STRIDED_SLICE", "TRANSPOSE"}
 
@@ -30,11 +32,21 @@ def case(name: str) -> Genotype:
     rng = random.Random(int(seed))
     front_end = ODD if int(seed) % 3 == 2 else rng.choice(TABLE_1)
     genotype = random_genotype(
-        rng, front_end, channels=rng.choice((3, 4, 5)), cells=1 + int(seed) % 4, stem_stride=1 + int(seed) % 2, operations="mcu" if kind == "mcu" else "darts"
+        rng,
+        front_end,
+        channels=rng.choice((3, 4, 5)),
+        cells=1 + int(seed) % 4,
+        stem_stride=1 + int(seed) % 2,
+        operations="mcu" if kind == "mcu" else "darts",
     )
     if kind == "aligned":
         index = int(seed) % 8
-        genotype = replace(genotype, mfcc=TABLE_1[index], alignment="preprocess", alignment_layer=alignments(TABLE_1, 2)[index].to_dict())
+        genotype = replace(
+            genotype,
+            mfcc=TABLE_1[index],
+            alignment="preprocess",
+            alignment_layer=alignments(TABLE_1, 2)[index].to_dict(),
+        )
     if kind == "twins":
         genotype = replace(genotype, normal=TWINS, reduction=TWINS)
     return replace(genotype, architecture="ds_cnn") if kind == "ds_cnn" else genotype
@@ -42,13 +54,19 @@ def case(name: str) -> Genotype:
 
 def operators(graph: Graph) -> list[tuple]:
     """Kind, who made the inputs, shapes and options, in order: all that the plan and the costs depend on."""
-    maker = {index: -1 for index in graph.inputs} | {op.outputs[0]: step for step, op in enumerate(graph.ops)}
+    maker = dict.fromkeys(graph.inputs, -1) | {op.outputs[0]: step for step, op in enumerate(graph.ops)}
     rows = []
     for op in graph.ops:
-        inputs = [("step", maker[index]) if index in maker else graph.tensor(index).shape for index in op.inputs if index >= 0]
+        inputs = [
+            ("step", maker[index]) if index in maker else graph.tensor(index).shape for index in op.inputs if index >= 0
+        ]
         options = sorted(op.options.items())
         if {"table", "rectified"} & set(op.options):  # a fused function of one value, known or not
-            options = [(key, value) for key, value in options if key not in ("table", "input_scale", "input_zero_point", "rectified")] + ["fused"]
+            options = [
+                (key, value)
+                for key, value in options
+                if key not in ("table", "input_scale", "input_zero_point", "rectified")
+            ] + ["fused"]
         if op.kind == "STRIDED_SLICE":  # the file may say the same slice with masks or without
             inputs, options = inputs[:1], []
         rows.append((op.kind, inputs, graph.tensor(op.outputs[0]).shape, options))
@@ -76,7 +94,9 @@ def converted(genotype: Genotype, folder) -> Graph:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["darts 3", "darts 5", "darts 10", "mcu 2", "mcu 7", "aligned 4", "aligned 1", "ds_cnn 2", "twins 3"])
+@pytest.mark.parametrize(
+    "name", ["darts 3", "darts 5", "darts 10", "mcu 2", "mcu 7", "aligned 4", "aligned 1", "ds_cnn 2", "twins 3"]
+)
 def test_operators_and_arena_are_those_of_the_conversion(name, tmp_path):
     pytest.importorskip("tensorflow", reason="needs tensorflow: make setup")
     genotype = case(name)
@@ -93,11 +113,15 @@ def test_our_own_networks_waste_nothing(kind):
         assert not WASTE & {op.kind for op in shape_graph(case(f"{kind} {seed}")).ops}, seed
 
 
-@pytest.mark.parametrize("name", [f"{kind} {seed}" for kind in ("darts", "mcu", "aligned", "ds_cnn", "twins") for seed in range(6)])
+@pytest.mark.parametrize(
+    "name", [f"{kind} {seed}" for kind in ("darts", "mcu", "aligned", "ds_cnn", "twins") for seed in range(6)]
+)
 def test_parameters_and_macs_are_torchs(name):
     torch.set_num_threads(1)
     genotype = case(name)
-    assert (count_parameters(genotype), macs(shape_graph(genotype))) == count(build_network(genotype), (1, *genotype.mfcc.shape))
+    assert (count_parameters(genotype), macs(shape_graph(genotype))) == count(
+        build_network(genotype), (1, *genotype.mfcc.shape)
+    )
 
 
 def test_zero_padding_is_pruned():

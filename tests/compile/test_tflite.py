@@ -16,7 +16,9 @@ Q = (0.05, 3)
 
 
 def one_conv(**change):
-    options = dict(strideH=2, strideW=1, dilationHFactor=1, dilationWFactor=2, padding="SAME", activation="RELU6") | change
+    options = (
+        dict(strideH=2, strideW=1, dilationHFactor=1, dilationWFactor=2, padding="SAME", activation="RELU6") | change
+    )
     b = Builder()
     x = b.tensor((1, 9, 8, 6), *Q, name="input")
     w = b.const(np.ones((4, 3, 3, 6)), "int8", np.full(4, 0.01), name="weights")
@@ -37,7 +39,9 @@ def test_options_are_normalised():
     assert graph.tensor(0).quantization.zero_point.tolist() == [3] and graph.tensor(0).bytes == 432
 
 
-@pytest.mark.parametrize("size,filter_size,stride,dilation", [(9, 3, 2, 1), (8, 3, 2, 1), (10, 4, 3, 2), (5, 1, 2, 1), (49, 10, 2, 1)])
+@pytest.mark.parametrize(
+    "size,filter_size,stride,dilation", [(9, 3, 2, 1), (8, 3, 2, 1), (10, 4, 3, 2), (5, 1, 2, 1), (49, 10, 2, 1)]
+)
 def test_same_padding_is_tensorflows(size, filter_size, stride, dilation):
     """Against a count of positions: SAME gives ceil(size/stride) windows, the odd padding after."""
     output = output_size(size, filter_size, stride, dilation, "SAME")
@@ -89,12 +93,20 @@ def dynamic_flatten(signature=(-1, 12), stored=(1, 12)):
     """What TF's converter writes for Flatten when the batch is dynamic."""
     b = Builder()
     x, y = b.tensor((1, 2, 2, 3), *Q, signature=(-1, 2, 2, 3)), b.tensor((1, 2, 2, 3), 0.1, 1, signature=(-1, 2, 2, 3))
-    shape, batch, wanted = (b.tensor(size, dtype="int32", name=name) for size, name in (((4,), "shape"), ((), "batch"), ((2,), "wanted")))
+    shape, batch, wanted = (
+        b.tensor(size, dtype="int32", name=name) for size, name in (((4,), "shape"), ((), "batch"), ((2,), "wanted"))
+    )
     z = b.tensor(stored, 0.1, 1, signature=signature, name="flat")
     b.op("RELU", [x], [y])
     b.op("SHAPE", [y], [shape], "ShapeOptions", outType=2)
     one = b.const(np.array([1]), "int32")
-    b.op("STRIDED_SLICE", [shape, b.const(np.array([0]), "int32"), one, one], [batch], "StridedSliceOptions", shrinkAxisMask=1)
+    b.op(
+        "STRIDED_SLICE",
+        [shape, b.const(np.array([0]), "int32"), one, one],
+        [batch],
+        "StridedSliceOptions",
+        shrinkAxisMask=1,
+    )
     b.op("PACK", [batch, b.const(np.array(12), "int32")], [wanted], "PackOptions", valuesCount=2)
     b.op("RESHAPE", [y, wanted], [z], "ReshapeOptions")
     return b.finish([x], [z])
@@ -125,7 +137,12 @@ def test_an_unsupported_operator_that_nothing_reads_is_not_looked_at():
 def test_dilation_by_batches_says_how_to_convert():
     b = Builder()
     x, y = b.tensor((1, 4, 4, 2), *Q), b.tensor((1, 2, 2, 2), *Q)
-    b.op("SPACE_TO_BATCH_ND", [x, b.const(np.array([2, 2]), "int32"), b.const(np.zeros((2, 2)), "int32")], [y], "SpaceToBatchNDOptions")
+    b.op(
+        "SPACE_TO_BATCH_ND",
+        [x, b.const(np.array([2, 2]), "int32"), b.const(np.zeros((2, 2)), "int32")],
+        [y],
+        "SpaceToBatchNDOptions",
+    )
     refused(b.finish([x], [y]), "SPACE_TO_BATCH_ND", "fixed batch of 1")
 
 

@@ -32,7 +32,9 @@ def test_formats(tmp_path, suffix, write):
     assert clip.shape == (16000,) and np.abs(clip).max() > 8000
 
 
-@pytest.mark.parametrize(("rate", "wanted"), [(44100, 16000), (48000, 16000), (22050, 16000), (8000, 16000), (11025, 16000), (96000, 16000)])
+@pytest.mark.parametrize(
+    ("rate", "wanted"), [(44100, 16000), (48000, 16000), (22050, 16000), (8000, 16000), (11025, 16000), (96000, 16000)]
+)
 def test_resampling_against_torchaudio(rate, wanted):
     torch = pytest.importorskip("torch")
     from torchaudio.functional import resample as reference
@@ -40,7 +42,9 @@ def test_resampling_against_torchaudio(rate, wanted):
     rng = np.random.default_rng(1)
     time = np.arange(rate) / rate
     # A chirp-like sum well below both Nyquist frequencies, faded at the ends.
-    signal = sum(rng.uniform(0.05, 0.2) * np.sin(2 * np.pi * f * time + rng.uniform(0, 6)) for f in (120, 450, 900, 1800, 3100))
+    signal = sum(
+        rng.uniform(0.05, 0.2) * np.sin(2 * np.pi * f * time + rng.uniform(0, 6)) for f in (120, 450, 900, 1800, 3100)
+    )
     signal = (signal * np.hanning(rate)).astype(np.float32)
     ours = resample(signal, rate, wanted)
     theirs = reference(torch.from_numpy(signal), rate, wanted, lowpass_filter_width=64, rolloff=0.99).numpy()
@@ -89,7 +93,17 @@ def broken(folder, write):
     (folder / "nothing.flac").write_bytes(b"fLaC")
     soundfile.write(folder / "short.wav", np.zeros(0, np.int16), 16000)
     soundfile.write(folder / "nan.wav", np.full(16000, np.nan, np.float32), 16000, subtype="FLOAT")
-    return ["empty.wav", "header.wav", "half.wav", "text.wav", "half.flac", "riff.wav", "nothing.flac", "short.wav", "nan.wav"]
+    return [
+        "empty.wav",
+        "header.wav",
+        "half.wav",
+        "text.wav",
+        "half.flac",
+        "riff.wav",
+        "nothing.flac",
+        "short.wav",
+        "nan.wav",
+    ]
 
 
 def test_every_broken_file_has_a_reason(tmp_path, write):
@@ -116,4 +130,6 @@ def test_stream_of_unknown_length_is_read(tmp_path, write):
     wav[4:8] = (0x7FFFFFFF).to_bytes(4, "little")
     wav[40:44] = (0x7FFFF000).to_bytes(4, "little")
     (tmp_path / "pipe.wav").write_bytes(wav)
-    np.testing.assert_array_equal(read_wav(tmp_path / "pipe.wav", 16000, 16000), read_wav(tmp_path / "a.wav", 16000, 16000))
+    np.testing.assert_array_equal(
+        read_wav(tmp_path / "pipe.wav", 16000, 16000), read_wav(tmp_path / "a.wav", 16000, 16000)
+    )

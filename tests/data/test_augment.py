@@ -34,7 +34,9 @@ def test_shift():
 
 
 def test_gain():
-    gain_db = 20 * np.log10(np.abs(augment(AUDIO / 10, [], Augment(gain_db=6), rng())).max(axis=1) / np.abs(AUDIO / 10).max(axis=1))
+    gain_db = 20 * np.log10(
+        np.abs(augment(AUDIO / 10, [], Augment(gain_db=6), rng())).max(axis=1) / np.abs(AUDIO / 10).max(axis=1)
+    )
     assert -6.01 < gain_db.min() < -4 and 4 < gain_db.max() < 6.01
 
 

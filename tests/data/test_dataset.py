@@ -6,8 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from tinyflow.data import background
-from tinyflow.data import load_dataset
+from tinyflow.data import background, load_dataset
 from tinyflow.data.background import SPLITS, cut, made, split_in_time
 from tinyflow.data.store import Clip, Corpus, Recording, check_listed, choose, write_dataset
 from tinyflow.data.tasks import SILENCE, UNKNOWN, Task, make_task
@@ -23,7 +22,10 @@ def clips(counts=COUNTS):
     for split in SPLITS:
         for word, count in counts.items():
             for n in range(count if split == "training" else max(1, count // 5)):
-                yield Clip(Recording(word, split, f"{split}{n}", f"{word}/{split}{n}.wav"), rng.integers(-9000, 9000, 16000).astype(np.int16))
+                yield Clip(
+                    Recording(word, split, f"{split}{n}", f"{word}/{split}{n}.wav"),
+                    rng.integers(-9000, 9000, 16000).astype(np.int16),
+                )
 
 
 def write(folder, data, given=None, background=None):
@@ -48,8 +50,14 @@ def test_splits_hold_what_was_written(dataset):
         assert split.audio.dtype == np.int16 and isinstance(split.audio, np.memmap) and split.labels.dtype == np.int64
         for row, clip in enumerate(wanted):
             np.testing.assert_array_equal(split.audio[row], clip.audio)
-            assert (split.words[row], split.speakers[row], split.sources[row]) == (clip.recording.word, clip.recording.speaker, clip.recording.source)
-            assert dataset.labels[split.labels[row]] == (clip.recording.word if clip.recording.word in KEYWORDS.keywords else UNKNOWN)
+            assert (split.words[row], split.speakers[row], split.sources[row]) == (
+                clip.recording.word,
+                clip.recording.speaker,
+                clip.recording.source,
+            )
+            assert dataset.labels[split.labels[row]] == (
+                clip.recording.word if clip.recording.word in KEYWORDS.keywords else UNKNOWN
+            )
         silence = split.labels == dataset.labels.index(SILENCE)
         assert silence.sum() == (0 if name == "training" else round((8 + 4 + 1) / 3))
 
@@ -59,7 +67,9 @@ def test_counts_and_files(dataset):
     assert info["counts"]["training"] == {"yes": 40, "no": 20, "rare": 3, SILENCE: 0, UNKNOWN: 120}
     with open(dataset.folder / "training.csv", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["row", "label", "word", "speaker", "source"] and [int(row["row"]) for row in rows] == list(range(183))
+    assert list(rows[0]) == ["row", "label", "word", "speaker", "source"] and [int(row["row"]) for row in rows] == list(
+        range(183)
+    )
     assert any("rare" in warning for warning in info["warnings"])
     assert json.loads(json.dumps(dataset.summary()))["counts"] == info["counts"]
 
@@ -70,7 +80,12 @@ def test_epoch_balance(dataset):
     counts = dict(zip(dataset.labels, np.bincount(epoch.labels, minlength=5).tolist()))
     mean = 21  # of 40, 20 and 3 clips
     # rare may be heard four times at most; the others at least up to the mean
-    assert {word: counts[word] for word in ("yes", "no", "rare", UNKNOWN)} == {"yes": 40, "no": mean, "rare": 12, UNKNOWN: mean}
+    assert {word: counts[word] for word in ("yes", "no", "rare", UNKNOWN)} == {
+        "yes": 40,
+        "no": mean,
+        "rare": 12,
+        UNKNOWN: mean,
+    }
     assert abs(counts[SILENCE] / len(epoch) - 0.1) < 0.01
     silence = epoch.audio_rows == -1
     np.testing.assert_array_equal(silence, epoch.labels == dataset.labels.index(SILENCE))
@@ -96,7 +111,11 @@ def test_unknown_is_drawn_anew_and_reproducibly(dataset):
 
 
 def test_without_unknown_every_clip_once(tmp_path):
-    dataset = write(tmp_path / "data", Data(task="keywords", keywords=("yes", "no"), unknown=False, silence=0.0), [clip for clip in clips() if clip.recording.word in ("yes", "no")])
+    dataset = write(
+        tmp_path / "data",
+        Data(task="keywords", keywords=("yes", "no"), unknown=False, silence=0.0),
+        [clip for clip in clips() if clip.recording.word in ("yes", "no")],
+    )
     assert dataset.labels == ("yes", "no")
     assert sorted(dataset.training_epoch(3, 0).audio_rows.tolist()) == list(range(60))
 
@@ -120,7 +139,12 @@ def test_silence_of_the_splits_never_meets(tmp_path):
     recording = np.arange(1, 32001, dtype=np.int16).repeat(4)
     parts = split_in_time([recording])
     assert sum(len(parts[split][0]) for split in SPLITS) == len(recording)
-    assert parts["training"][0].max() < parts["validation"][0].min() <= parts["validation"][0].max() < parts["testing"][0].min()
+    assert (
+        parts["training"][0].max()
+        < parts["validation"][0].min()
+        <= parts["validation"][0].max()
+        < parts["testing"][0].min()
+    )
     dataset = write(tmp_path / "data", KEYWORDS, background=parts)
     np.testing.assert_array_equal(dataset.background[0], parts["training"][0])
     for name in ("validation", "testing"):
@@ -159,7 +183,10 @@ def test_broken_clips_are_counted_and_named(tmp_path):
 
 
 def test_class_more_than_half_broken(tmp_path):
-    given = [Clip(clip.recording, None, reason="empty file") if clip.recording.word == "no" and index % 4 else clip for index, clip in enumerate(clips())]
+    given = [
+        Clip(clip.recording, None, reason="empty file") if clip.recording.word == "no" and index % 4 else clip
+        for index, clip in enumerate(clips())
+    ]
     with pytest.raises(TinyflowError, match=r"of class 'no' cannot be used, for example no/.*: empty file"):
         write(tmp_path / "data", KEYWORDS, given)
     assert not (tmp_path / "data").exists() and not list(tmp_path.iterdir())  # nothing half-written
@@ -167,18 +194,26 @@ def test_class_more_than_half_broken(tmp_path):
 
 def test_class_without_test_clip(tmp_path):
     with pytest.raises(TinyflowError, match="no testing clip of rare"):
-        write(tmp_path / "data", KEYWORDS, [clip for clip in clips() if (clip.recording.word, clip.recording.split) != ("rare", "testing")])
+        write(
+            tmp_path / "data",
+            KEYWORDS,
+            [clip for clip in clips() if (clip.recording.word, clip.recording.split) != ("rare", "testing")],
+        )
     with pytest.raises(TinyflowError, match="no usable recording"):
         write(tmp_path / "none", Data(task="keywords", keywords=("yes",), silence=0.0), [])
 
 
 def test_leaks_are_told(tmp_path):
     given = list(clips())
-    training, testing = (next(clip for clip in given if clip.recording.split == split) for split in ("training", "testing"))
+    training, testing = (
+        next(clip for clip in given if clip.recording.split == split) for split in ("training", "testing")
+    )
     testing.audio[:] = training.audio
     given.append(Clip(Recording("yes", "testing", "training0", "yes/again.wav"), np.full(16000, 7, np.int16)))
     warnings = write(tmp_path / "data", KEYWORDS, given).summary()["warnings"]
-    assert any("1 clips occur" in warning for warning in warnings) and any("1 speakers are in two splits" in warning for warning in warnings)
+    assert any("1 clips occur" in warning for warning in warnings) and any(
+        "1 speakers are in two splits" in warning for warning in warnings
+    )
 
 
 def test_choose_is_seeded_per_word_and_split():

@@ -23,12 +23,26 @@ def words(tmp_path, write):
     for word in ("hello", "lamp", "other"):
         for index, person in enumerate(PEOPLE):
             write(root / word / f"{person}_0.wav")
-            write(root / word / f"{person}_1.{('flac', 'ogg', 'mp3', 'wav')[index % 4]}", samples=(30000, 44100)[index % 2], rate=(16000, 44100)[index % 2], channels=1 + (index == 1))
+            write(
+                root / word / f"{person}_1.{('flac', 'ogg', 'mp3', 'wav')[index % 4]}",
+                samples=(30000, 44100)[index % 2],
+                rate=(16000, 44100)[index % 2],
+                channels=1 + (index == 1),
+            )
     return root
 
 
 def data(**changes):
-    return Data(**{"source": "folder", "path": "my_words", "task": "keywords", "silence": 0.0, "speaker_pattern": r"^([a-z]+)_", **changes})
+    return Data(
+        **{
+            "source": "folder",
+            "path": "my_words",
+            "task": "keywords",
+            "silence": 0.0,
+            "speaker_pattern": r"^([a-z]+)_",
+            **changes,
+        }
+    )
 
 
 def test_every_folder_is_a_class(words, tmp_path):
@@ -86,12 +100,18 @@ def test_speaker_csv(words, tmp_path):
     before = source_fingerprint(given, tmp_path)
     (tmp_path / "speakers.csv").write_text("\n".join(lines[:-1]) + "\n")
     assert source_fingerprint(given, tmp_path) != before
-    assert any("1 files have no speaker" in warning for warning in prepare(given, tmp_path, tmp_path / "out").info["warnings"])
+    assert any(
+        "1 files have no speaker" in warning for warning in prepare(given, tmp_path, tmp_path / "out").info["warnings"]
+    )
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("name,who\na,b\n", "columns"), ("", "columns of an empty file"), ("file,speaker\na.wav,x\na.wav,y\n", "more than once")],
+    [
+        ("name,who\na,b\n", "columns"),
+        ("", "columns of an empty file"),
+        ("file,speaker\na.wav,x\na.wav,y\n", "more than once"),
+    ],
 )
 def test_speaker_csv_refused(words, tmp_path, text, message):
     (tmp_path / "speakers.csv").write_text(text)
@@ -111,7 +131,15 @@ def test_broken_files_are_named(words, tmp_path, write):
     soundfile.write(words / "lamp" / "zed_0.wav", np.zeros(16000), 16000)
     dataset = prepare(data(), tmp_path, tmp_path / "out")
     skipped = {item["file"]: item["reason"] for item in dataset.info["skipped"]}
-    assert set(skipped) == {"hello/zed_0.wav", "hello/zed_1.wav", "hello/zed_2.wav", "hello/notes.txt", "empty/", "_old/", "lamp/zed_0.wav"}
+    assert set(skipped) == {
+        "hello/zed_0.wav",
+        "hello/zed_1.wav",
+        "hello/zed_2.wav",
+        "hello/notes.txt",
+        "empty/",
+        "_old/",
+        "lamp/zed_0.wav",
+    }
     assert skipped["lamp/zed_0.wav"] == "digital silence" and skipped["hello/zed_2.wav"] == "empty file"
     assert dataset.labels == ("hello", "lamp", "other")
 
@@ -164,6 +192,10 @@ def test_split_of_groups():
         assert len({split[file] for file, group in groups.items() if group == f"p{person}"}) == 1
     # adding recordings moves no one
     more = {**groups, "w0/new": "somebody"}
-    assert {file: where for file, where in split_groups(more, {**labels, "w0/new": "w0"}).items() if file in groups} == split
+    assert {
+        file: where for file, where in split_groups(more, {**labels, "w0/new": "w0"}).items() if file in groups
+    } == split
     # three speakers suffice for three splits
-    assert set(split_groups({"a/1": "x", "a/2": "y", "a/3": "z"}, dict.fromkeys(("a/1", "a/2", "a/3"), "a")).values()) == set(SPLITS)
+    assert set(
+        split_groups({"a/1": "x", "a/2": "y", "a/3": "z"}, dict.fromkeys(("a/1", "a/2", "a/3"), "a")).values()
+    ) == set(SPLITS)

@@ -29,7 +29,11 @@ OFFICIAL = {
     "yes/004ae714_nohash_0.wav": "training",
     "yes/00f0204f_nohash_0.wav": "training",
 }
-SPEAKERS = {"training": ("004ae714", "00f0204f", "5fe4a278"), "validation": ("026290a7", "060cd039"), "testing": ("105a0eea", "3b4f8f24")}
+SPEAKERS = {
+    "training": ("004ae714", "00f0204f", "5fe4a278"),
+    "validation": ("026290a7", "060cd039"),
+    "testing": ("105a0eea", "3b4f8f24"),
+}
 
 
 HISS = np.random.default_rng(7).integers(-900, 900, 64000).astype(np.int16)
@@ -68,7 +72,10 @@ def official(tmp_path, write):
 
 
 def take(split):
-    return {word: {speaker for said, speaker in zip(split.words, split.speakers) if said == word} for word in set(split.words)}
+    return {
+        word: {speaker for said, speaker in zip(split.words, split.speakers) if said == word}
+        for word in set(split.words)
+    }
 
 
 YES_NO = {"source": "speech_commands", "task": "keywords", "keywords": ("yes", "no"), "silence": 0.1}
@@ -79,7 +86,9 @@ def test_official_layout_by_hash_rule(official, tmp_path):
     assert dataset.labels == ("yes", "no", SILENCE, UNKNOWN)
     for name in SPLITS:
         spoken = take(dataset.split(name))
-        assert {word: spoken[word] for word in ("yes", "no", "bed")} == {word: set(SPEAKERS[name]) for word in ("yes", "no", "bed")}
+        assert {word: spoken[word] for word in ("yes", "no", "bed")} == {
+            word: set(SPEAKERS[name]) for word in ("yes", "no", "bed")
+        }
     assert dataset.info["changes"]["padded"] == 7 and dataset.info["source"]["split_by"] == "hash rule"
     assert dataset.info["source"]["background"] == ["tap.wav"] and len(dataset.background[0]) == 112000
 
@@ -104,9 +113,16 @@ def test_recorded_silence_is_test_only_and_never_a_word(official, tmp_path, writ
     for n in range(3):
         write(official / SILENCE / f"{n}.wav")
     dataset = prepare(Data(path=str(official), **YES_NO), tmp_path, tmp_path / "out")
-    sources = {name: [source for source, word in zip(dataset.split(name).sources, dataset.split(name).words) if word == SILENCE] for name in SPLITS}
+    sources = {
+        name: [
+            source for source, word in zip(dataset.split(name).sources, dataset.split(name).words) if word == SILENCE
+        ]
+        for name in SPLITS
+    }
     assert sources["testing"] == [f"{SILENCE}/{n}.wav" for n in range(3)] and not sources["training"]
-    assert all(source.startswith("background/validation/") for source in sources["validation"]) and sources["validation"]
+    assert (
+        all(source.startswith("background/validation/") for source in sources["validation"]) and sources["validation"]
+    )
     without = prepare(Data(path=str(official), **{**YES_NO, "silence": 0.0}), tmp_path, tmp_path / "without")
     assert not any(SILENCE in without.split(name).words for name in SPLITS)
 
@@ -161,7 +177,12 @@ def packed(tmp_path):
     (root / "background").mkdir()
     rows, value = [], 0
     for word in (*COMMANDS, "bed", "cat", SILENCE):
-        for stream, split, count in (("training", "training", 3), ("validation", "validation", 2), ("testing", "testing", 2), ("test12", "testing", 2)):
+        for stream, split, count in (
+            ("training", "training", 3),
+            ("validation", "validation", 2),
+            ("testing", "testing", 2),
+            ("test12", "testing", 2),
+        ):
             if word == SILENCE and stream != "test12":
                 continue
             audio = np.zeros(count * 16000, np.int16)
@@ -170,7 +191,11 @@ def packed(tmp_path):
                 length = 15000 if slot == 1 else 16000
                 audio[slot * 16000 : slot * 16000 + length] = value
                 speaker = "" if word == SILENCE else f"{SPEAKERS[split][slot % 2]}"
-                name = f"{SILENCE}/{slot}.wav" if word == SILENCE else f"{word}/{speaker}_nohash_{slot}{'t' if stream == 'test12' else ''}.wav"
+                name = (
+                    f"{SILENCE}/{slot}.wav"
+                    if word == SILENCE
+                    else f"{word}/{speaker}_nohash_{slot}{'t' if stream == 'test12' else ''}.wav"
+                )
                 rows.append([name, word, speaker, split, f"{word}.{stream}", slot, length])
             soundfile.write(root / "audio" / f"{word}.{stream}.flac", audio, 16000)
     soundfile.write(root / "background" / "hiss.flac", HISS, 16000)
@@ -184,9 +209,15 @@ def test_packed_12_classes(packed, tmp_path):
     dataset = prepare(Data(source="speech_commands", path=str(tmp_path)), tmp_path, tmp_path / "out")
     testing = dataset.split("testing")
     assert all("t.wav" in source or SILENCE in source for source in testing.sources)
-    assert Counter(dataset.labels[label] for label in testing.labels) == {**dict.fromkeys(COMMANDS, 2), SILENCE: 2, UNKNOWN: 4}
+    assert Counter(dataset.labels[label] for label in testing.labels) == {
+        **dict.fromkeys(COMMANDS, 2),
+        SILENCE: 2,
+        UNKNOWN: 4,
+    }
     with open(packed / "manifest.csv", newline="") as file:
-        places = {row["name"]: (number, int(row["samples"])) for number, row in enumerate(csv.DictReader(file), start=1)}
+        places = {
+            row["name"]: (number, int(row["samples"])) for number, row in enumerate(csv.DictReader(file), start=1)
+        }
     for name in SPLITS:
         split = dataset.split(name)
         for row, source in enumerate(split.sources):
@@ -198,7 +229,9 @@ def test_packed_12_classes(packed, tmp_path):
 
 
 def test_noise_that_the_test_was_cut_from_is_not_heard_in_training(packed, tmp_path):
-    soundfile.write(packed / "audio" / f"{SILENCE}.test12.flac", np.concatenate([HISS[20000:36000] // 3, HISS[100:16100]]), 16000)
+    soundfile.write(
+        packed / "audio" / f"{SILENCE}.test12.flac", np.concatenate([HISS[20000:36000] // 3, HISS[100:16100]]), 16000
+    )
     dataset = prepare(Data(source="speech_commands", path=str(packed)), tmp_path, tmp_path / "out")
     assert all(len(piece) >= 16000 for piece in dataset.background)
     heard = np.concatenate([np.zeros(1, np.int16), *dataset.background]).astype(float)
@@ -208,7 +241,9 @@ def test_noise_that_the_test_was_cut_from_is_not_heard_in_training(packed, tmp_p
 
 
 def test_packed_other_tasks_test_on_all_words(packed, tmp_path):
-    data = Data(source="speech_commands", task="keywords", keywords=("yes", "bed"), unknown=False, silence=0.0, path=str(packed))
+    data = Data(
+        source="speech_commands", task="keywords", keywords=("yes", "bed"), unknown=False, silence=0.0, path=str(packed)
+    )
     testing = prepare(data, tmp_path, tmp_path / "out").split("testing")
     assert Counter(testing.words) == {"yes": 4, "bed": 4}
 
@@ -265,7 +300,9 @@ def test_download(official, tmp_path, monkeypatch):
 
 def test_download_hash_is_torchaudios():
     datasets = pytest.importorskip("torchaudio.datasets.speechcommands")
-    published = [value for url, value in datasets._CHECKSUMS.items() if url.endswith(f"{speech_commands.ARCHIVE}.tar.gz")]
+    published = [
+        value for url, value in datasets._CHECKSUMS.items() if url.endswith(f"{speech_commands.ARCHIVE}.tar.gz")
+    ]
     assert published == [speech_commands.ARCHIVE_SHA256]
 
 
@@ -286,7 +323,15 @@ def test_real_recordings(recordings, tmp_path):
     kind, root = find_layout(recordings)
     if kind != "packed":
         pytest.skip("needs the packed recordings")
-    data = Data(source="speech_commands", task="keywords", keywords=("on", "off"), unknown=False, silence=0.1, path=str(recordings), max_clips_per_word=60)
+    data = Data(
+        source="speech_commands",
+        task="keywords",
+        keywords=("on", "off"),
+        unknown=False,
+        silence=0.1,
+        path=str(recordings),
+        max_clips_per_word=60,
+    )
     dataset = prepare(data, tmp_path, tmp_path / "out")
     assert dataset.description == "Speech Commands, 40 % subset, at most 60 clips per word and split"
     assert dataset.info["counts"]["training"] == {"on": 60, "off": 60, SILENCE: 0}
@@ -299,7 +344,9 @@ def test_real_recordings(recordings, tmp_path):
         place = next(item for item in csv.DictReader(file) if item["name"] == split.sources[row])
     whole, _ = soundfile.read(root / "audio" / f"{place['stream']}.flac", dtype="int16")
     start = 16000 * int(place["slot"])
-    np.testing.assert_array_equal(split.audio[row][: int(place["samples"])], whole[start : start + int(place["samples"])])
+    np.testing.assert_array_equal(
+        split.audio[row][: int(place["samples"])], whole[start : start + int(place["samples"])]
+    )
     assert all(5 < np.sqrt(np.mean(np.square(clip.astype(float)))) < 20000 for clip in split.audio[split.labels < 2])
 
 

@@ -24,7 +24,13 @@ from tinyflow.errors import TinyflowError
 from tinyflow.recipe import Data, Synthetic
 
 spoken = pytest.mark.skipif(not shutil.which("espeak-ng"), reason="needs espeak-ng: make setup")
-TINY = Data(task="keywords", keywords=("yes", "stop"), silence=0.1, synthetic=Synthetic(clips_per_word=20, unknown_words=("bed", "yes")), seed=5)
+TINY = Data(
+    task="keywords",
+    keywords=("yes", "stop"),
+    silence=0.1,
+    synthetic=Synthetic(clips_per_word=20, unknown_words=("bed", "yes")),
+    seed=5,
+)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +66,12 @@ def test_another_seed_gives_other_clips(tiny, tmp_path):
 @spoken
 def test_test_voices_are_unheard_in_training(tiny):
     speakers = [set(tiny.split(name).speakers) - {""} for name in SPLITS]
-    assert all(speakers) and not speakers[0] & speakers[1] and not speakers[0] & speakers[2] and not speakers[1] & speakers[2]
+    assert (
+        all(speakers)
+        and not speakers[0] & speakers[1]
+        and not speakers[0] & speakers[2]
+        and not speakers[1] & speakers[2]
+    )
     variants = [{name.split("+")[1] for name in group} for group in available_voices().values()]
     assert not variants[0] & variants[1] and not variants[0] & variants[2] and not variants[1] & variants[2]
 

@@ -33,7 +33,9 @@ def speaking_model(tmp_path_factory, clips):
 
 def _built(request, tmp_path_factory, compiled):
     board = load_board(request.param)
-    return SimpleNamespace(compiled=compiled, board=board, firmware=build(compiled, board, tmp_path_factory.mktemp("firmware") / "out"))
+    return SimpleNamespace(
+        compiled=compiled, board=board, firmware=build(compiled, board, tmp_path_factory.mktemp("firmware") / "out")
+    )
 
 
 @pytest.fixture(scope="session", params=BOARDS)

@@ -8,20 +8,42 @@ import pytest
 from tinyflow.board import board_names, load_board
 from tinyflow.deploy.baseline import baseline_of, compare, describe, parse_tolerance, read_baseline, write_baseline
 from tinyflow.deploy.estimate import estimate_time
-from tinyflow.deploy.profile import FrontendCount, Profile
 from tinyflow.deploy.image.sizes import Sizes
+from tinyflow.deploy.profile import FrontendCount, Profile
 from tinyflow.errors import TinyflowError
 
 
 def made(**changes) -> Profile:
     """A profile of a model with front end and accuracy, as counted under QEMU."""
     value = Profile(
-        board="mps2-an386", place="qemu", emulator="QEMU 10.0.2", runtime="aot", model="demo", model_sha256="ab" * 32,
-        accuracy={"float": 0.76, "int8": 0.75, "clips": 816, "recordings": "synthetic"}, build_id="x", unit="instructions", counter="cmsdk-timer",
-        counter_note="", resolution=5, invoke_units=6_000_000, macs=3_000_000, layers=(), layers_units=6_000_000, layers_difference=0.0, layers_agree=True,
-        frontend=FrontendCount(49, 1.0, 1_000_000, 1_000_000.4, 20_000, (), 900), stack_bytes=700, stack_reserved_bytes=8192, arena_bytes=34_000,
-        arena_bound_bytes=33_000, sizes=Sizes(120_000, 60_000, 90_000, (), (), ()), compiler="gcc 12.2.1", flags="-O2", milliseconds=None,
-    )  # fmt: skip
+        board="mps2-an386",
+        place="qemu",
+        emulator="QEMU 10.0.2",
+        runtime="aot",
+        model="demo",
+        model_sha256="ab" * 32,
+        accuracy={"float": 0.76, "int8": 0.75, "clips": 816, "recordings": "synthetic"},
+        build_id="x",
+        unit="instructions",
+        counter="cmsdk-timer",
+        counter_note="",
+        resolution=5,
+        invoke_units=6_000_000,
+        macs=3_000_000,
+        layers=(),
+        layers_units=6_000_000,
+        layers_difference=0.0,
+        layers_agree=True,
+        frontend=FrontendCount(49, 1.0, 1_000_000, 1_000_000.4, 20_000, (), 900),
+        stack_bytes=700,
+        stack_reserved_bytes=8192,
+        arena_bytes=34_000,
+        arena_bound_bytes=33_000,
+        sizes=Sizes(120_000, 60_000, 90_000, (), (), ()),
+        compiler="gcc 12.2.1",
+        flags="-O2",
+        milliseconds=None,
+    )
     return replace(value, **changes)
 
 
@@ -31,20 +53,37 @@ def test_the_file_is_small_sorted_and_says_what_it_is_of(tmp_path):
     value = json.loads(text)
     assert text == json.dumps(value, indent=2, sort_keys=True) + "\n" and len(text.splitlines()) < 30
     assert value["figures"] == {
-        "accuracy_float": 0.76, "accuracy_int8": 0.75, "arena_bytes": 34_000, "flash_bytes": 120_000, "frontend_instructions_per_second": 1_000_000,
-        "frontend_stack_bytes": 900, "instructions_per_inference": 6_000_000, "model_bytes": 90_000, "ram_bytes": 60_000, "stack_bytes": 700,
-    }  # fmt: skip
+        "accuracy_float": 0.76,
+        "accuracy_int8": 0.75,
+        "arena_bytes": 34_000,
+        "flash_bytes": 120_000,
+        "frontend_instructions_per_second": 1_000_000,
+        "frontend_stack_bytes": 900,
+        "instructions_per_inference": 6_000_000,
+        "model_bytes": 90_000,
+        "ram_bytes": 60_000,
+        "stack_bytes": 700,
+    }
     assert read_baseline(tmp_path / "ci" / "b.json") == value
     assert "milliseconds" not in text
 
 
 def test_each_regression_is_named_with_what_was_is_and_is_allowed(tmp_path):
     was = baseline_of(made())
-    now = made(invoke_units=6_121_000, arena_bytes=34_500, sizes=Sizes(100_000, 60_000, 90_000, (), (), ()), accuracy=made().accuracy | {"int8": 0.738, "float": 0.755})
+    now = made(
+        invoke_units=6_121_000,
+        arena_bytes=34_500,
+        sizes=Sizes(100_000, 60_000, 90_000, (), (), ()),
+        accuracy=made().accuracy | {"int8": 0.738, "float": 0.755},
+    )
     result = compare(tmp_path / "b.json", was, now, 0.02, 1.0)
     assert {change.figure: change.verdict for change in result.changes if change.verdict != "same"} == {
-        "instructions_per_inference": "worse", "arena_bytes": "within", "flash_bytes": "better", "accuracy_int8": "worse", "accuracy_float": "within",
-    }  # fmt: skip
+        "instructions_per_inference": "worse",
+        "arena_bytes": "within",
+        "flash_bytes": "better",
+        "accuracy_int8": "worse",
+        "accuracy_float": "within",
+    }
     assert [describe(change) for change in result.worse] == [
         "accuracy int8 73.80 %, was 75.00 %: -1.20 points, allowed -1.00",
         "instructions per inference 6,121,000, was 6,000,000: +2.02 %, allowed +2.00 %",
@@ -87,17 +126,23 @@ def test_another_model_compiler_or_emulator_is_a_note(tmp_path):
 
 
 def test_figures_that_come_and_go(tmp_path):
-    with pytest.raises(TinyflowError, match="has frontend_instructions_per_second, frontend_stack_bytes; this profile has none"):
+    with pytest.raises(
+        TinyflowError, match="has frontend_instructions_per_second, frontend_stack_bytes; this profile has none"
+    ):
         compare(tmp_path / "b.json", baseline_of(made()), made(frontend=None))
     result = compare(tmp_path / "b.json", baseline_of(made(frontend=None)), made())
     assert result.notes == ("not in the baseline yet: frontend_instructions_per_second, frontend_stack_bytes",)
 
 
 def test_wall_time_is_no_figure():
-    assert not [figure for figure in baseline_of(made(board="host", unit="nanoseconds"))["figures"] if "nanoseconds" in figure]
+    assert not [
+        figure for figure in baseline_of(made(board="host", unit="nanoseconds"))["figures"] if "nanoseconds" in figure
+    ]
 
 
-@pytest.mark.parametrize("text", ["{}", "[]", '{"format": 2}', '{"format": 1, "figures": {"arena_bytes": "many"}}', "no JSON"])
+@pytest.mark.parametrize(
+    "text", ["{}", "[]", '{"format": 2}', '{"format": 1, "figures": {"arena_bytes": "many"}}', "no JSON"]
+)
 def test_what_is_no_baseline_is_refused(text, tmp_path):
     (tmp_path / "b.json").write_text(text)
     with pytest.raises(TinyflowError, match="b.json is (no baseline of this version|not valid JSON)"):
@@ -127,8 +172,12 @@ def test_an_estimate_is_a_range_with_its_model():
     low, high = nucleo.estimate.network
     result = estimate_time(made(), emulated, nucleo)
     assert 1 <= low < high and result.inference_milliseconds == pytest.approx((6e6 * low / 120e3, 6e6 * high / 120e3))
-    assert result.frontend_milliseconds_per_second[0] == pytest.approx(1_000_000.4 * nucleo.estimate.frontend[0] / 120e3)
-    assert result.model.startswith(f"instructions counted x {low:g} to {high:g} cycles") and result.model.endswith("at 120 MHz; no cycle was measured")
+    assert result.frontend_milliseconds_per_second[0] == pytest.approx(
+        1_000_000.4 * nucleo.estimate.frontend[0] / 120e3
+    )
+    assert result.model.startswith(f"instructions counted x {low:g} to {high:g} cycles") and result.model.endswith(
+        "at 120 MHz; no cycle was measured"
+    )
     assert "TRM" in result.source
     assert estimate_time(made(frontend=None), emulated, nucleo).frontend_milliseconds_per_second is None
 

@@ -30,7 +30,9 @@ def test_equal_inputs_give_an_equal_image_wherever_it_is_built(foreign_model, tm
     assert one.build_id == two.build_id and one.build_id.encode() in one.elf.read_bytes()
     assert str(tmp_path).encode() not in one.elf.read_bytes()
     assert load_firmware(tmp_path / "a") == one
-    assert json.loads((tmp_path / "a" / "compile_commands.json").read_text())[0]["directory"].startswith(str(tmp_path / "a"))
+    assert json.loads((tmp_path / "a" / "compile_commands.json").read_text())[0]["directory"].startswith(
+        str(tmp_path / "a")
+    )
     assert (tmp_path / "a" / "firmware.map").stat().st_size > 1000
     other = build(foreign_model, replace(board, stack_bytes=4096), tmp_path / "c")
     assert other.build_id != one.build_id and other.ram_bytes == one.ram_bytes - 4096
@@ -42,7 +44,12 @@ def test_a_foreign_model_carries_neither_front_end_nor_clips_nor_other_kernels(f
     names = functions(firmware)
     assert not [name for name in names if name.startswith(("frontend", "stream", "command_audio"))]
     assert firmware.clips == 0 and ".selftest" not in firmware.sections
-    assert "conv_2d_packed_s8" in names and "conv_2d_s8" not in names and "gather_s8" not in names and "concatenation_s8" not in names
+    assert (
+        "conv_2d_packed_s8" in names
+        and "conv_2d_s8" not in names
+        and "gather_s8" not in names
+        and "concatenation_s8" not in names
+    )
     assert not {"printf", "malloc", "_sbrk", "__aeabi_uldivmod"} & names
 
 
@@ -54,8 +61,15 @@ def test_sizes_are_those_of_the_image(foreign_model, tmp_path):
     assert firmware.flash_bytes == sum(segment.p_filesz for segment in segments)
     assert firmware.model_bytes == foreign_model.model_bytes > 100
     assert firmware.ram_bytes >= firmware.arena_bytes + firmware.stack_reserved_bytes
-    assert firmware.ram_bytes == sum(size for name, size in firmware.sections.items() if name in (".data", ".bss", ".stack"))
-    assert "-O2" in firmware.flags and "-ffp-contract=off" in firmware.flags and "-mcpu=cortex-m4" in firmware.flags and "/" not in firmware.flags
+    assert firmware.ram_bytes == sum(
+        size for name, size in firmware.sections.items() if name in (".data", ".bss", ".stack")
+    )
+    assert (
+        "-O2" in firmware.flags
+        and "-ffp-contract=off" in firmware.flags
+        and "-mcpu=cortex-m4" in firmware.flags
+        and "/" not in firmware.flags
+    )
     assert firmware.compiler == compiler_version(load_board("mps2-an386"))
 
 
@@ -73,10 +87,17 @@ def test_the_nucleo_image_lies_at_its_addresses(speaking_model, tmp_path):
 
 
 @cross
-@pytest.mark.parametrize("memory, region, largest", [({"FLASH": 8192}, "FLASH", "largest in flash: "), ({"RAM": 10000}, "RAM", "RAM holds .stack 8,192")])
-def test_an_image_that_does_not_fit_says_by_how_much_and_what_is_large(foreign_model, tmp_path, memory, region, largest):
+@pytest.mark.parametrize(
+    "memory, region, largest",
+    [({"FLASH": 8192}, "FLASH", "largest in flash: "), ({"RAM": 10000}, "RAM", "RAM holds .stack 8,192")],
+)
+def test_an_image_that_does_not_fit_says_by_how_much_and_what_is_large(
+    foreign_model, tmp_path, memory, region, largest
+):
     board = load_board("mps2-an386")
-    small = replace(board, memory=tuple(Memory(item.name, item.origin, memory.get(item.name, item.length)) for item in board.memory))
+    small = replace(
+        board, memory=tuple(Memory(item.name, item.origin, memory.get(item.name, item.length)) for item in board.memory)
+    )
     fits = build(foreign_model, board, tmp_path / "out")
     with pytest.raises(TinyflowError, match=f"{region} overflows by") as error:
         build(foreign_model, small, tmp_path / "out")
@@ -156,6 +177,8 @@ def test_clips_without_fixed_point_features_are_refused(speaking_model, tmp_path
     folder = tmp_path / "older"
     shutil.copytree(speaking_model.folder, folder)
     with np.load(speaking_model.selftest) as stored:
-        np.savez(folder / "selftest.npz", **{key: value for key, value in stored.items() if not key.startswith("fixed_")})
+        np.savez(
+            folder / "selftest.npz", **{key: value for key, value in stored.items() if not key.startswith("fixed_")}
+        )
     with pytest.raises(TinyflowError, match="has no fixed_features"):
         build(replace(speaking_model, folder=folder), load_board("mps2-an385"), tmp_path / "out")

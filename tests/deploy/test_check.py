@@ -22,14 +22,26 @@ def test_all_is_well_and_the_baseline_is_written(speaking_built, clips, tmp_path
     limits = Limits(write=tmp_path / "ci" / "board.json")
     result = check(made.firmware, made.board, made.compiled, clips, limits, out=tmp_path / "profile")
     assert result["passed"] and result["reasons"] == [] and result["comparison"] is None
-    assert result["selftest"]["clips"] == 3 and result["validation"]["equal"] == 8 and all(part["passed"] for part in result["validation"]["parity"].values())
+    assert (
+        result["selftest"]["clips"] == 3
+        and result["validation"]["equal"] == 8
+        and all(part["passed"] for part in result["validation"]["parity"].values())
+    )
     written = read_baseline(limits.write)
-    assert written["figures"] == result["figures"] and "frontend_stack_bytes" in written["figures"] and (tmp_path / "profile" / "frontend.png").is_file()
+    assert (
+        written["figures"] == result["figures"]
+        and "frontend_stack_bytes" in written["figures"]
+        and (tmp_path / "profile" / "frontend.png").is_file()
+    )
 
     kept = replace(limits, baseline=limits.write, write=None, tolerance=0.0001)  # counts differ by ticks of the timer
     was = kept.read() | {"figures": {**written["figures"], "arena_bytes": written["figures"]["arena_bytes"] - 1}}
     again = check(made.firmware, made.board, made.compiled, None, kept, was)
-    assert not again["passed"] and len(again["reasons"]) == 1 and again["reasons"][0].startswith(f"regression: arena bytes {written['figures']['arena_bytes']:,}, was")
+    assert (
+        not again["passed"]
+        and len(again["reasons"]) == 1
+        and again["reasons"][0].startswith(f"regression: arena bytes {written['figures']['arena_bytes']:,}, was")
+    )
 
 
 def test_a_failed_selftest_is_named_beside_what_passed(speaking_model, tmp_path):
@@ -53,7 +65,9 @@ def test_a_failed_selftest_is_named_beside_what_passed(speaking_model, tmp_path)
 def test_a_missing_baseline_shows_before_anything_is_made(tmp_path):
     with pytest.raises(TinyflowError, match="there is no baseline"):
         Limits(baseline=tmp_path / "absent.json").read()
-    assert Limits(baseline=tmp_path / "absent.json", write=tmp_path / "new.json").read() is None  # written first, then said
+    assert (
+        Limits(baseline=tmp_path / "absent.json", write=tmp_path / "new.json").read() is None
+    )  # written first, then said
 
 
 def test_a_baseline_is_not_written_over_by_what_it_judges(tmp_path):

@@ -17,11 +17,16 @@ from tinyflow.deploy.tflm.wheel import arena_need
 
 
 def layers(*tensors: int, kind: str = "ADD") -> tuple[Layer, ...]:
-    return tuple(Layer(index, f"{kind}{tensor}", f"t{tensor}", tensor, (1, 4), (1, 4), 10, 0, 4) for index, tensor in enumerate(tensors))
+    return tuple(
+        Layer(index, f"{kind}{tensor}", f"t{tensor}", tensor, (1, 4), (1, 4), 10, 0, 4)
+        for index, tensor in enumerate(tensors)
+    )
 
 
 def rows(ours: tuple[Layer, ...], theirs: tuple[Layer, ...]) -> list[tuple]:
-    counts = [{layer.index: weight * (layer.tensor + 1) for layer in side} for weight, side in ((1, ours), (100, theirs))]
+    counts = [
+        {layer.index: weight * (layer.tensor + 1) for layer in side} for weight, side in ((1, ours), (100, theirs))
+    ]
     groups = pair(ours, theirs, *counts)
     assert sum(group.aot_units for group in groups) == sum(counts[0].values())
     assert sum(group.tflm_units for group in groups) == sum(counts[1].values())
@@ -68,11 +73,18 @@ def test_on_this_machine_tflite_micro_plays_the_part(on_host, tmp_path):
     compiled, firmware, board = on_host
     result = compare_runtimes(firmware, None, board, compiled, tmp_path)
     assert (result.equal, result.rows) == (8, 8)
-    assert "tflite-micro" in result.tflm.by and result.tflm.operators == 5 and result.tflm.model_bytes == compiled.tflite.stat().st_size
+    assert (
+        "tflite-micro" in result.tflm.by
+        and result.tflm.operators == 5
+        and result.tflm.model_bytes == compiled.tflite.stat().st_size
+    )
     assert result.tflm.arena_bytes > result.aot.arena_bytes == compiled.arena_bytes
     assert result.unit == "" and result.aot.units is None and result.ratios["units"] is None and not result.profiles
     stored = json.loads((tmp_path / "comparison.json").read_text())
-    assert stored["ratios"]["arena_bytes"] == pytest.approx(result.tflm.arena_bytes / compiled.arena_bytes) and stored["equal"] == 8
+    assert (
+        stored["ratios"]["arena_bytes"] == pytest.approx(result.tflm.arena_bytes / compiled.arena_bytes)
+        and stored["equal"] == 8
+    )
     assert (tmp_path / "comparison.png").read_bytes()[:4] == b"\x89PNG"
 
 
@@ -121,7 +133,11 @@ def failed(capsys, *arguments: str) -> str:
 def test_the_command(on_host, runs, capsys):
     main(["profile", "--board", "host", "--compare", "tflm,aot", "--tflite", str(on_host[0].tflite), "--runs", runs])
     said = capsys.readouterr().out
-    assert "8 of 8 rows bit for bit" in said and "nothing is counted on this machine" in said and "nanoseconds per" not in said
+    assert (
+        "8 of 8 rows bit for bit" in said
+        and "nothing is counted on this machine" in said
+        and "nanoseconds per" not in said
+    )
 
 
 @pytest.mark.parametrize("value", ["aot", "aot,aot", "aot,gpu", ""])
@@ -130,7 +146,9 @@ def test_other_runtimes_are_refused(value, capsys):
 
 
 def test_a_baseline_is_of_one_runtime(tmp_path, capsys):
-    assert "leave one of the two out" in failed(capsys, "--compare", "aot,tflm", "--write-baseline", str(tmp_path / "b.json"))
+    assert "leave one of the two out" in failed(
+        capsys, "--compare", "aot,tflm", "--write-baseline", str(tmp_path / "b.json")
+    )
 
 
 @pytest.mark.tflm
@@ -142,7 +160,13 @@ def test_on_an_emulated_core_everything_is_counted(foreign_model, tmp_path):
     assert result.equal == result.rows == 8 and result.unit == "instructions"
     for side, firmware in zip((result.aot, result.tflm), sides):
         assert all(value for value in side.figures().values())
-        assert side.arena_bytes == firmware.arena_bytes and side.stack_bytes > 100 and side.flash_bytes == firmware.flash_bytes, "no clips in this model"
+        assert (
+            side.arena_bytes == firmware.arena_bytes
+            and side.stack_bytes > 100
+            and side.flash_bytes == firmware.flash_bytes
+        ), "no clips in this model"
     assert result.ratios["units"] > 1 and result.ratios["arena_bytes"] > 1
-    assert [group.tflm for group in result.operators][0] == ("CONV_2D",) and all(group.ratio > 0 for group in result.operators)
+    assert [group.tflm for group in result.operators][0] == ("CONV_2D",) and all(
+        group.ratio > 0 for group in result.operators
+    )
     assert np.isclose(sum(group.tflm_units for group in result.operators), result.profiles[1].layers_units)

@@ -21,7 +21,11 @@ from tinyflow.errors import TinyflowError
 
 WARNINGS = ["-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror"]
 ARM = "arm-none-eabi-gcc"
-CORES = {"m4": ["-mcpu=cortex-m4", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16"], "m0plus": ["-mcpu=cortex-m0plus"], "m55": ["-mcpu=cortex-m55", "-mfloat-abi=hard"]}
+CORES = {
+    "m4": ["-mcpu=cortex-m4", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16"],
+    "m0plus": ["-mcpu=cortex-m0plus"],
+    "m55": ["-mcpu=cortex-m55", "-mfloat-abi=hard"],
+}
 
 
 def done(command, folder: Path, **options) -> str:
@@ -56,7 +60,9 @@ def foreign(tmp_path_factory):
 @pytest.fixture(scope="module")
 def clip() -> np.ndarray:
     rng = np.random.default_rng(3)
-    return (rng.normal(0, 2000, 16000) + 6000 * np.sin(np.arange(16000) ** 1.3 / 40)).clip(-32768, 32767).astype(np.int16)
+    return (
+        (rng.normal(0, 2000, 16000) + 6000 * np.sin(np.arange(16000) ** 1.3 / 40)).clip(-32768, 32767).astype(np.int16)
+    )
 
 
 def sources(folder: Path, example: bool = False) -> list[str]:
@@ -77,7 +83,11 @@ def expected(compiled, clip: np.ndarray, fixed: bool = False) -> list[int]:
 
 @pytest.mark.parametrize(
     "flags",
-    [[], ["-O1", *WARNINGS, "-fsanitize=address,undefined", "-fno-sanitize-recover=all"], ["-O3", "-ffp-contract=fast", "-march=native"]],
+    [
+        [],
+        ["-O1", *WARNINGS, "-fsanitize=address,undefined", "-fno-sanitize-recover=all"],
+        ["-O3", "-ffp-contract=fast", "-march=native"],
+    ],
     ids=" ".join,
 )
 def test_bare_compiler(speaking, foreign, clip, tmp_path, flags):
@@ -96,13 +106,19 @@ def test_bare_compiler(speaking, foreign, clip, tmp_path, flags):
     done([compiler, *flags, *sources(folder, example=True), "-o", tmp_path / "foreign"], folder)
     x = np.random.default_rng(0).integers(-128, 128, compiled.input.shape).astype(np.int8)
     x.tofile(tmp_path / "x.raw")
-    assert answers(done([tmp_path / "foreign", "x.raw"], tmp_path))[0] == oracle.invoke(compiled.tflite, x).ravel().tolist()
+    assert (
+        answers(done([tmp_path / "foreign", "x.raw"], tmp_path))[0]
+        == oracle.invoke(compiled.tflite, x).ravel().tolist()
+    )
 
 
 @pytest.mark.skipif(not shutil.which("clang"), reason="no clang: apt-get install clang")
 def test_clang(speaking, clip, tmp_path):
     compiled, folder, _ = speaking
-    done(["clang", "-O2", "-ffp-contract=fast", *WARNINGS, *sources(folder, example=True), "-o", tmp_path / "speaking"], folder)
+    done(
+        ["clang", "-O2", "-ffp-contract=fast", *WARNINGS, *sources(folder, example=True), "-o", tmp_path / "speaking"],
+        folder,
+    )
     clip.tofile(tmp_path / "clip.raw")
     assert answers(done([tmp_path / "speaking", "clip.raw"], tmp_path))[0] == expected(compiled, clip)
 
@@ -115,17 +131,41 @@ def test_front_end_in_integers(integers, clip, tmp_path):
     assert answers(done([tmp_path / "integers", "clip.raw"], tmp_path))[0] == expected(compiled, clip, fixed=True)
     assert "fp.h" not in said["files"] and "integers" in (folder / "README.md").read_text()
     for path in folder.glob("*.c"):
-        assert not re.search(r"\bfloat\b", re.sub(r"/\*.*?\*/", "", path.read_text(), flags=re.DOTALL)) or path.name == "tinyflow.c", path.name
+        assert (
+            not re.search(r"\bfloat\b", re.sub(r"/\*.*?\*/", "", path.read_text(), flags=re.DOTALL))
+            or path.name == "tinyflow.c"
+        ), path.name
 
 
 @pytest.mark.skipif(not shutil.which(ARM), reason=f"no {ARM}: apt-get install gcc-arm-none-eabi")
 @pytest.mark.parametrize("core", CORES)
 def test_cross_compiler(speaking, integers, foreign, tmp_path, core):
     """Programs for every core at the optimisations of debug and release builds; all of them where the assembly is."""
-    levels = {"m4": (["-O0", "-std=gnu11"], ["-Og"], ["-O2", *WARNINGS], ["-Os"], ["-O3"]), "m0plus": (["-O2", *WARNINGS], ["-Os"]), "m55": (["-O0"], ["-O2", *WARNINGS], ["-O3"])}
+    levels = {
+        "m4": (["-O0", "-std=gnu11"], ["-Og"], ["-O2", *WARNINGS], ["-Os"], ["-O3"]),
+        "m0plus": (["-O2", *WARNINGS], ["-Os"]),
+        "m55": (["-O0"], ["-O2", *WARNINGS], ["-O3"]),
+    }
     for _, folder, _ in (speaking, integers, foreign):
         for flags in levels[core]:
-            done([ARM, "-mthumb", *CORES[core], *flags, "-Wall", "-Wextra", "-Werror", "--specs=nosys.specs", "-Wl,--no-warnings", "-Wl,--gc-sections", *sources(folder, example=True), "-o", tmp_path / "a.elf"], folder)
+            done(
+                [
+                    ARM,
+                    "-mthumb",
+                    *CORES[core],
+                    *flags,
+                    "-Wall",
+                    "-Wextra",
+                    "-Werror",
+                    "--specs=nosys.specs",
+                    "-Wl,--no-warnings",
+                    "-Wl,--gc-sections",
+                    *sources(folder, example=True),
+                    "-o",
+                    tmp_path / "a.elf",
+                ],
+                folder,
+            )
 
 
 @pytest.mark.skipif(not shutil.which(ARM), reason=f"no {ARM}: apt-get install gcc-arm-none-eabi")
@@ -134,19 +174,29 @@ def test_no_flag_fuses_floats(speaking, tmp_path):
     _, folder, _ = speaking
 
     def code(source: Path, *flags: str) -> str:
-        done([ARM, "-mthumb", *CORES["m4"], "-O2", *flags, "-I", folder, "-c", source, "-o", tmp_path / "one.o"], folder)
+        done(
+            [ARM, "-mthumb", *CORES["m4"], "-O2", *flags, "-I", folder, "-c", source, "-o", tmp_path / "one.o"], folder
+        )
         return done(["arm-none-eabi-objdump", "-d", tmp_path / "one.o"], tmp_path)
 
-    computing = [folder / name for name in sources(folder) if re.search(r'#include "(fp|fpu)\.h"', (folder / name).read_text())]
+    computing = [
+        folder / name for name in sources(folder) if re.search(r'#include "(fp|fpu)\.h"', (folder / name).read_text())
+    ]
     assert len(computing) >= 3
     for source in computing:
         for flags in ([], ["-DTINYFLOW_PORTABLE"]):
-            assert code(source, *flags, "-ffp-contract=fast") == code(source, *flags) == code(source, *flags, "-ffp-contract=off")
+            assert (
+                code(source, *flags, "-ffp-contract=fast")
+                == code(source, *flags)
+                == code(source, *flags, "-ffp-contract=off")
+            )
     (tmp_path / "bare.c").write_text("float f(float a, float b, float c) { return a * b + c; }")
     assert code(tmp_path / "bare.c", "-ffp-contract=fast") != code(tmp_path / "bare.c", "-ffp-contract=off")
     for path in folder.glob("*.c"):  # who computes with floats includes it
         text = re.sub(r"/\*.*?\*/", "", path.read_text(), flags=re.DOTALL)
-        assert not re.search(r"\bfloat\b", text) or path in computing or path.name in ("frontend_tables.c", "tinyflow.c"), path.name
+        assert (
+            not re.search(r"\bfloat\b", text) or path in computing or path.name in ("frontend_tables.c", "tinyflow.c")
+        ), path.name
 
 
 def test_fmaf_rounds_once(tmp_path):
@@ -158,7 +208,12 @@ def test_fmaf_rounds_once(tmp_path):
 #include <math.h>
 #include <stdio.h>
 static uint64_t state = 88172645463325252u;
-static uint32_t draw(void) { state ^= state << 13; state ^= state >> 7; state ^= state << 17; return (uint32_t)(state >> 16); }
+static uint32_t draw(void) {
+  state ^= state << 13;
+  state ^= state >> 7;
+  state ^= state << 17;
+  return (uint32_t)(state >> 16);
+}
 static float number(uint32_t exponents) { /* any sign and fraction, exponents near each other */
   uint32_t bits = draw();
   bits = (bits & 0x807fffffu) | (127 - exponents / 2 + (bits >> 23) % exponents) << 23;
@@ -168,7 +223,8 @@ int main(void) {
   long different = 0, twice = 0;
   for (long i = 0; i < 3000000; i++) {
     float a = number(4), b = number(4), c = i % 3 ? number(i % 2 ? 64 : 8) : -a * b;
-    if (i % 4 == 0) { /* a product half-way between two floats, and what tips the scale is too small for a double's sum */
+    if (i % 4 == 0) {
+      /* a product half-way between two floats, and what tips the scale is too small for a double's sum */
       a = 1 + (float)(draw() % 1024 | 1) / 4096, b = 1 + (float)(draw() % 1024 | 1) / 4096, c = number(4) * 0x1p-60f;
     }
     different += exact_fmaf(a, b, c) != fmaf(a, b, c);
@@ -192,8 +248,23 @@ def test_global_names(speaking, integers, foreign, tmp_path, compiler):
     for index, (_, folder, _) in enumerate((speaking, integers, foreign)):
         objects = tmp_path / str(index)
         objects.mkdir()
-        done([compiler, *(CORES["m4"] + ["-mthumb"] if compiler == ARM else []), "-O2", "-c", "-I", folder, *(folder / name for name in sources(folder))], objects)
-        names = re.findall(r" [TDBRCVW] (\w+)$", done([compiler.replace("gcc", "nm") if compiler == ARM else "nm", *sorted(objects.glob("*.o"))], objects), re.MULTILINE)
+        done(
+            [
+                compiler,
+                *(CORES["m4"] + ["-mthumb"] if compiler == ARM else []),
+                "-O2",
+                "-c",
+                "-I",
+                folder,
+                *(folder / name for name in sources(folder)),
+            ],
+            objects,
+        )
+        names = re.findall(
+            r" [TDBRCVW] (\w+)$",
+            done([compiler.replace("gcc", "nm") if compiler == ARM else "nm", *sorted(objects.glob("*.o"))], objects),
+            re.MULTILINE,
+        )
         assert len(names) > 15 and [name for name in names if not name.startswith("tinyflow_")] == []
 
 
@@ -224,7 +295,19 @@ def test_streaming_equals_whole_clips(speaking, tmp_path):
     sound = (rng.normal(0, 1, 40000) * np.abs(np.sin(np.arange(40000) / 4000)) * 9000).astype(np.int16)
     (tmp_path / "stream.c").write_text(STREAM)
     # the example's main is weak: this one takes its place
-    done([compiler, "-O1", "-I", folder, *(folder / name for name in sources(folder, example=True)), "stream.c", "-o", "stream"], tmp_path)
+    done(
+        [
+            compiler,
+            "-O1",
+            "-I",
+            folder,
+            *(folder / name for name in sources(folder, example=True)),
+            "stream.c",
+            "-o",
+            "stream",
+        ],
+        tmp_path,
+    )
     sound.tofile(tmp_path / "sound.raw")
     with open(tmp_path / "sound.raw") as file:
         rows = [[int(word) for word in line.split()] for line in done(["./stream"], tmp_path, stdin=file).splitlines()]
@@ -241,7 +324,10 @@ def test_streaming_equals_whole_clips(speaking, tmp_path):
     assert len(checked) >= 5
 
 
-USER = '#include <stdio.h>\n#include "tinyflow.h"\nint main(void) { tinyflow_init(); printf("%d\\n", tinyflow_classify((const int16_t[TINYFLOW_CLIP_SAMPLES]){0})); return 0; }\n'
+USER = (
+    '#include <stdio.h>\n#include "tinyflow.h"\nint main(void) { tinyflow_init(); printf("%d\\n",'
+    " tinyflow_classify((const int16_t[TINYFLOW_CLIP_SAMPLES]){0})); return 0; }\n"
+)
 
 
 def test_cmake(speaking, clip, tmp_path):
@@ -257,11 +343,14 @@ def test_cmake(speaking, clip, tmp_path):
     shutil.copytree(folder, tmp_path / "project/third_party/words")
     (tmp_path / "project/main.c").write_text(USER)
     (tmp_path / "project/CMakeLists.txt").write_text(
-        "cmake_minimum_required(VERSION 3.13)\nproject(mine C)\nadd_subdirectory(third_party/words)\nadd_executable(mine main.c)\ntarget_link_libraries(mine tinyflow)\n"
+        "cmake_minimum_required(VERSION 3.13)\nproject(mine"
+        " C)\nadd_subdirectory(third_party/words)\nadd_executable(mine main.c)\ntarget_link_libraries(mine tinyflow)\n"
     )
     done([cmake, "-S", tmp_path / "project", "-B", tmp_path / "build", *made], tmp_path)
     done([cmake, "--build", tmp_path / "build"], tmp_path)
-    assert int(done([tmp_path / "build/mine"], tmp_path)) == int(np.argmax(expected(compiled, np.zeros(16000, np.int16))))
+    assert int(done([tmp_path / "build/mine"], tmp_path)) == int(
+        np.argmax(expected(compiled, np.zeros(16000, np.int16)))
+    )
 
 
 ZEPHYR = """cmake_minimum_required(VERSION 3.20)
@@ -290,38 +379,73 @@ endif()
 
 
 def test_zephyr_module(speaking, tmp_path):
-    """Without Zephyr: its module.yml read as Zephyr's schema has it, Kconfig by its grammar, and CMakeLists.txt run with stand-ins."""
+    """Without Zephyr: its module.yml read as Zephyr's schema has it, Kconfig by its grammar, and CMakeLists.txt run
+    with stand-ins.
+    """
     import yaml
 
     compiled, folder, _ = speaking
     module = yaml.safe_load((folder / "zephyr/module.yml").read_text())
-    assert set(module) <= {"name", "build"} and set(module["build"]) <= {"cmake", "kconfig"}  # of the schema in scripts/zephyr_module.py
-    assert (folder / module["build"]["cmake"] / "CMakeLists.txt").is_file() and (folder / module["build"]["kconfig"]).is_file()
-    kconfig = [line for line in (folder / "zephyr/Kconfig").read_text().splitlines() if line and not line.startswith("#")]
+    assert set(module) <= {"name", "build"} and set(module["build"]) <= {
+        "cmake",
+        "kconfig",
+    }  # of the schema in scripts/zephyr_module.py
+    assert (folder / module["build"]["cmake"] / "CMakeLists.txt").is_file() and (
+        folder / module["build"]["kconfig"]
+    ).is_file()
+    kconfig = [
+        line for line in (folder / "zephyr/Kconfig").read_text().splitlines() if line and not line.startswith("#")
+    ]
     assert kconfig[0] == "config TINYFLOW" and kconfig[1].startswith('\tbool "') and kconfig[2] == "\thelp"
     assert all(line.startswith("\t  ") for line in kconfig[3:])
 
     (tmp_path / "main.c").write_text(USER)
     (tmp_path / "CMakeLists.txt").write_text(ZEPHYR.replace("MODULE", str(folder / module["build"]["cmake"])))
     cmake, ninja = (str(Path(sys.executable).parent / name) for name in ("cmake", "ninja"))
-    done([cmake, "-S", tmp_path, "-B", tmp_path / "build", "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={ninja}", "-DCONFIG_TINYFLOW=y"], tmp_path)
+    done(
+        [
+            cmake,
+            "-S",
+            tmp_path,
+            "-B",
+            tmp_path / "build",
+            "-G",
+            "Ninja",
+            f"-DCMAKE_MAKE_PROGRAM={ninja}",
+            "-DCONFIG_TINYFLOW=y",
+        ],
+        tmp_path,
+    )
     done([cmake, "--build", tmp_path / "build"], tmp_path)
-    assert int(done([tmp_path / "build/app"], tmp_path)) == int(np.argmax(expected(compiled, np.zeros(16000, np.int16))))
+    assert int(done([tmp_path / "build/app"], tmp_path)) == int(
+        np.argmax(expected(compiled, np.zeros(16000, np.int16)))
+    )
     assert "main.c.o" not in done(["ar", "t", tmp_path / "build/module/libtinyflow.a"], tmp_path)
 
 
 def test_platformio_library(speaking, foreign):
-    for compiled, folder, _ in (speaking, foreign):
+    for _compiled, folder, _ in (speaking, foreign):
         library = json.loads((folder / "library.json").read_text())
-        assert re.fullmatch(r"[a-z0-9-]+", library["name"]) and re.fullmatch(r"\d+\.\d+\.\d+", library["version"]) and library["license"] == "Apache-2.0"
+        assert (
+            re.fullmatch(r"[a-z0-9-]+", library["name"])
+            and re.fullmatch(r"\d+\.\d+\.\d+", library["version"])
+            and library["license"] == "Apache-2.0"
+        )
         assert library["build"]["srcFilter"] == ["+<*.c>", "-<main.c>"] and (folder / library["headers"]).is_file()
 
 
 def test_what_is_in_it(speaking, foreign):
     compiled, folder, said = speaking
     other, bare, said_bare = foreign
-    assert sorted(said["files"]) == sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    assert said["frontend"] and not said_bare["frontend"] and not list(bare.glob("frontend*")) and not (bare / "tinyflow_audio.c").exists()
+    assert sorted(said["files"]) == sorted(
+        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
+    )
+    assert (
+        said["frontend"]
+        and not said_bare["frontend"]
+        and not list(bare.glob("frontend*"))
+        and not (bare / "tinyflow_audio.c").exists()
+    )
     calls = set(re.findall(r"tinyflow_(\w+_s8)\(", (bare / "model.c").read_text()))
     assert calls and calls <= set(said_bare["kernels"]) and "add_s8" not in said_bare["kernels"]
     assert (folder / "LICENSE").read_bytes() == (Path(export_stage.FIRMWARE).parent / "LICENSE").read_bytes()
@@ -330,9 +454,17 @@ def test_what_is_in_it(speaking, foreign):
         for name in re.findall(r'#include "([^"]+)"', path.read_text()):
             assert (folder / name).is_file(), (path.name, name)
     config = (folder / "tinyflow_config.h").read_text()
-    assert "#define TINYFLOW_CLIP_SAMPLES 16000 " in config and "#define TINYFLOW_FRAMES 49 " in config and '"_silence_"' in config
+    assert (
+        "#define TINYFLOW_CLIP_SAMPLES 16000 " in config
+        and "#define TINYFLOW_FRAMES 49 " in config
+        and '"_silence_"' in config
+    )
     readme = (folder / "README.md").read_text()
-    assert f"{compiled.arena_bytes:,} B of RAM" in readme and "tinyflow_stream_push" in readme and "{" not in readme.replace("{0}", "")
+    assert (
+        f"{compiled.arena_bytes:,} B of RAM" in readme
+        and "tinyflow_stream_push" in readme
+        and "{" not in readme.replace("{0}", "")
+    )
     assert "memcpy(tinyflow_input()" in (bare / "README.md").read_text()
     everything = "".join(path.read_text() for path in folder.rglob("*") if path.is_file())
     assert str(Path(export_stage.FIRMWARE).parent) not in everything and str(compiled.folder) not in everything

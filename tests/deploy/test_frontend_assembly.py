@@ -1,4 +1,6 @@
-"""The front end's assembly on the emulated Cortex-M4F gives its C twin's bits, in the geometries that Table 1 does not have."""
+"""The front end's assembly on the emulated Cortex-M4F gives its C twin's bits, in the geometries that Table 1 does not
+have.
+"""
 
 import numpy as np
 import pytest
@@ -42,4 +44,8 @@ def test_assembly_is_its_twin(name, tmp_path):
 def test_the_geometries_are_what_they_say():
     radices = {name: fft_radices(MfccConfig.from_name(name).n_fft // 2) for name in GEOMETRIES}
     assert radices["640/320/40/mfcc10/fft1024"] == [4, 4, 4, 4, 2] and radices["480/240/26/mfcc13"] == [4, 4, 3, 5]
-    assert radices["450/225/20"] == [3, 3, 5, 5] and radices["333/111/24/mfcc7/fft500"] == [2, 5, 5, 5] and radices["320/160/40"] == [4, 4, 2, 5]
+    assert (
+        radices["450/225/20"] == [3, 3, 5, 5]
+        and radices["333/111/24/mfcc7/fft500"] == [2, 5, 5, 5]
+        and radices["320/160/40"] == [4, 4, 2, 5]
+    )

@@ -28,13 +28,28 @@ def test_a_board_without_a_region_is_named():
 
 
 def test_overflows_of_gnu_ld_are_read():
-    said = "ld: firmware.elf section `.rodata' will not fit in region `FLASH'\nld: region `FLASH' overflowed by 1234 bytes\nld: region `RAM' overflowed by 8 bytes"
+    said = (
+        "ld: firmware.elf section `.rodata' will not fit in region `FLASH'\nld: region `FLASH' overflowed by 1234"
+        " bytes\nld: region `RAM' overflowed by 8 bytes"
+    )
     assert overflows(said) == {"FLASH": 1234, "RAM": 8}
     assert overflows("undefined reference to `memcpy'") == {}
 
 
 def test_the_error_names_amount_sections_and_symbols():
     board = load_board("mps2-an386")
-    sizes = Sizes(0, 0, 0, (Section(".text", 0, 100, True, False), Section(".rodata", 0, 900, True, False)), (Symbol("main", 60, ".text"),), (Symbol("model_const_w", 800, ".rodata"),))
+    sizes = Sizes(
+        0,
+        0,
+        0,
+        (Section(".text", 0, 100, True, False), Section(".rodata", 0, 900, True, False)),
+        (Symbol("main", 60, ".text"),),
+        (Symbol("model_const_w", 800, ".rodata"),),
+    )
     text = str(does_not_fit(board, {"FLASH": 77}, sizes))
-    assert "FLASH overflows by 77 bytes" in text and ".rodata 900, .text 100" in text and "model_const_w 800, main 60" in text and "hint" in text
+    assert (
+        "FLASH overflows by 77 bytes" in text
+        and ".rodata 900, .text 100" in text
+        and "model_const_w 800, main 60" in text
+        and "hint" in text
+    )

@@ -1,4 +1,6 @@
-"""Continuous recognition on running firmware: the same features, the same answers and the same words as clip by clip."""
+"""Continuous recognition on running firmware: the same features, the same answers and the same
+words as clip by clip.
+"""
 
 import json
 import os
@@ -26,7 +28,9 @@ from tinyflow.errors import TinyflowError
 from tinyflow.recipe import Listen
 
 RATE = 16000
-EAGER = Listen(every=3, average=2, threshold=0.3, refractory_ms=200, ignore=("unknown",))  # random weights are never sure
+EAGER = Listen(
+    every=3, average=2, threshold=0.3, refractory_ms=200, ignore=("unknown",)
+)  # random weights are never sure
 FIXED = pytest.mark.parametrize("speaking_built", [pytest.param("mps2-an385", marks=pytest.mark.qemu)], indirect=True)
 
 
@@ -40,7 +44,11 @@ def audio(clips) -> np.ndarray:
 @pytest.fixture(scope="module")
 def at_host(tmp_path_factory, speaking_model):
     board = load_board("host")
-    return SimpleNamespace(compiled=speaking_model, board=board, firmware=build(speaking_model, board, tmp_path_factory.mktemp("host") / "out", listen=EAGER))
+    return SimpleNamespace(
+        compiled=speaking_model,
+        board=board,
+        firmware=build(speaking_model, board, tmp_path_factory.mktemp("host") / "out", listen=EAGER),
+    )
 
 
 def expected(built, audio: np.ndarray, listen: Listen) -> np.ndarray:
@@ -59,7 +67,10 @@ def check_words(built, audio: np.ndarray, listen: Listen, on_word=None) -> dict:
     """The words that the board hears are those of tflite_micro's answers, as Python detects them."""
     said = listen_to(built.firmware, built.board, built.compiled, audio, listen, on_word=on_word)
     answers = expected(built, padded(built, audio), listen)
-    words = [(built.compiled.labels[word.label], word.score / 256, sample_of(word.run, built.compiled, listen)) for word in detect(answers, built.compiled, listen)]
+    words = [
+        (built.compiled.labels[word.label], word.score / 256, sample_of(word.run, built.compiled, listen))
+        for word in detect(answers, built.compiled, listen)
+    ]
     assert [(word["word"], word["score"], word["sample"]) for word in said["words"]] == words
     assert said["costs"]["runs"] == len(answers) and said["seconds"] == len(audio) / RATE and said["samples_lost"] == 0
     return said
@@ -71,7 +82,9 @@ def test_words_are_those_of_tflite_micro_and_the_twin(speaking_built, audio):
     assert len(told) > 2  # a test that hears nothing proves nothing
 
 
-@pytest.mark.parametrize("every, average, refractory_ms", [(1, 1, 0), (2, 16, 0), (49, 1, 0), (50, 2, 1000), (1000, 1, 0)])
+@pytest.mark.parametrize(
+    "every, average, refractory_ms", [(1, 1, 0), (2, 16, 0), (49, 1, 0), (50, 2, 1000), (1000, 1, 0)]
+)
 def test_words_at_the_ends_of_every_range(at_host, audio, every, average, refractory_ms):
     check_words(at_host, audio, replace(EAGER, every=every, average=average, refractory_ms=refractory_ms))
 
@@ -109,7 +122,9 @@ def test_every_answer_in_a_stream_is_that_of_the_clip(speaking_built, audio):
 def test_logits_and_softmax_alike(tmp_path, audio):
     """A network that ends in logits: posteriors are made on the device."""
     source = keyword_model(tmp_path / "m")
-    compiled = replace(source, output=replace(source.output, scale=0.03, zero_point=5))  # what the numbers mean is the detector's alone
+    compiled = replace(
+        source, output=replace(source.output, scale=0.03, zero_point=5)
+    )  # what the numbers mean is the detector's alone
     board = load_board("host")
     built = SimpleNamespace(compiled=compiled, board=board, firmware=build(compiled, board, tmp_path / "out"))
     assert len(check_words(built, audio, replace(EAGER, ignore=(), threshold=0.2))["words"]) > 2
@@ -128,18 +143,25 @@ def test_what_is_wrong_is_named_and_changes_nothing(speaking_built, audio):
             device.console.put("stream", b"abc", 672)
         with pytest.raises(CommandError, match="offset"):
             device.console.put("stream", b"abcd", 99)
-        assert device.console.put("stream", audio[:336].astype("<i2").tobytes())["samples"] == first["samples"] == 336  # once more is harmless
+        assert (
+            device.console.put("stream", audio[:336].astype("<i2").tobytes())["samples"] == first["samples"] == 336
+        )  # once more is harmless
         assert device.console.put("stream", audio[336:400].astype("<i2").tobytes(), 672)["samples"] == 400
         defaults = device.console.request("listen")
         assert {key: defaults[key] for key in vars(settings)} == vars(Settings.of(Listen(), speaking_built.compiled))
 
 
 def test_a_firmware_without_front_end_has_none_of_it(foreign_built):
-    with connect(foreign_built.firmware, foreign_built.board, timeout=60) as device, pytest.raises(CommandError, match="no such command"):
+    with (
+        connect(foreign_built.firmware, foreign_built.board, timeout=60) as device,
+        pytest.raises(CommandError, match="no such command"),
+    ):
         device.console.request("listen")
     assert b"listen_" not in foreign_built.firmware.elf.read_bytes()
     with pytest.raises(TinyflowError, match="has no front end") as error:
-        listen_to(foreign_built.firmware, foreign_built.board, foreign_built.compiled, np.zeros(RATE, np.int16), Listen())
+        listen_to(
+            foreign_built.firmware, foreign_built.board, foreign_built.compiled, np.zeros(RATE, np.int16), Listen()
+        )
     assert "tinyflow trained" in error.value.hint
 
 
@@ -151,7 +173,9 @@ def test_the_recipe_is_in_the_image_for_a_board_without_a_host(at_host):
 
 @pytest.mark.parametrize("speaking_built", [pytest.param("mps2-an386", marks=pytest.mark.qemu)], indirect=True)
 def test_what_a_second_of_audio_costs(speaking_built, audio):
-    """The sum of its parts, each counted: the front end as the `frontend` command counts a frame, the network as `infer`."""
+    """The sum of its parts, each counted: the front end as the `frontend` command counts a frame, the network as
+    `infer`.
+    """
     said = listen_to(speaking_built.firmware, speaking_built.board, speaking_built.compiled, audio, Listen(every=10))
     parts, costs = said["costs"]["per_second"], said["costs"]
     with connect(speaking_built.firmware, speaking_built.board, timeout=60) as device:
@@ -159,7 +183,10 @@ def test_what_a_second_of_audio_costs(speaking_built, audio):
     assert costs["unit"] == "instructions" and (costs["frames_a_second"], costs["runs_a_second"]) == (50, 5)
     assert parts["all"] == parts["frontend"] + parts["network"] + parts["detector"]
     assert abs(parts["network"] / 5 - profile["invoke"]["units"]) < 0.01 * profile["invoke"]["units"]
-    assert abs(parts["frontend"] / 50 - profile["frontend"]["frame"]["units"]) < 0.1 * profile["frontend"]["frame"]["units"]
+    assert (
+        abs(parts["frontend"] / 50 - profile["frontend"]["frame"]["units"])
+        < 0.1 * profile["frontend"]["frame"]["units"]
+    )
     assert 0 < parts["detector"] < 50_000
     nucleo = next(item for item in costs["budgets"] if item["board"] == "nucleo-l4r5zi")
     assert nucleo["budget"] == 60_000_000 and nucleo["share"] == parts["all"] / 60_000_000
@@ -180,7 +207,9 @@ def test_recordings_of_any_rate_and_channels(tmp_path, audio):
 
 def test_a_recording_shorter_than_the_networks_window_is_refused(speaking_built):
     with pytest.raises(TinyflowError, match="0.50 s long.* takes 1.00 s") as error:
-        listen_to(speaking_built.firmware, speaking_built.board, speaking_built.compiled, np.zeros(8000, np.int16), Listen())
+        listen_to(
+            speaking_built.firmware, speaking_built.board, speaking_built.compiled, np.zeros(8000, np.int16), Listen()
+        )
     assert "tinyflow run --wav" in error.value.hint
 
 
@@ -193,11 +222,16 @@ def test_the_hosts_microphone_hears_what_a_recording_says(at_host, tmp_path, mon
     os.mkfifo(path)
     data = padded(at_host, audio).astype("<i2").tobytes()
     (tmp_path / "data").write_bytes(data)
-    writer = "import sys, time\ndata = open(sys.argv[1], 'rb').read()\nwith open(sys.argv[2], 'wb', 0) as pipe:\n  for at in range(0, len(data), 4099): pipe.write(data[at : at + 4099]); time.sleep(0.001)\n  time.sleep(60)"
+    writer = (
+        "import sys, time\ndata = open(sys.argv[1], 'rb').read()\nwith open(sys.argv[2], 'wb', 0) as pipe:\n  for at in"
+        " range(0, len(data), 4099): pipe.write(data[at : at + 4099]); time.sleep(0.001)\n  time.sleep(60)"
+    )
     process = subprocess.Popen([sys.executable, "-c", writer, str(tmp_path / "data"), str(path)])
     try:
         monkeypatch.setenv("TINYFLOW_MICROPHONE", str(path))
-        said = listen_microphone(at_host.firmware, at_host.board, at_host.compiled, EAGER, lambda heard: heard < len(data) // 2 // RATE)
+        said = listen_microphone(
+            at_host.firmware, at_host.board, at_host.compiled, EAGER, lambda heard: heard < len(data) // 2 // RATE
+        )
     finally:
         process.kill()
         process.wait()
@@ -212,7 +246,14 @@ def test_ctrl_c_ends_listening_and_the_result_is_whole(at_host, tmp_path, monkey
     before = signal.getsignal(signal.SIGINT)
     once = iter([signal.SIGINT])
     with until_interrupted(None) as going:
-        said = listen_microphone(at_host.firmware, at_host.board, at_host.compiled, EAGER, going, lambda word: [os.kill(os.getpid(), number) for number in once])
+        said = listen_microphone(
+            at_host.firmware,
+            at_host.board,
+            at_host.compiled,
+            EAGER,
+            going,
+            lambda word: [os.kill(os.getpid(), number) for number in once],
+        )
     assert said["words"] and said["seconds"] < 5
     assert signal.getsignal(signal.SIGINT) is before
     with until_interrupted(2.5) as going:
@@ -231,7 +272,15 @@ def test_a_second_ctrl_c_does_not_wait():
         signal.signal(signal.SIGINT, before)
 
 
-@pytest.mark.parametrize("samples, message", [(None, "names no file"), ("absent", "cannot be opened"), (b"", "gives no samples"), (b"ab" * 20000, "gives no samples")])
+@pytest.mark.parametrize(
+    "samples, message",
+    [
+        (None, "names no file"),
+        ("absent", "cannot be opened"),
+        (b"", "gives no samples"),
+        (b"ab" * 20000, "gives no samples"),
+    ],
+)
 def test_a_microphone_that_fails_says_why(at_host, tmp_path, monkeypatch, samples, message):
     if isinstance(samples, bytes):
         (tmp_path / "voice").write_bytes(samples)
@@ -254,15 +303,23 @@ def test_boards_without_microphone_or_with_an_unknown_one(speaking_built, tmp_pa
 
 @pytest.mark.qemu
 def test_between_hops_the_core_sleeps_until_the_microphone_wakes_it(speaking_model, clips, tmp_path):
-    """A driver in the board's own folder, as docs/listen.md describes them: WFI, woken by an interrupt that no handler takes.
+    """A driver in the board's own folder, as docs/listen.md describes them: WFI, woken by an interrupt that no handler
+    takes.
 
-    The clock of the emulator stands for the microphone's: in real time nothing is lost, and the words are those of the same samples.
+    The clock of the emulator stands for the microphone's: in real time nothing is lost, and the words are those of the
+    same samples.
     """
     shutil.copytree(load_board("mps2-an386").folder, tmp_path / "ear")
-    shutil.copyfile(Path(__file__).parent.parent / "firmware" / "timer_microphone.c", tmp_path / "ear" / "timer_microphone.c")
-    (tmp_path / "ear" / "board.yaml").write_text((tmp_path / "ear" / "board.yaml").read_text() + "microphone: timer_microphone\n")
+    shutil.copyfile(
+        Path(__file__).parent.parent / "firmware" / "timer_microphone.c", tmp_path / "ear" / "timer_microphone.c"
+    )
+    (tmp_path / "ear" / "board.yaml").write_text(
+        (tmp_path / "ear" / "board.yaml").read_text() + "microphone: timer_microphone\n"
+    )
     board = load_board(str(tmp_path / "ear"))
-    built = SimpleNamespace(compiled=speaking_model, board=board, firmware=build(speaking_model, board, tmp_path / "out"))
+    built = SimpleNamespace(
+        compiled=speaking_model, board=board, firmware=build(speaking_model, board, tmp_path / "out")
+    )
     said = listen_microphone(built.firmware, board, speaking_model, EAGER, lambda heard: heard < 4)
     with np.load(speaking_model.selftest) as stored:
         samples = np.tile(stored["clips"][0], 5)
@@ -279,7 +336,9 @@ def test_between_hops_the_core_sleeps_until_the_microphone_wakes_it(speaking_mod
 @pytest.mark.slow
 @pytest.mark.qemu
 def test_tones_in_two_minutes_of_noise_are_heard_at_their_times(tmp_path, one_torch_thread):
-    """Trained here in seconds: three tones instead of words, at known times, in noise and silence, on the emulated board."""
+    """Trained here in seconds: three tones instead of words, at known times, in noise and silence, on the emulated
+    board.
+    """
     from listening import Spoken, score
     from tone_dataset import TONES, every_operation, tone, tone_dataset
 
@@ -288,8 +347,15 @@ def test_tones_in_two_minutes_of_noise_are_heard_at_their_times(tmp_path, one_to
     from tinyflow.train import train
 
     dataset = tone_dataset(tmp_path / "data", training=40)
-    trained = train(every_operation(dataset.labels), dataset, recipe.Train(epochs=12, batch_size=16, learning_rate=0.1, device="cpu"), tmp_path / "train")
-    compiled = compile_model(trained, dataset, recipe.Compile(calibration_clips=64, selftest_clips=1), tmp_path / "compile")
+    trained = train(
+        every_operation(dataset.labels),
+        dataset,
+        recipe.Train(epochs=12, batch_size=16, learning_rate=0.1, device="cpu"),
+        tmp_path / "train",
+    )
+    compiled = compile_model(
+        trained, dataset, recipe.Compile(calibration_clips=64, selftest_clips=1), tmp_path / "compile"
+    )
     rng = np.random.default_rng(12)
     audio, spoken = rng.normal(0, 600, 120 * RATE), []
     at = 2 * RATE

@@ -1,4 +1,6 @@
-"""Every emulated core beside the Cortex-M4F of the other tests: counter, faults, self-test, network bit for bit, front end."""
+"""Every emulated core beside the Cortex-M4F of the other tests: counter, faults, self-test, network bit for bit, front
+end.
+"""
 
 import re
 import subprocess

@@ -46,8 +46,17 @@ def test_on_the_emulated_cortex_m(made, tmp_path):
     firmware, board, compiled = made("mps2-an386")
     said = []
     result = profile(firmware, board, compiled, tmp_path / "out", lambda task, done, total, note="": said.append(note))
-    assert result.unit == "instructions" and result.resolution == 5 and result.milliseconds is None  # instructions are not time
-    assert [layer.kind for layer in result.layers] == ["CONV_2D", "DEPTHWISE_CONV_2D", "CONV_2D", "MEAN", "FULLY_CONNECTED", "SOFTMAX"]
+    assert (
+        result.unit == "instructions" and result.resolution == 5 and result.milliseconds is None
+    )  # instructions are not time
+    assert [layer.kind for layer in result.layers] == [
+        "CONV_2D",
+        "DEPTHWISE_CONV_2D",
+        "CONV_2D",
+        "MEAN",
+        "FULLY_CONNECTED",
+        "SOFTMAX",
+    ]
     assert [layer.macs for layer in result.layers[:3]] == [25 * 20 * 9 * 8, 25 * 20 * 9 * 8, 25 * 20 * 8 * 16]
     assert result.macs == sum(layer.macs for layer in result.layers)
 
@@ -59,7 +68,10 @@ def test_on_the_emulated_cortex_m(made, tmp_path):
     assert abs(result.invoke_units - counted) <= 2 * result.resolution
     assert result.layers_agree and abs(result.layers_difference) <= 0.005
     assert abs(sum(layer.share for layer in result.layers) - 1) < 1e-9
-    assert result.layers[0].units_per_mac == result.layers[0].units / result.layers[0].macs and result.layers[3].units_per_mac is None
+    assert (
+        result.layers[0].units_per_mac == result.layers[0].units / result.layers[0].macs
+        and result.layers[3].units_per_mac is None
+    )
     assert 1 < result.units_per_mac < 200
     source = (compiled.c / "model.c").read_text()
     for layer in result.layers:  # what the C calls, and where the plan lays it
@@ -76,13 +88,37 @@ def test_on_the_emulated_cortex_m(made, tmp_path):
     assert 0 < result.stack_bytes < result.stack_reserved_bytes == board.stack_bytes
     assert result.sizes.model_bytes > 0 and result.sizes.flash_bytes == firmware.flash_bytes
     groups = {function.name: function.group for function in result.sizes.functions}
-    assert groups["model_invoke"] == "layers" and groups["frontend_frame"] == "front end" and groups["command_run"] == "application"
-    assert groups["softmax_s8"] == "kernels" and groups["cortexm_start"] == "start-up and console" and "" not in groups.values()
-    assert sum(result.sizes.groups.values()) == result.sizes.flash_bytes and result.sizes.groups["model constants"] == result.sizes.model_bytes
-    assert result.sizes.groups["padding"] < 100 and result.sizes.groups["strings"] < 2000 and "self-test clips" not in result.sizes.groups
-    assert result.place == "qemu" and re.fullmatch(r"QEMU \d+\.\d+\.\d+", result.emulator) and result.runtime == "aot" and len(result.model_sha256) == 64
+    assert (
+        groups["model_invoke"] == "layers"
+        and groups["frontend_frame"] == "front end"
+        and groups["command_run"] == "application"
+    )
+    assert (
+        groups["softmax_s8"] == "kernels"
+        and groups["cortexm_start"] == "start-up and console"
+        and "" not in groups.values()
+    )
+    assert (
+        sum(result.sizes.groups.values()) == result.sizes.flash_bytes
+        and result.sizes.groups["model constants"] == result.sizes.model_bytes
+    )
+    assert (
+        result.sizes.groups["padding"] < 100
+        and result.sizes.groups["strings"] < 2000
+        and "self-test clips" not in result.sizes.groups
+    )
+    assert (
+        result.place == "qemu"
+        and re.fullmatch(r"QEMU \d+\.\d+\.\d+", result.emulator)
+        and result.runtime == "aot"
+        and len(result.model_sha256) == 64
+    )
     assert result.estimate is None  # mps2-an386 is no board to estimate the time of
-    assert "gcc" in result.compiler and "-O" in result.flags and any("counted: instructions" in note for note in result.notes)
+    assert (
+        "gcc" in result.compiler
+        and "-O" in result.flags
+        and any("counted: instructions" in note for note in result.notes)
+    )
     assert said[-1].startswith(f"{result.invoke_units:,} instructions per inference")
 
     value = json.loads((tmp_path / "out/profile.json").read_text())
@@ -90,7 +126,13 @@ def test_on_the_emulated_cortex_m(made, tmp_path):
     assert value["layers"][0]["units"] == result.layers[0].units and value["sizes"]["sections"]
     for name in ("layers.png", "frontend.png", "flash.png", "arena.png"):
         assert (tmp_path / "out" / name).read_bytes().startswith(PNG)
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["arena.png", "flash.png", "frontend.png", "layers.png", "profile.json"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "arena.png",
+        "flash.png",
+        "frontend.png",
+        "layers.png",
+        "profile.json",
+    ]
 
 
 def test_on_the_host_time_is_named_as_time(made):
@@ -105,9 +147,15 @@ def test_on_the_host_time_is_named_as_time(made):
 
 def counted(units: list[int], invoke: int) -> dict:
     return {
-        "unit": "cycles", "resolution": 1, "counter": "dwt", "timer_overhead_ticks": 3, "stack_bytes": 400, "frontend": None,
-        "invoke": {"ticks": invoke, "units": invoke}, "layers": [{"ticks": value, "units": value} for value in units],
-    }  # fmt: skip
+        "unit": "cycles",
+        "resolution": 1,
+        "counter": "dwt",
+        "timer_overhead_ticks": 3,
+        "stack_bytes": 400,
+        "frontend": None,
+        "invoke": {"ticks": invoke, "units": invoke},
+        "layers": [{"ticks": value, "units": value} for value in units],
+    }
 
 
 def test_layers_that_do_not_sum_to_the_total_are_said_so(made):
@@ -131,7 +179,9 @@ def test_firmware_of_another_model(made):
 
 
 def test_a_board_on_a_wire_is_profiled_in_cycles(made, tmp_path):
-    """The whole way over a serial port. The host's firmware behind a pseudo-terminal stands in for the board, its clock for DWT's cycles."""
+    """The whole way over a serial port. The host's firmware behind a pseudo-terminal stands in for the board, its clock
+    for DWT's cycles.
+    """
     if not shutil.which("cc"):
         pytest.skip("no host C compiler: apt-get install gcc")
     firmware, host, compiled = made("host")

@@ -7,9 +7,9 @@ import pytest
 from firmware_models import speaking
 
 from tinyflow.board import load_board
-from tinyflow.deploy.places import qemu
 from tinyflow.deploy.build import build
 from tinyflow.deploy.device import connect
+from tinyflow.deploy.places import qemu
 from tinyflow.deploy.places.host import start_host
 from tinyflow.deploy.places.place import place
 from tinyflow.deploy.places.serialport import SerialTransport, find_port
@@ -36,7 +36,9 @@ def test_a_loop_of_known_length_is_counted_within_two_ticks(speaking_built):
             counted = device.loop(count)
             assert 2 * count - device.resolution <= counted <= 2 * count + 2 + 2 * device.resolution
         counts = [device.loop(1000) for _ in range(4)]
-        assert max(counts) - min(counts) <= device.resolution  # where in a tick a count begins depends on when the line came
+        assert (
+            max(counts) - min(counts) <= device.resolution
+        )  # where in a tick a count begins depends on when the line came
 
 
 @TARGET
@@ -49,8 +51,13 @@ def test_counts_of_layers_and_steps_sum_to_the_whole(speaking_built, clips):
     assert abs(sum(layer["units"] for layer in layers) - invoke) < 0.005 * invoke
     assert invoke > speaking_built.compiled.macs and abs(again["invoke"]["units"] - invoke) <= profile["resolution"]
     assert list(frontend["steps"]) == ["window", "fft", "mel", "log", "dct", "quantize"]
-    assert abs(sum(step["units"] for step in frontend["steps"].values()) - frontend["frame"]["units"]) < 0.005 * frontend["frame"]["units"]
-    assert frontend["frames"] == 49 and abs(frontend["units"] - 49 * frontend["frame"]["units"]) < 0.02 * frontend["units"]
+    assert (
+        abs(sum(step["units"] for step in frontend["steps"].values()) - frontend["frame"]["units"])
+        < 0.005 * frontend["frame"]["units"]
+    )
+    assert (
+        frontend["frames"] == 49 and abs(frontend["units"] - 49 * frontend["frame"]["units"]) < 0.02 * frontend["units"]
+    )
     assert 0 < profile["stack_bytes"] < 1024 and 0 < frontend["stack_bytes"] < 2048
 
 
@@ -96,7 +103,11 @@ def test_an_emulator_that_ends_is_quoted(speaking_built, tmp_path):
     firmware = replace(speaking_built.firmware, folder=tmp_path, elf_sha256="")
     firmware.elf.write_bytes(b"no image")
     with pytest.raises(TinyflowError) as error:
-        connect(firmware, replace(speaking_built.board, qemu=replace(speaking_built.board.qemu, machine="no-such-machine")), timeout=20)
+        connect(
+            firmware,
+            replace(speaking_built.board, qemu=replace(speaking_built.board.qemu, machine="no-such-machine")),
+            timeout=20,
+        )
     assert "ended" in error.value.message and "no-such-machine" in error.value.message
 
 
@@ -151,12 +162,19 @@ def test_the_serial_transport_speaks_the_protocol(tmp_path, request):
         tty.setraw(end, termios.TCSANOW)
     process = subprocess.Popen([firmware.elf], stdin=ours, stdout=ours)
     try:
-        with Device(load_board("nucleo-l4r5zi"), SerialTransport(load_board("nucleo-l4r5zi"), os.ttyname(theirs)), timeout=20) as device:
+        with Device(
+            load_board("nucleo-l4r5zi"), SerialTransport(load_board("nucleo-l4r5zi"), os.ttyname(theirs)), timeout=20
+        ) as device:
             assert device.hello()["build"] == firmware.build_id
             assert device.infer(np.zeros((2, 49 * 40), np.int8)).shape == (2, 4)
-        with pytest.raises(TinyflowError, match="^b-l475e-iot01a on /dev/.* runs a firmware of host, not b-l475e-iot01a\n") as error:
+        with pytest.raises(
+            TinyflowError, match="^b-l475e-iot01a on /dev/.* runs a firmware of host, not b-l475e-iot01a\n"
+        ) as error:
             connect(firmware, place(load_board("b-l475e-iot01a"), "serial", os.ttyname(theirs)), timeout=20)
-        assert error.value.hint == "tinyflow flash --board b-l475e-iot01a; if another board is plugged in: --port or --emulator qemu"
+        assert (
+            error.value.hint
+            == "tinyflow flash --board b-l475e-iot01a; if another board is plugged in: --port or --emulator qemu"
+        )
     finally:
         process.kill()
         process.wait()

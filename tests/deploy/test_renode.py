@@ -1,4 +1,6 @@
-"""The Nucleo under Renode: the image that `tinyflow flash` programs boots to its answer there; what failures say, with and without Renode."""
+"""The Nucleo under Renode: the image that `tinyflow flash` programs boots to its answer there; what failures say, with
+and without Renode.
+"""
 
 import os
 import re
@@ -14,9 +16,9 @@ import pytest
 from firmware_models import misbehaving
 
 from tinyflow.board import board_names, load_board
-from tinyflow.deploy.places import renode
 from tinyflow.deploy.build import build
 from tinyflow.deploy.device import Device, connect
+from tinyflow.deploy.places import renode
 from tinyflow.deploy.places.place import emulator_version, place
 from tinyflow.deploy.places.renode import find_renode, parse_version, renode_command, renode_environment, start_renode
 from tinyflow.deploy.validate import validate
@@ -60,7 +62,11 @@ def test_the_flashed_image_boots_to_its_answers(speaking_built, clips, tmp_path)
         assert re.fullmatch(r"Renode \d+\.\d+\.\d+ \(nucleo-l4r5zi\)", device.console.transport.name)
         assert device.hello_line["warning"] == "" and device.hello_line["counter"] == "dwt"
         result = device.selftest()
-        assert result["passed"] and result["features_equal"] == result["answers_equal"] == 3 and result["unit"] == "instructions"
+        assert (
+            result["passed"]
+            and result["features_equal"] == result["answers_equal"] == 3
+            and result["unit"] == "instructions"
+        )
         for count in (1, 7, 1000, 12345, 10_000_000):  # two instructions an iteration
             assert 2 * count <= device.loop(count) <= 2 * count + 4
         profile = device.profile(audio=clips[0])
@@ -70,11 +76,15 @@ def test_the_flashed_image_boots_to_its_answers(speaking_built, clips, tmp_path)
     assert abs(sum(layer["units"] for layer in profile["layers"]) - invoke) < 0.005 * invoke
     assert abs(sum(step["units"] for step in profile["frontend"]["steps"].values()) - frame) < 0.005 * frame
     assert abs(again["invoke"]["units"] - invoke) <= 8
-    if shutil.which("qemu-system-arm"):  # the same core and compiler elsewhere: the network is counted alike, within QEMU's two ticks of 5
+    if shutil.which(
+        "qemu-system-arm"
+    ):  # the same core and compiler elsewhere: the network is counted alike, within QEMU's two ticks of 5
         other = load_board("mps2-an386")
         with connect(build(speaking_built.compiled, other, tmp_path / "out"), other) as device:
             there = device.profile(audio=clips[0])
-        for here, elsewhere in zip([profile["invoke"], *profile["layers"]], [there["invoke"], *there["layers"]], strict=True):
+        for here, elsewhere in zip(
+            [profile["invoke"], *profile["layers"]], [there["invoke"], *there["layers"]], strict=True
+        ):
             assert abs(here["units"] - elsewhere["units"]) <= 10
 
 
@@ -101,7 +111,10 @@ def test_a_hang_ends_by_virtual_time_and_an_idle_firmware_does_not(stubborn, nuc
         for _ in range(2):
             device.hello()
             subprocess.run(["sleep", "1.5"], check=True)  # several virtual seconds in which nothing is owed
-        with pytest.raises(TinyflowError, match=r"Renode [\d.]+ \(nucleo-l4r5zi\) ended: the firmware has said nothing for 0.5 s of virtual time"):
+        with pytest.raises(
+            TinyflowError,
+            match=r"Renode [\d.]+ \(nucleo-l4r5zi\) ended: the firmware has said nothing for 0.5 s of virtual time",
+        ):
             device.infer(np.full(8, 5, np.int8))
         process.wait(20)
 
@@ -118,7 +131,10 @@ def test_a_dead_peripheral_is_reported_by_the_firmware(stubborn, own_platform):
 @pytest.mark.parametrize(
     "change, match",
     [
-        (lambda text: text.replace("CPU.CortexM", "CPU.CortexQ"), "does not load the machine of nucleo-l4r5zi: .*CortexQ"),
+        (
+            lambda text: text.replace("CPU.CortexM", "CPU.CortexQ"),
+            "does not load the machine of nucleo-l4r5zi: .*CortexQ",
+        ),
         (lambda text: text.replace("lpuart1:", "lpuart9:"), "does not load the machine of nucleo-l4r5zi: .*lpuart1"),
     ],
 )
@@ -193,7 +209,9 @@ def test_without_renode_the_way_out_is_named(monkeypatch, tmp_path, nucleo, imag
     with pytest.raises(TinyflowError, match="Renode is not installed") as error:
         emulator_version("renode")
     assert "RENODE=" in error.value.hint
-    with pytest.raises(TinyflowError, match="board nucleo-l4r5zi runs under Renode here: Renode is not installed") as error:
+    with pytest.raises(
+        TinyflowError, match="board nucleo-l4r5zi runs under Renode here: Renode is not installed"
+    ) as error:
         start_renode(image, nucleo)
     assert "RENODE=" in error.value.hint and "; or connect the board's ST-LINK USB port" in error.value.hint
     monkeypatch.setenv("RENODE", str(tmp_path / "nowhere"))
@@ -204,9 +222,18 @@ def test_without_renode_the_way_out_is_named(monkeypatch, tmp_path, nucleo, imag
 @pytest.mark.parametrize(
     "script, match",
     [
-        ("echo 'Renode, version 1.9.0.28176 (d8dae0ad)'; sleep 20", r"Renode is 1\.9\.0; board nucleo-l4r5zi needs 1\."),
-        ("echo no mono here >&2; exit 127", "Renode .nucleo-l4r5zi. did not start: exit status 127; stderr: no mono here"),
-        ("echo 'Renode v1.15.3.1'; echo boom >&2; kill -9 $$", "Renode 1.15.3 .nucleo-l4r5zi. does not load the machine of nucleo-l4r5zi: boom"),
+        (
+            "echo 'Renode, version 1.9.0.28176 (d8dae0ad)'; sleep 20",
+            r"Renode is 1\.9\.0; board nucleo-l4r5zi needs 1\.",
+        ),
+        (
+            "echo no mono here >&2; exit 127",
+            "Renode .nucleo-l4r5zi. did not start: exit status 127; stderr: no mono here",
+        ),
+        (
+            "echo 'Renode v1.15.3.1'; echo boom >&2; kill -9 $$",
+            "Renode 1.15.3 .nucleo-l4r5zi. does not load the machine of nucleo-l4r5zi: boom",
+        ),
         ("echo 'a warning' > renode.log; sleep 20", "built no machine of nucleo-l4r5zi in 0.5 s; its log: a warning"),
     ],
 )
@@ -232,12 +259,20 @@ def test_a_missing_image_or_platform_is_named(tmp_path, nucleo, image):
 def test_the_command_opens_no_port_and_the_machine_is_the_boards(monkeypatch, tmp_path, nucleo, image):
     fake(tmp_path, monkeypatch, "")
     command = renode_command()
-    assert command[0] == str(tmp_path / "renode") and command[command.index("--port") + 1] == "-2" and "--disable-xwt" in command
+    assert (
+        command[0] == str(tmp_path / "renode")
+        and command[command.index("--port") + 1] == "-2"
+        and "--disable-xwt" in command
+    )
     told = renode_environment(image, nucleo, 2.5)
-    assert told["TINYFLOW_PLATFORM"] == f"{nucleo.folder}/nucleo-l4r5zi.repl" and told["TINYFLOW_UART"] == "sysbus.lpuart1"
+    assert (
+        told["TINYFLOW_PLATFORM"] == f"{nucleo.folder}/nucleo-l4r5zi.repl" and told["TINYFLOW_UART"] == "sysbus.lpuart1"
+    )
     assert told["TINYFLOW_MIPS"] == "120" and told["TINYFLOW_SECONDS"] == "2.5"
     shipped = replace(nucleo, renode=replace(nucleo.renode, platform="@platforms/cpus/nrf52840.repl"))
-    assert renode_environment(image, shipped, 1.0)["TINYFLOW_PLATFORM"] == "platforms/cpus/nrf52840.repl"  # Renode finds its own
+    assert (
+        renode_environment(image, shipped, 1.0)["TINYFLOW_PLATFORM"] == "platforms/cpus/nrf52840.repl"
+    )  # Renode finds its own
 
 
 @pytest.mark.parametrize("name", [name for name in board_names() if load_board(name).renode])
@@ -249,7 +284,10 @@ def test_boards_under_renode_count_what_the_firmware_reads(name):
 
 def test_the_platform_has_the_boards_memory(nucleo):
     text = Path(nucleo.folder, nucleo.renode.platform).read_text()
-    regions = [(int(at, 0), int(size, 0)) for at, size in re.findall(r"MappedMemory @ (?:\{ )?sysbus (0x\w+).*\n    size: (0x\w+)", text)]
+    regions = [
+        (int(at, 0), int(size, 0))
+        for at, size in re.findall(r"MappedMemory @ (?:\{ )?sysbus (0x\w+).*\n    size: (0x\w+)", text)
+    ]
     assert regions[0] == (nucleo.region("FLASH").origin, nucleo.region("FLASH").length)
     ram, end = regions[1:], nucleo.region("RAM").origin
     for origin, size in ram:  # contiguous

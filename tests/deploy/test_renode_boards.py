@@ -1,5 +1,6 @@
-"""The boards that run on Renode's own platforms, their image as `tinyflow flash` would program it: self-test, networks bit
-for bit, counts equal to QEMU's of another Cortex-M4F, faults."""
+"""The boards that run on Renode's own platforms, their image as `tinyflow flash` would program it: self-test, networks
+bit for bit, counts equal to QEMU's of another Cortex-M4F, faults.
+"""
 
 import shutil
 
@@ -49,7 +50,11 @@ def networks(tmp_path_factory):
 def test_self_test_and_counts(speaking_built, tmp_path):
     firmware, board = speaking_built.firmware, runnable(speaking_built.board.name)
     result = selftest(firmware, board)
-    assert result["passed"] and result["features_equal"] == result["answers_equal"] == 3 and result["unit"] == "instructions"
+    assert (
+        result["passed"]
+        and result["features_equal"] == result["answers_equal"] == 3
+        and result["unit"] == "instructions"
+    )
     assert 0 < result["stack_bytes"] < board.stack_bytes
     if shutil.which("qemu-system-arm"):  # the same code on another emulator's Cortex-M4F, counted to within five
         qemu = load_board("mps2-an386")
@@ -67,13 +72,18 @@ def test_networks_are_bit_exact(board, networks, name, tmp_path):
     result = validate(firmware, board, compiled, n=2)
     assert result["passed"] and result["equal"] == 2
     with connect(firmware, board) as device:
-        assert device.hello_line["warning"] == "" and device.hello_line["counter"] == "dwt"  # clock, console and counter as on the chip
+        assert (
+            device.hello_line["warning"] == "" and device.hello_line["counter"] == "dwt"
+        )  # clock, console and counter as on the chip
         for count in (1, 1000, 1_000_000):  # a loop of two instructions an iteration, known within a translation block
             assert 2 * count <= device.loop(count) <= 2 * count + 8
 
 
 def test_faults_are_reported(board, tmp_path):
     firmware = build(misbehaving(tmp_path / "model"), board, tmp_path / "out")
-    for kind, said in ((1, "undefined instruction"), (3, "(stack overflow|memory protection: data access)")):  # Renode 1.14 leaves out MMFAR
+    for kind, said in (
+        (1, "undefined instruction"),
+        (3, "(stack overflow|memory protection: data access)"),
+    ):  # Renode 1.14 leaves out MMFAR
         with connect(firmware, board) as device, pytest.raises(TinyflowError, match=f"{said}.*cfsr 0x"):
             device.infer(np.full(8, kind, np.int8))

@@ -24,7 +24,15 @@ def test_rows_are_answered_as_tflite_micro_does(foreign_built):
         assert 0 < facts["stack_bytes"] < foreign_built.board.stack_bytes
 
 
-@pytest.mark.parametrize("rows", [np.zeros((2, 49, 40), np.int8), np.zeros((2, 49, 40, 1), np.float32), np.zeros((0, 49, 40, 1), np.int8), np.zeros((49, 40, 1), np.int8)])
+@pytest.mark.parametrize(
+    "rows",
+    [
+        np.zeros((2, 49, 40), np.int8),
+        np.zeros((2, 49, 40, 1), np.float32),
+        np.zeros((0, 49, 40, 1), np.int8),
+        np.zeros((49, 40, 1), np.int8),
+    ],
+)
 def test_other_shapes_and_types_are_refused_naming_both(foreign_built, rows):
     with pytest.raises(TinyflowError) as error:
         run_rows(foreign_built.firmware, foreign_built.board, foreign_built.compiled, rows)
@@ -76,7 +84,12 @@ def test_a_recording_of_another_rate_is_heard(speaking_built, tmp_path, clips):
     assert heard["word"] == LABELS[int(answers.argmax())]
     np.testing.assert_allclose(list(heard["scores"].values()), (answers.astype(float) + 128) / 256)
     soundfile.write(tmp_path / "stereo.wav", np.repeat(clips[1][:12000, None], 2, axis=1), 8000, subtype="PCM_16")
-    assert hear_file(speaking_built.firmware, speaking_built.board, speaking_built.compiled, tmp_path / "stereo.wav")["word"] in LABELS
+    assert (
+        hear_file(speaking_built.firmware, speaking_built.board, speaking_built.compiled, tmp_path / "stereo.wav")[
+            "word"
+        ]
+        in LABELS
+    )
 
 
 def test_a_foreign_model_hears_nothing(foreign_built, tmp_path):

@@ -29,7 +29,10 @@ def refused(board=BOARD) -> TinyflowError:
 def test_what_is_missing_is_said(root, monkeypatch):
     error = refused()
     assert f"no gen/cortex_m_generic_*/lib/{LIBRARY} lies below it" in error.message
-    assert "make -f tensorflow/lite/micro/tools/make/Makefile TARGET=cortex_m_generic TARGET_ARCH=cortex-m4+fp" in error.hint
+    assert (
+        "make -f tensorflow/lite/micro/tools/make/Makefile TARGET=cortex_m_generic TARGET_ARCH=cortex-m4+fp"
+        in error.hint
+    )
     monkeypatch.setenv("TFLM_ROOT", str(root / "gone"))
     assert "gone, which is not a folder" in refused().message
     monkeypatch.delenv("TFLM_ROOT")
@@ -42,7 +45,14 @@ def test_a_board_that_tflm_does_not_know(root):
 
 @cross
 def test_the_best_library_of_the_core_is_taken(root):
-    installed(root, "cortex-m4+fp_debug", "cortex-m4+fp_release", "cortex-m4+fp_default_cmsis_nn", "cortex-m4+fp_release_cmsis_nn", "cortex-m3_release")
+    installed(
+        root,
+        "cortex-m4+fp_debug",
+        "cortex-m4+fp_release",
+        "cortex-m4+fp_default_cmsis_nn",
+        "cortex-m4+fp_release_cmsis_nn",
+        "cortex-m3_release",
+    )
     assert [(item.arch, item.build, item.cmsis_nn) for item in libraries()] == [
         ("cortex-m4+fp", "release", True),
         ("cortex-m4+fp", "default", True),
@@ -54,7 +64,9 @@ def test_the_best_library_of_the_core_is_taken(root):
     assert str(found) == "TFLM with CMSIS-NN kernels (cortex-m4+fp, release)" and found.defines == ("CMSIS_NN",)
     assert find_tflm(load_board("mps2-an385")).cmsis_nn is False
     error = refused(load_board("mps2-an505"))
-    assert "has libtensorflow-microlite.a for cortex-m3, cortex-m4+fp; board mps2-an505 needs cortex-m33" in error.message
+    assert (
+        "has libtensorflow-microlite.a for cortex-m3, cortex-m4+fp; board mps2-an505 needs cortex-m33" in error.message
+    )
     assert "TARGET_ARCH=cortex-m33 " in error.hint
 
 
@@ -82,14 +94,22 @@ def test_a_library_without_int8_registrations_needs_no_define(root):
 def test_headers_that_are_absent_are_named(root, download):
     without_download(installed(root, "cortex-m4+fp_release"), download)
     error = refused()
-    assert f"downloads/{download}" in error.message and "is absent" in error.message and "third_party_downloads" in error.hint
+    assert (
+        f"downloads/{download}" in error.message
+        and "is absent" in error.message
+        and "third_party_downloads" in error.hint
+    )
 
 
 @pytest.mark.skipif(not shutil.which("ar") or not shutil.which("cc"), reason="needs cc and ar")
 def test_a_library_of_another_machine_is_refused(root):
     installed(root, "cortex-m4+fp_release", compiler="cc", archiver="ar")
     error = refused()
-    assert "was built for" in error.message and "firmware is built by arm-none-eabi-gcc" in error.message and "TOOLCHAIN=gcc" in error.hint
+    assert (
+        "was built for" in error.message
+        and "firmware is built by arm-none-eabi-gcc" in error.message
+        and "TOOLCHAIN=gcc" in error.hint
+    )
 
 
 @cross
@@ -100,7 +120,9 @@ def test_a_library_of_another_compiler_is_refused(root):
     installed(root, "cortex-m4+fp_release")
     (root / "comment").write_bytes(b"Component: Arm Compiler for Embedded 6.22\0")
     library = next(root.glob(f"gen/*/lib/{LIBRARY}"))
-    subprocess.run(["arm-none-eabi-objcopy", "--update-section", ".comment=comment", "registrations.o"], cwd=root, check=True)
+    subprocess.run(
+        ["arm-none-eabi-objcopy", "--update-section", ".comment=comment", "registrations.o"], cwd=root, check=True
+    )
     library.unlink()
     subprocess.run(["arm-none-eabi-ar", "rcs", str(library), "registrations.o"], cwd=root, check=True)
     assert "by Component: Arm Compiler for Embedded 6.22" in refused().message
@@ -120,7 +142,11 @@ def test_without_a_cpp_compiler(monkeypatch, tmp_path):
 @cross
 def test_an_archive_says_what_it_holds(tmp_path):
     archive = Archive(next(installed(tmp_path, "cortex-m3_release").glob(f"gen/*/lib/{LIBRARY}")))
-    assert mangled("Register_CONV_2D") in archive.symbols and archive.defines("Register_CONV_2D") and not archive.defines("CONV_2D")
+    assert (
+        mangled("Register_CONV_2D") in archive.symbols
+        and archive.defines("Register_CONV_2D")
+        and not archive.defines("CONV_2D")
+    )
     assert archive.machine == "EM_ARM" and archive.compiler.startswith("GCC: ")
 
 

@@ -1,5 +1,6 @@
-"""Firmware around TFLM's interpreter on an emulated core: the same app, the same answers, no heap, no constructors, an arena
-that is neither too small nor too large."""
+"""Firmware around TFLM's interpreter on an emulated core: the same app, the same answers, no heap, no constructors, an
+arena that is neither too small nor too large.
+"""
 
 import subprocess
 from dataclasses import replace
@@ -12,7 +13,6 @@ from firmware_models import foreign
 from tinyflow.artefacts import read_json
 from tinyflow.board import load_board
 from tinyflow.compile import oracle
-from tinyflow.deploy.tflm import arena
 from tinyflow.deploy.artefact import load_firmware
 from tinyflow.deploy.build import build
 from tinyflow.deploy.device import connect
@@ -20,6 +20,7 @@ from tinyflow.deploy.image.linker import linker_script
 from tinyflow.deploy.places.place import place
 from tinyflow.deploy.profile import profile
 from tinyflow.deploy.run import run_rows, selftest
+from tinyflow.deploy.tflm import arena
 from tinyflow.deploy.validate import validate
 from tinyflow.errors import TinyflowError
 
@@ -61,12 +62,27 @@ class TestOnTheEmulatedCore:
 
     def test_the_profile_lists_the_files_operators(self, network, tmp_path):
         found = profile(network.firmware, BOARD, network.compiled, tmp_path / "profile")
-        assert [layer.kind for layer in found.layers] == ["CONV_2D", "DEPTHWISE_CONV_2D", "MEAN", "FULLY_CONNECTED", "SOFTMAX"]
+        assert [layer.kind for layer in found.layers] == [
+            "CONV_2D",
+            "DEPTHWISE_CONV_2D",
+            "MEAN",
+            "FULLY_CONNECTED",
+            "SOFTMAX",
+        ]
         assert found.layers[0].macs == 25 * 20 * 4 * 9 and found.macs == sum(layer.macs for layer in found.layers)
-        assert found.layers_units <= found.invoke_units < 1.05 * found.layers_units, "what is left is the interpreter's own"
-        assert found.runtime == "tflm" and found.arena_bytes == network.firmware.arena_bytes and not found.arena_bound_bytes
+        assert found.layers_units <= found.invoke_units < 1.05 * found.layers_units, (
+            "what is left is the interpreter's own"
+        )
+        assert (
+            found.runtime == "tflm"
+            and found.arena_bytes == network.firmware.arena_bytes
+            and not found.arena_bound_bytes
+        )
         model = network.compiled.tflite.stat().st_size
-        assert found.sizes.groups["TFLM"] > 10_000 and found.sizes.groups["model constants"] >= model == found.sizes.model_bytes
+        assert (
+            found.sizes.groups["TFLM"] > 10_000
+            and found.sizes.groups["model constants"] >= model == found.sizes.model_bytes
+        )
         assert "kernels" not in found.sizes.groups and any("TFLM with" in note for note in found.notes)
         assert read_json(tmp_path / "profile" / "profile.json")["runtime"] == "tflm"
 
@@ -89,23 +105,56 @@ class TestOnTheEmulatedCore:
             connect(less, BOARD)
 
     def test_no_heap_no_printf_no_runtime_of_cpp(self, speaking):
-        said = subprocess.run(["arm-none-eabi-nm", "--defined-only", str(speaking.firmware.elf)], capture_output=True, text=True, check=True).stdout
+        said = subprocess.run(
+            ["arm-none-eabi-nm", "--defined-only", str(speaking.firmware.elf)],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
         names = {line.split()[-1] for line in said.splitlines()}
         assert "model_invoke" in names and "cortexm_start" in names
-        unwanted = ("malloc", "_malloc_r", "free", "_sbrk", "sbrk", "_Znwj", "_Znaj", "printf", "vsnprintf", "_vfprintf_r", "__cxa_throw", "__cxa_guard_acquire",
-                    "__gxx_personality_v0", "__cxa_atexit", "__libc_init_array", "_ZTIv", "raise")  # fmt: skip
+        unwanted = (
+            "malloc",
+            "_malloc_r",
+            "free",
+            "_sbrk",
+            "sbrk",
+            "_Znwj",
+            "_Znaj",
+            "printf",
+            "vsnprintf",
+            "_vfprintf_r",
+            "__cxa_throw",
+            "__cxa_guard_acquire",
+            "__gxx_personality_v0",
+            "__cxa_atexit",
+            "__libc_init_array",
+            "_ZTIv",
+            "raise",
+        )
         assert not names & set(unwanted)
-        sections = subprocess.run(["arm-none-eabi-size", "-A", str(speaking.firmware.elf)], capture_output=True, text=True, check=True).stdout
-        assert ".text" in sections and not [line for line in sections.splitlines() if "_array" in line and line.split()[1] != "0"]
+        sections = subprocess.run(
+            ["arm-none-eabi-size", "-A", str(speaking.firmware.elf)], capture_output=True, text=True, check=True
+        ).stdout
+        assert ".text" in sections and not [
+            line for line in sections.splitlines() if "_array" in line and line.split()[1] != "0"
+        ]
 
     def test_the_same_inputs_give_the_same_image(self, network, tmp_path, monkeypatch):
         monkeypatch.setattr(arena, "arena_need", lambda *_: network.firmware.arena_bytes)
         again = build(network.compiled, BOARD, tmp_path / "elsewhere" / "out", runtime="tflm")
-        assert again.elf.read_bytes() == network.firmware.elf.read_bytes() and again.build_id == network.firmware.build_id
+        assert (
+            again.elf.read_bytes() == network.firmware.elf.read_bytes() and again.build_id == network.firmware.build_id
+        )
 
     def test_what_is_stored_is_read_back(self, network):
         loaded = load_firmware(network.firmware.folder)
-        assert loaded == network.firmware and loaded.runtime == "tflm" and loaded.library.startswith("TFLM with") and len(loaded.operators) == 5
+        assert (
+            loaded == network.firmware
+            and loaded.runtime == "tflm"
+            and loaded.library.startswith("TFLM with")
+            and len(loaded.operators) == 5
+        )
 
     def test_validate_names_the_output_that_differs(self, network, tmp_path):
         """The image of one network beside another's file: there is no layer to be read back, and that is said."""
@@ -134,7 +183,16 @@ def test_a_static_constructor_does_not_link(tmp_path):
     plain = "void cortexm_reset(void) {}\n"
     for text, links in ((plain, True), (plain + "__attribute__((constructor)) void early(void) {}\n", False)):
         (tmp_path / "main.c").write_text(text)
-        command = ["arm-none-eabi-gcc", "-mcpu=cortex-m4", "-mthumb", "-nostartfiles", "-nostdlib", "-Wl,--gc-sections", "-Tlinker.ld", "main.c"]
+        command = [
+            "arm-none-eabi-gcc",
+            "-mcpu=cortex-m4",
+            "-mthumb",
+            "-nostartfiles",
+            "-nostdlib",
+            "-Wl,--gc-sections",
+            "-Tlinker.ld",
+            "main.c",
+        ]
         said = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
         assert (said.returncode == 0) == links, said.stderr
     assert "a static constructor, which start-up would not run" in said.stderr
@@ -145,4 +203,8 @@ def test_the_arena_is_found_on_the_emulator_with_the_most_memory_of_the_same_cor
     assert (where.name, where.emulator) == ("mps2-an386", "qemu")
     assert arena.emulated(load_board("mps2-an505")).name == "mps2-an505"
     with pytest.raises(TinyflowError, match="no emulator of the core of nucleo-l4r5zi"):
-        arena.emulated(replace(load_board("nucleo-l4r5zi"), cpu_flags=("-mcpu=cortex-m4", "-mthumb"), fpu=False, qemu=None, renode=None))
+        arena.emulated(
+            replace(
+                load_board("nucleo-l4r5zi"), cpu_flags=("-mcpu=cortex-m4", "-mthumb"), fpu=False, qemu=None, renode=None
+            )
+        )

@@ -36,7 +36,13 @@ def write(root: Path, monkeypatch, tflite: bytes, functions=FUNCTIONS, build="co
 def test_the_resolver_has_what_the_model_needs(tmp_path, monkeypatch):
     found, header = write(tmp_path, monkeypatch, small_network())
     assert [item.kind for item in found] == ["CONV_2D", "DEPTHWISE_CONV_2D", "MEAN", "FULLY_CONNECTED", "SOFTMAX"]
-    for add in ("AddConv2D(tflite::Register_CONV_2D_INT8())", "AddDepthwiseConv2D()", "AddMean()", "AddFullyConnected()", "AddSoftmax()"):
+    for add in (
+        "AddConv2D(tflite::Register_CONV_2D_INT8())",
+        "AddDepthwiseConv2D()",
+        "AddMean()",
+        "AddFullyConnected()",
+        "AddSoftmax()",
+    ):
         assert f"  resolver.{add};\n" in header
     assert "AddAdd" not in header and '#include "tensorflow/lite/micro/kernels/conv.h"' in header
     assert "MicroMutableOpResolver<TFLM_KINDS>" in header and "#define TFLM_KINDS 5" in header
@@ -57,7 +63,10 @@ def test_the_model_is_data_that_flash_counts_as_the_model(tmp_path, monkeypatch)
 @cross
 def test_an_operator_that_the_library_lacks_is_named(tmp_path, monkeypatch):
     without = tuple(name for name in FUNCTIONS if name != "MEAN")
-    with pytest.raises(TinyflowError, match=r"has MEAN, and .*libtensorflow-microlite.a was built without it: there is no Register_MEAN\(\)"):
+    with pytest.raises(
+        TinyflowError,
+        match=r"has MEAN, and .*libtensorflow-microlite.a was built without it: there is no Register_MEAN\(\)",
+    ):
         write(tmp_path, monkeypatch, small_network(), without)
 
 
@@ -102,7 +111,9 @@ def test_operators_that_nothing_depends_on_are_run_too(tmp_path):
         b.op("CONV_2D", [x, w], [y], "Conv2DOptions", strideH=1, strideW=1, padding="SAME", activation="NONE")
     (tmp_path / "two.tflite").write_bytes(b.finish([x], [y - 2]))
     found = operators(tmp_path / "two.tflite")
-    assert [(item.kind, item.macs, item.input_shape, item.output_shape) for item in found] == [("CONV_2D", 960, (1, 6, 5, 8), (1, 6, 5, 4))] * 2
+    assert [(item.kind, item.macs, item.input_shape, item.output_shape) for item in found] == [
+        ("CONV_2D", 960, (1, 6, 5, 8), (1, 6, 5, 4))
+    ] * 2
 
 
 @pytest.mark.tflm

@@ -56,4 +56,6 @@ def test_a_wrong_front_end_fails_the_gate(speaking_model, clips, tmp_path):
 
 def test_given_rows_of_another_shape_are_refused(foreign_built):
     with pytest.raises(TinyflowError, match="int8 \\[N, 49, 40, 1\\]"):
-        validate(foreign_built.firmware, foreign_built.board, foreign_built.compiled, x=np.zeros((1, 40, 49, 1), np.int8))
+        validate(
+            foreign_built.firmware, foreign_built.board, foreign_built.compiled, x=np.zeros((1, 40, 49, 1), np.int8)
+        )

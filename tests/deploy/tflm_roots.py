@@ -31,7 +31,15 @@ RESOLVER_TEXT = """
     return AddBuiltin(BuiltinOperator_SOFTMAX, registration, ParseSoftmax);
   }
 """
-FUNCTIONS = ("ADD", "CONV_2D", "CONV_2D_INT8", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "MEAN", "SOFTMAX")  # Register_...
+FUNCTIONS = (
+    "ADD",
+    "CONV_2D",
+    "CONV_2D_INT8",
+    "DEPTHWISE_CONV_2D",
+    "FULLY_CONNECTED",
+    "MEAN",
+    "SOFTMAX",
+)  # Register_...
 
 
 def mangled(function: str) -> str:
@@ -39,7 +47,13 @@ def mangled(function: str) -> str:
     return f"_ZN6tflite{len(function)}{function}Ev"
 
 
-def installed(root: Path, *builds: str, functions: tuple[str, ...] = FUNCTIONS, compiler: str = "arm-none-eabi-gcc", archiver: str = "arm-none-eabi-ar") -> Path:
+def installed(
+    root: Path,
+    *builds: str,
+    functions: tuple[str, ...] = FUNCTIONS,
+    compiler: str = "arm-none-eabi-gcc",
+    archiver: str = "arm-none-eabi-ar",
+) -> Path:
     """``root`` with headers and, for each of ``builds`` ("cortex-m4+fp_release_cmsis_nn"), a library."""
     for folder, name in INCLUDES:
         path = root / folder / name

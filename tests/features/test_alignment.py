@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from tinyflow.features.alignment import Alignment, AlignmentBranch, Resample, aligned_size, alignments, geometry, padded_size
+from tinyflow.features.alignment import (
+    Alignment,
+    AlignmentBranch,
+    Resample,
+    aligned_size,
+    alignments,
+    geometry,
+    padded_size,
+)
 from tinyflow.features.config import TABLE_1, MfccConfig
 from tinyflow.features.resampling import nearest
 
@@ -16,7 +24,12 @@ ODD = (
     MfccConfig(window=800, hop=233, n_mels=80, n_mfcc=27),
     MfccConfig(window=320, hop=51, n_mels=41),
 )
-LISTS = {"table 1": TABLE_1, "odd": ODD, "one": TABLE_1[:1], "far apart": (MfccConfig(window=640, hop=640, n_mels=7), MfccConfig(window=200, hop=40, n_mels=128))}
+LISTS = {
+    "table 1": TABLE_1,
+    "odd": ODD,
+    "one": TABLE_1[:1],
+    "far apart": (MfccConfig(window=640, hop=640, n_mels=7), MfccConfig(window=200, hop=40, n_mels=128)),
+}
 
 
 @pytest.mark.parametrize("configs", LISTS.values(), ids=LISTS)
@@ -44,7 +57,9 @@ def test_strides_are_the_largest_that_leave_the_target(configs):
 
 
 def test_geometry_of_table_1():
-    rows = {row["frontend"]: (row["features"], row["stride"], row["convolved"], row["aligned"]) for row in geometry(TABLE_1)}
+    rows = {
+        row["frontend"]: (row["features"], row["stride"], row["convolved"], row["aligned"]) for row in geometry(TABLE_1)
+    }
     assert rows["400/100/80"] == ((157, 80), (3, 2), (53, 40), (49, 40))
     assert rows["400/200/40"] == ((79, 40), (1, 1), (79, 40), (49, 40))
     assert rows["640/160/40"] == ((97, 40), (2, 1), (49, 40), (49, 40))

@@ -24,13 +24,18 @@ def waveforms(*kinds: str) -> torch.Tensor:
     return torch.from_numpy(np.concatenate([made[kind] for kind in kinds]).astype(np.float32) / 32768)
 
 
-@pytest.mark.parametrize("configs", [TABLE_1, MIXED, tuple(reversed(TABLE_1)), (TABLE_1[5],)], ids=["table 1", "mixed", "reversed", "one"])
+@pytest.mark.parametrize(
+    "configs", [TABLE_1, MIXED, tuple(reversed(TABLE_1)), (TABLE_1[5],)], ids=["table 1", "mixed", "reversed", "one"]
+)
 @pytest.mark.parametrize("threads", [1, 2])  # the bank cuts the batch in pieces of 4 clips a thread
 def test_equals_each_front_end_by_itself(configs, threads):
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        natural, extreme = waveforms("speech", "noise", "silence", "dither", "impulses"), waveforms("tone", "chirp", "clipping")
+        natural, extreme = (
+            waveforms("speech", "noise", "silence", "dither", "impulses"),
+            waveforms("tone", "chirp", "clipping"),
+        )
         assert len(natural) > 4, "more than a piece"
         for waveform, tolerance in ((natural, 2e-3), (extreme, 0.2)):  # as against torchaudio: test_mfcc.py
             for config, found in zip(configs, FeatureBank(configs)(waveform), strict=True):

@@ -52,11 +52,22 @@ def test_equals_torchaudio(config):
 @pytest.mark.parametrize("config", TABLE_1 + VARIANTS, ids=lambda config: config.name)
 def test_tables_are_torchaudios(config):
     bank = torchaudio.functional.melscale_fbanks(
-        config.n_fft // 2 + 1, 0.0, config.sample_rate / 2, config.n_mels, config.sample_rate, norm=None, mel_scale="htk"
+        config.n_fft // 2 + 1,
+        0.0,
+        config.sample_rate / 2,
+        config.n_mels,
+        config.sample_rate,
+        norm=None,
+        mel_scale="htk",
     ).numpy()
     assert np.array_equal(bank > 0, mel_bank(config) > 0)  # a weight that is not quite 0 would show in the log
     assert np.abs(bank - mel_bank(config)).max() < 1e-5  # an ulp of 8 kHz over the width of a filter
-    assert np.abs(torchaudio.functional.create_dct(config.n_mfcc, config.n_mels, "ortho").numpy() - dct_matrix(config)).max() < 6e-8
+    assert (
+        np.abs(
+            torchaudio.functional.create_dct(config.n_mfcc, config.n_mels, "ortho").numpy() - dct_matrix(config)
+        ).max()
+        < 6e-8
+    )
     assert np.abs(torch.hann_window(config.window).numpy() - hann_window(config)).max() < 1.2e-7
 
 
@@ -103,7 +114,9 @@ def test_carries_no_weights():
 
 
 @pytest.mark.parametrize(
-    "waveform", [torch.zeros(1, 639), torch.zeros(16000), torch.zeros(1, 16000, dtype=torch.int16)], ids=["short", "1-D", "int16"]
+    "waveform",
+    [torch.zeros(1, 639), torch.zeros(16000), torch.zeros(1, 16000, dtype=torch.int16)],
+    ids=["short", "1-D", "int16"],
 )
 def test_refuses(waveform):
     with pytest.raises(TinyflowError, match="640/320/40"):

@@ -55,7 +55,14 @@ def test_json_and_back_is_exact():
 
 @pytest.mark.parametrize(
     "value",
-    [{}, {"mean": [1.0]}, {"mean": [1.0], "std": [1.0, 2.0]}, {"mean": [1.0], "std": [0.0]}, {"mean": [float("nan")], "std": [1.0]}, {"mean": "x", "std": [1]}],
+    [
+        {},
+        {"mean": [1.0]},
+        {"mean": [1.0], "std": [1.0, 2.0]},
+        {"mean": [1.0], "std": [0.0]},
+        {"mean": [float("nan")], "std": [1.0]},
+        {"mean": "x", "std": [1]},
+    ],
 )
 def test_refuses_nonsense(value):
     with pytest.raises(TinyflowError, match="scaler"):

@@ -42,7 +42,14 @@ def exchange(device, line: bytes) -> dict:
 
 
 def bulk(data: bytes, /, **changed) -> bytes:
-    fields = {"cmd": "put", "id": 5, "offset": 0, "size": len(data), "crc": zlib.crc32(data), "data": base64.b64encode(data).decode()}
+    fields = {
+        "cmd": "put",
+        "id": 5,
+        "offset": 0,
+        "size": len(data),
+        "crc": zlib.crc32(data),
+        "data": base64.b64encode(data).decode(),
+    }
     return json.dumps(fields | changed).encode()
 
 
@@ -50,8 +57,17 @@ def test_hello_says_what_was_built(device, built):
     compiled, board, firmware = built
     said = device.hello()
     assert said["build"] == firmware.build_id and said["board"] == board.name and said["model"] == compiled.name
-    assert (said["input"], said["output"], said["arena"], said["layers"]) == (1200, 900, compiled.arena_bytes, len(compiled.layers))
-    assert (said["counter"], said["counter_bits"], said["counter_hz"]) == (board.counter.name, board.counter.width_bits, board.counter.frequency_hz)
+    assert (said["input"], said["output"], said["arena"], said["layers"]) == (
+        1200,
+        900,
+        compiled.arena_bytes,
+        len(compiled.layers),
+    )
+    assert (said["counter"], said["counter_bits"], said["counter_hz"]) == (
+        board.counter.name,
+        board.counter.width_bits,
+        board.counter.frequency_hz,
+    )
     assert said["warning"] == "" and said["frontend"] == 0 and said["clips"] == 0
 
 
@@ -151,7 +167,15 @@ def provoke(broken, kind: int, timeout: float = 20) -> TinyflowError:
     return error.value
 
 
-@pytest.mark.parametrize("kind, mcu, host", [(1, "undefined instruction", "ended"), (2, "bus fault", "AddressSanitizer"), (3, "stack overflow", "stack-overflow"), (4, "division by zero", "division by zero")])
+@pytest.mark.parametrize(
+    "kind, mcu, host",
+    [
+        (1, "undefined instruction", "ended"),
+        (2, "bus fault", "AddressSanitizer"),
+        (3, "stack overflow", "stack-overflow"),
+        (4, "division by zero", "division by zero"),
+    ],
+)
 def test_faults_end_in_reason_and_registers(broken, kind, mcu, host):
     text = str(provoke(broken, kind))
     if broken[0].name == "host":
@@ -179,7 +203,10 @@ def test_another_build_is_noticed(broken, tmp_path):
 def test_audio_in_pieces(tmp_path):
     """A piece once more is harmless, a gap is refused, and what comes out is what the whole clip gives."""
     clip = spoken_like(np.random.default_rng(3), 9000)
-    compiled, board = speaking(tmp_path / "model", MfccConfig(window=400, hop=200, n_mels=40), clip[None]), load_board("host")
+    compiled, board = (
+        speaking(tmp_path / "model", MfccConfig(window=400, hop=200, n_mels=40), clip[None]),
+        load_board("host"),
+    )
     with connect(build(compiled, board, tmp_path / "out", clips=0), board, timeout=20) as device:
         features, answers = device.recognise(clip[None])
         with np.load(compiled.selftest) as stored:
@@ -189,7 +216,9 @@ def test_audio_in_pieces(tmp_path):
 
         def send(offset, size):
             piece = data[offset : offset + size]
-            return device.console.request("audio", offset=offset, size=len(piece), crc=zlib.crc32(piece), data=base64.b64encode(piece).decode())
+            return device.console.request(
+                "audio", offset=offset, size=len(piece), crc=zlib.crc32(piece), data=base64.b64encode(piece).decode()
+            )
 
         assert send(0, 601)["frames"] == 0
         first = send(601, 500)
@@ -199,6 +228,8 @@ def test_audio_in_pieces(tmp_path):
         for offset in range(1101, len(data), 333):
             last = send(offset, 333)
         assert last["frames"] == 79
-        np.testing.assert_array_equal(np.frombuffer(device.console.get("input", 0, features.shape[1]), np.int8), features[0])
+        np.testing.assert_array_equal(
+            np.frombuffer(device.console.get("input", 0, features.shape[1]), np.int8), features[0]
+        )
         with pytest.raises(TinyflowError, match="clips of 8000 samples"):
             device.recognise(clip[None, :8000])

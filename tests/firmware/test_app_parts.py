@@ -22,7 +22,9 @@ static size_t length;
 uint64_t port_ticks(void) { return now += 7; }
 void port_lock(void) {}
 void port_unlock(void) {}
-void port_write(const char *data, size_t size) { for (; size && length < sizeof written; size--) written[length++] = *data++; }
+void port_write(const char *data, size_t size) {
+  for (; size && length < sizeof written; size--) written[length++] = *data++;
+}
 const char *take(size_t *size) { *size = length; length = 0; return written; }
 void set_ticks(uint64_t ticks) { now = ticks; }
 uint64_t count_empty(void) { return counting_end(counting_begin()); }
@@ -43,7 +45,9 @@ def app(tmp_path_factory):
     folder = tmp_path_factory.mktemp("app")
     (folder / "port.c").write_text(PORT)
     (folder / "app_config.h").write_text('#define COUNTER_WIDTH_BITS 32\n#define COUNTER_NAME "test"\n')
-    sources = [FIRMWARE / "app" / name for name in ("base64.c", "crc32.c", "request.c", "reply.c", "counting.c")] + [folder / "port.c"]
+    sources = [FIRMWARE / "app" / name for name in ("base64.c", "crc32.c", "request.c", "reply.c", "counting.c")] + [
+        folder / "port.c"
+    ]
     library = build_host_library(sources, [folder, FIRMWARE / "app", FIRMWARE / "port"], Path(folder) / "app.so")
     library.crc32.restype = ctypes.c_uint32
     for name in ("counting_elapsed", "count_empty", "counting_overhead"):
@@ -65,7 +69,10 @@ def parse(app, line: bytes) -> dict | None:
     request, buffer = Request(), ctypes.create_string_buffer(line)
     if not app.request_parse(buffer, ctypes.byref(request)):
         return None
-    return {field.key.decode(): field.number if field.string is None else field.string.decode() for field in request.fields[: request.count]}
+    return {
+        field.key.decode(): field.number if field.string is None else field.string.decode()
+        for field in request.fields[: request.count]
+    }
 
 
 @given(st.binary(max_size=700))
@@ -102,8 +109,36 @@ def test_flat_objects_are_read_as_json_reads_them(app, value, spaces):
 
 @pytest.mark.parametrize(
     "line",
-    ["", "{", "}", "[]", "{}x", '{"a"}', '{"a":}', '{"a":1,}', '{"a":1 "b":2}', '{"a":-1}', '{"a":01}', '{"a":1.5}', '{"a":4294967296}', '{"a":99999999999999999999999}']
-    + ['{"a":true}', '{"a":null}', '{"a":{}}', '{"a":[1]}', '{"a":"x}', '{"a":"\\n"}', '{"a":"\x01"}', '{"a":"\xe9"}', '{a:1}', "{'a':1}", '{"a":1}{"b":2}', '{"a":1,"a":2}']
+    [
+        "",
+        "{",
+        "}",
+        "[]",
+        "{}x",
+        '{"a"}',
+        '{"a":}',
+        '{"a":1,}',
+        '{"a":1 "b":2}',
+        '{"a":-1}',
+        '{"a":01}',
+        '{"a":1.5}',
+        '{"a":4294967296}',
+        '{"a":99999999999999999999999}',
+    ]
+    + [
+        '{"a":true}',
+        '{"a":null}',
+        '{"a":{}}',
+        '{"a":[1]}',
+        '{"a":"x}',
+        '{"a":"\\n"}',
+        '{"a":"\x01"}',
+        '{"a":"\xe9"}',
+        "{a:1}",
+        "{'a':1}",
+        '{"a":1}{"b":2}',
+        '{"a":1,"a":2}',
+    ]
     + ["{" + ",".join(f'"{i}":{i}' for i in range(9)) + "}"],
 )
 def test_anything_else_is_refused(app, line):

@@ -19,7 +19,14 @@ RCC_AHB1ENR, RCC_AHB2ENR, RCC_APB2ENR = 0x40021048, 0x4002104C, 0x40021060
 GPIOE_MODER, GPIOE_AFRL, GPIOE_AFRH = 0x48001000, 0x48001020, 0x48001024
 CH0CFGR1, CH2CFGR1, CH2CFGR2, FLT0CR1, FLT0FCR = 0x40016000, 0x40016040, 0x40016044, 0x40016100, 0x40016114
 DMA_IFCR, DMA_CCR4, DMA_CNDTR4, DMA_CPAR4 = 0x40020004, 0x40020044, 0x40020048, 0x4002004C
-SYST_CSR, SYST_RVR, ICSR, NVIC_ISER0, NVIC_ICER0, NVIC_ICPR0 = 0xE000E010, 0xE000E014, 0xE000ED04, 0xE000E100, 0xE000E180, 0xE000E280
+SYST_CSR, SYST_RVR, ICSR, NVIC_ISER0, NVIC_ICER0, NVIC_ICPR0 = (
+    0xE000E010,
+    0xE000E014,
+    0xE000ED04,
+    0xE000E100,
+    0xE000E180,
+    0xE000E280,
+)
 
 
 def include(folder: Path, rate: int = 16000) -> list[str]:
@@ -33,12 +40,17 @@ def program(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("dfsdm")
     source = Path(__file__).parent / "dfsdm_simulated.c"
     sanitize = ["-fsanitize=undefined", "-fno-sanitize-recover=all", "-Wno-pointer-to-int-cast"]
-    subprocess.run([compiler, *FLAGS, *sanitize, "-O1", "-DSIMULATED_REGISTERS", *include(folder), source, "-o", folder / "dfsdm"], check=True)
+    subprocess.run(
+        [compiler, *FLAGS, *sanitize, "-O1", "-DSIMULATED_REGISTERS", *include(folder), source, "-o", folder / "dfsdm"],
+        check=True,
+    )
     return folder / "dfsdm"
 
 
 def tell(program: Path, *commands: str, dead: str = "") -> list[str]:
-    result = subprocess.run([program, dead], input="\n".join(commands), capture_output=True, text=True, timeout=20, check=True)
+    result = subprocess.run(
+        [program, dead], input="\n".join(commands), capture_output=True, text=True, timeout=20, check=True
+    )
     return result.stdout.splitlines()
 
 
@@ -72,7 +84,9 @@ def towards_zero(value: int, divisor: int) -> int:
 
 
 def expected(lines: list[str], gaps: dict[int, int], count: int) -> list[int]:
-    """What the driver makes of samples that were given: the offset away, louder. gaps: samples lost before the one of that number."""
+    """What the driver makes of samples that were given: the offset away, louder. gaps: samples lost before the one of
+    that number.
+    """
     offset, index, out = 16 * sum(raw(i) for i in range(256, 512)), begin(lines), []
     for number in range(count):
         index += gaps.get(number, 0)
@@ -91,21 +105,47 @@ def test_order_of_the_registers_and_16_khz(program):
     ckout = BOARD.clock_hz / divider
     assert 1e6 <= ckout <= 3.25e6 and ckout / oversampling / average == 16000  # MP34DT01; exactly
     assert order == 4 and oversampling**order < 2**31
-    assert oversampling**order / 2 ** (found[first(found, CH2CFGR2, 0, 0)][1] >> 3 & 31) < 2**23  # the register holds 24 bits
-    # pins, then the interface (divider while it is off), the channel, the filter's shape, the DMA, the filter, its start
+    assert (
+        oversampling**order / 2 ** (found[first(found, CH2CFGR2, 0, 0)][1] >> 3 & 31) < 2**23
+    )  # the register holds 24 bits
+    # pins, then the interface (divider while it is off), the channel, the filter's shape, the DMA, the filter, its
+    # start
     pins = first(found, GPIOE_MODER, 3 << 14, 2 << 14)
-    assert first(found, RCC_AHB2ENR, 1 << 4, 1 << 4) < first(found, GPIOE_AFRH, 0xF0, 0x60) < first(found, GPIOE_MODER, 3 << 18, 2 << 18)
+    assert (
+        first(found, RCC_AHB2ENR, 1 << 4, 1 << 4)
+        < first(found, GPIOE_AFRH, 0xF0, 0x60)
+        < first(found, GPIOE_MODER, 3 << 18, 2 << 18)
+    )
     assert first(found, GPIOE_AFRL, 15 << 28, 6 << 28) < pins < first(found, RCC_APB2ENR, 1 << 24, 1 << 24)
-    divided, on = first(found, CH0CFGR1, 0xFF << 16 | 1 << 31, (divider - 1) << 16), first(found, CH0CFGR1, 1 << 31, 1 << 31)
+    divided, on = (
+        first(found, CH0CFGR1, 0xFF << 16 | 1 << 31, (divider - 1) << 16),
+        first(found, CH0CFGR1, 1 << 31, 1 << 31),
+    )
     channel = first(found, CH2CFGR1, 1 << 7 | 15, 1 << 7 | 4)
     shape, carry = first(found, FLT0FCR, 0, 0), first(found, DMA_CCR4, 1, 1)
     enabled, started = first(found, FLT0CR1, 1, 1), first(found, FLT0CR1, 1 << 17, 1 << 17)
     assert first(found, FLT0CR1, 1 << 29 | 1 << 21 | 1, 1 << 29 | 1 << 21) < enabled  # FAST and RDMAEN, while it is off
-    assert first(found, RCC_APB2ENR, 1 << 24, 1 << 24) < divided < on < first(found, CH2CFGR2, 0, 0) < channel < shape < carry < enabled < started
-    assert first(found, RCC_AHB1ENR, 1, 1) < first(found, DMA_CPAR4, ~0, 0x4001611E) < carry  # the upper half of FLT0RDATAR
+    assert (
+        first(found, RCC_APB2ENR, 1 << 24, 1 << 24)
+        < divided
+        < on
+        < first(found, CH2CFGR2, 0, 0)
+        < channel
+        < shape
+        < carry
+        < enabled
+        < started
+    )
+    assert (
+        first(found, RCC_AHB1ENR, 1, 1) < first(found, DMA_CPAR4, ~0, 0x4001611E) < carry
+    )  # the upper half of FLT0RDATAR
     assert first(found, DMA_CNDTR4, ~0, RING) < carry
-    assert found[carry][1] & 0x4FFF == 1 << 10 | 1 << 8 | 1 << 7 | 1 << 5 | 1 << 2 | 1 << 1 | 1  # 16 bits, circular, half and whole
-    assert found[started][1] & 0x272C0001 == 2 << 24 | 1 << 29 | 1 << 21 | 1 << 18 | 1  # channel 2, fast, by DMA, for ever
+    assert (
+        found[carry][1] & 0x4FFF == 1 << 10 | 1 << 8 | 1 << 7 | 1 << 5 | 1 << 2 | 1 << 1 | 1
+    )  # 16 bits, circular, half and whole
+    assert (
+        found[started][1] & 0x272C0001 == 2 << 24 | 1 << 29 | 1 << 21 | 1 << 18 | 1
+    )  # channel 2, fast, by DMA, for ever
 
 
 def test_samples_come_once_and_in_order_round_the_ring(program):
@@ -116,7 +156,9 @@ def test_samples_come_once_and_in_order_round_the_ring(program):
     assert given == expected(lines, {}, len(given)) and begin(lines) + len(given) == lost(lines)[1]
 
 
-@pytest.mark.parametrize("late", [RING - GUARD - 1, RING - 10, RING + 5, RING + RING // 2 + 100, 5 * RING + 17, 800_000])
+@pytest.mark.parametrize(
+    "late", [RING - GUARD - 1, RING - 10, RING + 5, RING + RING // 2 + 100, 5 * RING + 17, 800_000]
+)
 def test_what_nobody_read_in_time_is_counted_exactly_and_the_newest_stay(program, late):
     lines = tell(program, "pass 1000", "read 600", f"pass {late}", "read 5000", "pass 100", "read 5000")
     given, (gone, carried) = samples(lines), lost(lines)
@@ -154,15 +196,34 @@ def test_a_dead_interface_is_told(program):
 
 
 def test_compiles_clean_for_the_chip_and_for_no_other_rate_or_chip(tmp_path):
-    compiler = shutil.which("arm-none-eabi-gcc") or pytest.skip("arm-none-eabi-gcc is missing: apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi")
+    compiler = shutil.which("arm-none-eabi-gcc") or pytest.skip(
+        "arm-none-eabi-gcc is missing: apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi"
+    )
 
     def compile_with(flags: list[str], rate: int) -> str:
-        command = [compiler, *BOARD.cpu_flags, *flags, "-Os", *include(tmp_path, rate), "-c", ROOT / "firmware/microphone/dfsdm.c", "-o", tmp_path / "dfsdm.o"]
+        command = [
+            compiler,
+            *BOARD.cpu_flags,
+            *flags,
+            "-Os",
+            *include(tmp_path, rate),
+            "-c",
+            ROOT / "firmware/microphone/dfsdm.c",
+            "-o",
+            tmp_path / "dfsdm.o",
+        ]
         return subprocess.run(command, capture_output=True, text=True).stderr
 
     assert compile_with(FLAGS, 16000) == ""
-    symbols = subprocess.run(["arm-none-eabi-nm", tmp_path / "dfsdm.o"], capture_output=True, text=True, check=True).stdout
-    assert set(re.findall(r" T (\w+)", symbols)) == {"microphone_start", "microphone_read", "microphone_wait", "microphone_lost"}
+    symbols = subprocess.run(
+        ["arm-none-eabi-nm", tmp_path / "dfsdm.o"], capture_output=True, text=True, check=True
+    ).stdout
+    assert set(re.findall(r" T (\w+)", symbols)) == {
+        "microphone_start",
+        "microphone_read",
+        "microphone_wait",
+        "microphone_lost",
+    }
     assert set(re.findall(r" U (\w+)", symbols)) == {"port_ticks"}
     assert "dfsdm.c records at 16 kHz" in compile_with(FLAGS, 8000)
     assert "knows the STM32L475 only" in compile_with(["-std=c99", "-DSTM32L4R5=1"], 16000)

@@ -57,7 +57,10 @@ def test_documentation_has_every_operator_and_kernel():
 def test_every_operator_in_one_network():
     pytest.importorskip("tflite_micro", reason="needs the tflite-micro wheel: make setup")
     assert_bit_exact(every_operator(), rows=20)
-    assert {op.kind for op in parse_tflite(every_operator(), "all").ops} == {*LOWERINGS, "RESHAPE"} - {"PADV2", "LAYOUT"}
+    assert {op.kind for op in parse_tflite(every_operator(), "all").ops} == {*LOWERINGS, "RESHAPE"} - {
+        "PADV2",
+        "LAYOUT",
+    }
 
 
 @pytest.mark.parametrize("cpu", ["cortex-m4", "cortex-m3", "cortex-m0", "cortex-m55"])
@@ -68,7 +71,11 @@ def test_cross_compiles_without_a_warning(cpu, tmp_path):
     includes = [f"-I{folder}" for folder in (KERNELS, FIRMWARE / "model", tmp_path / "c")]
     for source in [*SOURCES, tmp_path / "c" / "model.c"]:
         flags = [f"-mcpu={cpu}", "-mthumb", "-O2", "-ffunction-sections", *STRICT]
-        result = subprocess.run(["arm-none-eabi-gcc", *flags, *includes, "-c", str(source), "-o", str(tmp_path / "x.o")], capture_output=True, text=True)
+        result = subprocess.run(
+            ["arm-none-eabi-gcc", *flags, *includes, "-c", str(source), "-o", str(tmp_path / "x.o")],
+            capture_output=True,
+            text=True,
+        )
         assert result.returncode == 0, result.stderr
 
 
@@ -78,8 +85,13 @@ def test_no_kernel_calls_more_than_kernels_memcpy_and_memset(tmp_path):
         pytest.skip("needs arm-none-eabi-gcc: make setup")
     for source in SOURCES:
         out = tmp_path / f"{source.stem}.o"
-        subprocess.run(["arm-none-eabi-gcc", "-mcpu=cortex-m4", "-mthumb", "-O2", "-std=c99", "-c", str(source), "-o", str(out)], check=True)
-        undefined = subprocess.run(["arm-none-eabi-nm", "-u", str(out)], capture_output=True, text=True, check=True).stdout.split()
+        subprocess.run(
+            ["arm-none-eabi-gcc", "-mcpu=cortex-m4", "-mthumb", "-O2", "-std=c99", "-c", str(source), "-o", str(out)],
+            check=True,
+        )
+        undefined = subprocess.run(
+            ["arm-none-eabi-nm", "-u", str(out)], capture_output=True, text=True, check=True
+        ).stdout.split()
         kernels = ("U", "__aeabi_", *(other.stem for other in SOURCES))
         assert {name for name in undefined if not name.startswith(kernels)} <= {"memcpy", "memset"}, source
 
@@ -95,12 +107,16 @@ def test_sanitizers_find_nothing(build, tmp_path):
     program = tmp_path / "program"
     flags = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", *STRICT]
     sources = [tmp_path / "main.c", tmp_path / "c" / "model.c", *SOURCES]
-    built = subprocess.run([*host_compiler(), *flags, *includes, *map(str, sources), "-o", str(program)], capture_output=True, text=True)
+    built = subprocess.run(
+        [*host_compiler(), *flags, *includes, *map(str, sources), "-o", str(program)], capture_output=True, text=True
+    )
     if built.returncode and "cannot find" in built.stderr:
         pytest.skip("needs the compiler's sanitizer libraries: libasan and libubsan")
     assert built.returncode == 0, built.stderr
     x = random_rows(model, 12, 3)
-    run = subprocess.run([program], input=x.tobytes(), capture_output=True, timeout=120, env={"ASAN_OPTIONS": "detect_leaks=0"})
+    run = subprocess.run(
+        [program], input=x.tobytes(), capture_output=True, timeout=120, env={"ASAN_OPTIONS": "detect_leaks=0"}
+    )
     assert run.returncode == 0, run.stderr.decode()
     ours = np.frombuffer(run.stdout, np.int8).reshape(12, -1)
     assert np.array_equal(ours, oracle.invoke(data, x).reshape(12, -1))

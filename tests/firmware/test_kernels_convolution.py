@@ -28,7 +28,14 @@ def test_conv_2d(shape, groups, depth, group_outputs, in_scale, in_zero, out_zer
     rng = np.random.default_rng(seed)
     channels = groups * group_outputs
     weights, scales, biases, out_scale = quantised(
-        rng, (channels, filter_h, filter_w, depth), channels, 0, depth * filter_h * filter_w, in_scale, per_channel, bias
+        rng,
+        (channels, filter_h, filter_w, depth),
+        channels,
+        0,
+        depth * filter_h * filter_w,
+        in_scale,
+        per_channel,
+        bias,
     )
     b = Builder()
     x = b.tensor((1, h, w, groups * depth), in_scale, in_zero)
@@ -58,7 +65,15 @@ def test_depthwise_conv_2d(shape, source, multiplier, in_scale, in_zero, out_zer
     if bias:
         inputs.append(b.const(biases, "int32", np.float32(in_scale) * scales))
     y = b.tensor((1, *out, channels), out_scale, out_zero)
-    b.op("DEPTHWISE_CONV_2D", inputs, [y], "DepthwiseConv2DOptions", activation=activation, depthMultiplier=multiplier, **options)
+    b.op(
+        "DEPTHWISE_CONV_2D",
+        inputs,
+        [y],
+        "DepthwiseConv2DOptions",
+        activation=activation,
+        depthMultiplier=multiplier,
+        **options,
+    )
     assert_bit_exact(b.finish([x], [y]), seed=seed)
 
 
@@ -69,7 +84,9 @@ def test_depthwise_conv_2d(shape, source, multiplier, in_scale, in_zero, out_zer
 @CASES
 def test_fully_connected(batch, depth, outputs, in_scale, in_zero, out_zero, per_channel, bias, activation, seed):
     rng = np.random.default_rng(seed)
-    weights, scales, biases, out_scale = quantised(rng, (outputs, depth), outputs, 0, depth, in_scale, per_channel, bias)
+    weights, scales, biases, out_scale = quantised(
+        rng, (outputs, depth), outputs, 0, depth, in_scale, per_channel, bias
+    )
     b = Builder()
     x = b.tensor((1, batch, depth), in_scale, in_zero)
     inputs = [x, b.const(weights, "int8", scales)]

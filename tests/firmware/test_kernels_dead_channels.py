@@ -1,4 +1,6 @@
-"""Channels whose weights are all zero, as training leaves them: constants, and no reason to give up the fast kernels."""
+"""Channels whose weights are all zero, as training leaves them: constants, and no reason to give
+up the fast kernels.
+"""
 
 import numpy as np
 import pytest
@@ -38,4 +40,6 @@ def test_dead_channels_are_constants(kind, activation, output, tmp_path):
     data = network(kind, biases, scales, activation, output)
     assert_bit_exact(data, rows=4)
     source = (compile_bytes(data, tmp_path).c / "model.c").read_text()
-    assert "conv_2d_s8(" not in source.replace("pointwise_conv_2d_s8(", ""), "the reference kernel is for what is not proven"
+    assert "conv_2d_s8(" not in source.replace("pointwise_conv_2d_s8(", ""), (
+        "the reference kernel is for what is not proven"
+    )

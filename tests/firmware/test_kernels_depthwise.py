@@ -4,7 +4,6 @@ import re
 import tempfile
 from pathlib import Path
 
-import numpy as np
 import pytest
 from bit_exact import assert_bit_exact, assert_bit_exact_on, compile_bytes
 from hypothesis import given, settings
@@ -18,7 +17,11 @@ pytest.importorskip("tflite_micro", reason="needs the tflite-micro wheel: make s
 
 CASES = settings(max_examples=25, derandomize=True, deadline=None, database=None)
 SIDE, STEP, ZERO = st.integers(1, 14), st.integers(1, 3), st.integers(-128, 127)
-KERNEL = st.one_of(st.sampled_from([(3, 3), (5, 5)]), st.tuples(st.integers(1, 5), st.integers(1, 5)), st.sampled_from([(9, 1), (1, 9), (7, 7)]))
+KERNEL = st.one_of(
+    st.sampled_from([(3, 3), (5, 5)]),
+    st.tuples(st.integers(1, 5), st.integers(1, 5)),
+    st.sampled_from([(9, 1), (1, 9), (7, 7)]),
+)
 ACTIVATION = st.sampled_from(["NONE", "RELU", "RELU6", "RELU_N1_TO_1"])
 
 
@@ -34,12 +37,16 @@ def kernels(data: bytes) -> list[str]:
     ACTIVATION, ZERO, ZERO, st.booleans(), st.booleans(), st.integers(0, 2**32 - 1),
 )  # fmt: skip
 @CASES
-def test_any_geometry(size, channels, kernel, stride, dilation, same, activation, in_zero, zero, per_channel, bias, seed):
+def test_any_geometry(
+    size, channels, kernel, stride, dilation, same, activation, in_zero, zero, per_channel, bias, seed
+):
     if not same:
         size = tuple(s + (k - 1) * d for s, k, d in zip(size, kernel, dilation))
     n = Planes((*size, channels), 0.04, in_zero, seed)
     n.depthwise(kernel, stride, dilation, same, activation, zero, per_channel, bias)
-    n.depthwise(kernel, dilation=dilation, activation=activation, zero=zero)  # in place, on planes that a convolution wrote
+    n.depthwise(
+        kernel, dilation=dilation, activation=activation, zero=zero
+    )  # in place, on planes that a convolution wrote
     data = n.finish()
     assert_bit_exact(data, seed=seed)
     assert all(kernel.startswith("depthwise_planar_") for kernel in kernels(data))
@@ -98,7 +105,9 @@ def test_a_rescaling_relu_is_a_table_of_the_convolution():
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [(25, 10), (1, 6)])
 def test_assembly_on_the_emulated_board(size, tmp_path):
-    """A map that shrinks over the widths and heights, odd and even, that make every path of the unrolled kernels run."""
+    """A map that shrinks over the widths and heights, odd and even, that make every path of the
+    unrolled kernels run.
+    """
     n = Planes((*size, 6), seed=size[0])
     while True:
         for dilation in ((1, 1), (2, 2), (3, 1), (1, 2)):

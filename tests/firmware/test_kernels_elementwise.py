@@ -24,7 +24,10 @@ OPTIONS = {"ADD": "AddOptions", "SUB": "SubOptions", "MUL": "MulOptions"}
 def broadcast(draw):
     """Two shapes of up to three axes (the batch comes in front) and what they broadcast to."""
     output = draw(st.lists(st.integers(1, 5), min_size=1, max_size=3))
-    shapes = [[size if draw(st.booleans()) or same else 1 for size in output] for same in (draw(st.booleans()), draw(st.booleans()))]
+    shapes = [
+        [size if draw(st.booleans()) or same else 1 for size in output]
+        for same in (draw(st.booleans()), draw(st.booleans()))
+    ]
     shapes[1] = shapes[1][draw(st.integers(0, len(output) - 1)) :]  # leading axes may be absent
     full = np.broadcast_shapes(*map(tuple, shapes))
     return tuple(shapes[0]), tuple(shapes[1]), full
@@ -163,7 +166,11 @@ def test_the_last_bit_of_sums(kind, first, second, output, zeros):
 
 @pytest.mark.parametrize(
     "source,output,zero",
-    [(0.023428117856383324, 0.04491288959980011, -123), (0.0358271524310112, 0.05684307962656021, -26), (0.04440406337380409, 0.04838511720299721, -56)],
+    [
+        (0.023428117856383324, 0.04491288959980011, -123),
+        (0.0358271524310112, 0.05684307962656021, -26),
+        (0.04440406337380409, 0.04838511720299721, -56),
+    ],
 )
 def test_the_last_bit_of_relu(source, output, zero):
     """Likewise for RELU's one multiplier."""
@@ -172,7 +179,11 @@ def test_the_last_bit_of_relu(source, output, zero):
 
 @pytest.mark.parametrize(
     "source,output",
-    [(0.15881133079528809, 0.0769834890961647), (0.05665189027786255, 0.10674002766609192), (0.09996283799409866, 0.1720956414937973)],
+    [
+        (0.15881133079528809, 0.0769834890961647),
+        (0.05665189027786255, 0.10674002766609192),
+        (0.09996283799409866, 0.1720956414937973),
+    ],
 )
 def test_the_last_bit_of_hard_swish(source, output):
     """Likewise for HARD_SWISH's two 16-bit multipliers."""
@@ -209,13 +220,21 @@ def kernels_of(data, folder):
     ],
 )
 def test_a_sum_is_linear_where_that_is_proven(kind, scales, activation, kernel, tmp_path):
-    """All pairs of values, by operands of equal shapes: 256 values and the same rolled, a step a row. Scales of few digits make ties."""
+    """All pairs of values, by operands of equal shapes: 256 values and the same rolled, a step a row. Scales of few
+    digits make ties.
+    """
     b = Builder()
     x = b.tensor((1, 64, 256), scales[0], -3)
     y = b.tensor((1, 64, 256), scales[1], 5)
     b.op("QUANTIZE", [x], [y], "QuantizeOptions")
     z = b.tensor((1, 64, 256), scales[2], 2)
-    b.op(kind, [x, b.const(ALL[None, None, ::-1].repeat(64, 1), "int8", scales[1], 5)], [z], OPTIONS[kind], activation=activation)
+    b.op(
+        kind,
+        [x, b.const(ALL[None, None, ::-1].repeat(64, 1), "int8", scales[1], 5)],
+        [z],
+        OPTIONS[kind],
+        activation=activation,
+    )
     data = b.finish([x], [z])
     x = np.stack([np.stack([np.roll(ALL, row + step) for row in range(64)]) for step in range(0, 256, 64)])
     assert_bit_exact(data, x=x)
@@ -250,7 +269,12 @@ def test_the_assembly_on_sizes_that_are_no_multiple_of_four(tmp_path):
     shape = (1, 7, 9, 5)
     b = Builder()
     x = b.tensor(shape, 0.0512347, 3)
-    at = {name: b.tensor(shape, *quant) for name, quant in dict(relu6=(0.0512347, 3), relu=(0.0312931, -100), swish=(0.0423177, -9), q=(0.0712391, 2)).items()}
+    at = {
+        name: b.tensor(shape, *quant)
+        for name, quant in dict(
+            relu6=(0.0512347, 3), relu=(0.0312931, -100), swish=(0.0423177, -9), q=(0.0712391, 2)
+        ).items()
+    }
     b.op("RELU6", [x], [at["relu6"]])
     b.op("RELU", [x], [at["relu"]])
     b.op("HARD_SWISH", [x], [at["swish"]], "HardSwishOptions")
@@ -266,4 +290,6 @@ def test_the_assembly_on_sizes_that_are_no_multiple_of_four(tmp_path):
     path = tmp_path / "small.tflite"
     path.write_bytes(b.finish([x], [padded]))
     layers = count(path, tmp_path, rows=3)["layers"]  # raises where an answer differs
-    assert {"clamp_s8", "rescale_s8", "lookup_s8", "weighted_sum_s8", "gather_s8", "pad_s8"} <= {layer["kernel"] for layer in layers}
+    assert {"clamp_s8", "rescale_s8", "lookup_s8", "weighted_sum_s8", "gather_s8", "pad_s8"} <= {
+        layer["kernel"] for layer in layers
+    }

@@ -1,4 +1,6 @@
-"""CONCATENATION, PAD, RESIZE_NEAREST_NEIGHBOR, STRIDED_SLICE, TRANSPOSE and RESHAPE against tflite_micro, bit for bit."""
+"""CONCATENATION, PAD, RESIZE_NEAREST_NEIGHBOR, STRIDED_SLICE, TRANSPOSE and RESHAPE against
+tflite_micro, bit for bit.
+"""
 
 import numpy as np
 import pytest
@@ -82,7 +84,9 @@ def test_strided_slice(shape, data):
     sizes = []
     for axis, size in enumerate(shape):
         if axis not in shrink:
-            first, last = (None if mask >> axis & 1 else value[axis] for mask, value in ((begin_mask, begin), (end_mask, end)))
+            first, last = (
+                None if mask >> axis & 1 else value[axis] for mask, value in ((begin_mask, begin), (end_mask, end))
+            )
             sizes.append(len(range(size)[first : last : step[axis]]))
     assume(all(sizes))
     b = Builder()
@@ -107,7 +111,14 @@ def test_transpose(shape, data):
     assert_bit_exact(b.finish([x], [z]))
 
 
-@given(st.integers(1, 17), st.integers(1, 17), st.integers(1, 17), st.integers(1, 17), st.integers(1, 5), st.sampled_from([(0, 0), (0, 1), (1, 0)]))
+@given(
+    st.integers(1, 17),
+    st.integers(1, 17),
+    st.integers(1, 17),
+    st.integers(1, 17),
+    st.integers(1, 5),
+    st.sampled_from([(0, 0), (0, 1), (1, 0)]),
+)
 @settings(CASES, max_examples=60)
 def test_resize_nearest_neighbor(height, width, rows, columns, channels, mode):
     align_corners, half_pixel_centers = map(bool, mode)
@@ -115,7 +126,14 @@ def test_resize_nearest_neighbor(height, width, rows, columns, channels, mode):
     x = b.tensor((1, height, width, channels), *Q)
     y = b.tensor((1, rows, columns, channels), *Q)
     size = b.const(np.array([rows, columns]), "int32")
-    b.op("RESIZE_NEAREST_NEIGHBOR", [x, size], [y], "ResizeNearestNeighborOptions", alignCorners=align_corners, halfPixelCenters=half_pixel_centers)
+    b.op(
+        "RESIZE_NEAREST_NEIGHBOR",
+        [x, size],
+        [y],
+        "ResizeNearestNeighborOptions",
+        alignCorners=align_corners,
+        halfPixelCenters=half_pixel_centers,
+    )
     assert_bit_exact(b.finish([x], [y]))
 
 
@@ -123,7 +141,9 @@ def test_reshape_squeeze_expand_dims_are_views():
     b = Builder()
     x = b.tensor((1, 4, 6), *Q)
     a = b.tensor((1, 24), *Q)
-    b.op("RESHAPE", [x, b.const(np.array([1, 24]), "int32")], [a], "ReshapeOptions", newShape=np.array([1, 24], np.int32))
+    b.op(
+        "RESHAPE", [x, b.const(np.array([1, 24]), "int32")], [a], "ReshapeOptions", newShape=np.array([1, 24], np.int32)
+    )
     r = b.tensor((1, 24), 0.1, 3)
     b.op("RELU", [a], [r])
     e = b.tensor((1, 1, 24), 0.1, 3)

@@ -29,9 +29,15 @@ def called(network: Planes) -> list[str]:
 
 @pytest.mark.parametrize("kind", ["AVERAGE", "MAX"])
 @given(
-    st.tuples(SIDE, SIDE), st.integers(1, 5), st.tuples(st.integers(1, 5), st.integers(1, 5)), st.tuples(STEP, STEP), st.booleans(),
-    ACTIVATION, st.integers(-128, 127), st.integers(0, 2**32 - 1),
-)  # fmt: skip
+    st.tuples(SIDE, SIDE),
+    st.integers(1, 5),
+    st.tuples(st.integers(1, 5), st.integers(1, 5)),
+    st.tuples(STEP, STEP),
+    st.booleans(),
+    ACTIVATION,
+    st.integers(-128, 127),
+    st.integers(0, 2**32 - 1),
+)
 @CASES
 def test_pool_of_planes(kind, size, channels, window, stride, same, activation, zero, seed):
     if not same:

@@ -1,4 +1,6 @@
-"""The recogniser's C on the host, without a network: its decisions against their twin in Python, its rings against arithmetic."""
+"""The recogniser's C on the host, without a network: its decisions against their twin in Python, its rings against
+arithmetic.
+"""
 
 import ctypes
 from types import SimpleNamespace
@@ -32,7 +34,9 @@ size_t frontend_push(const int16_t *samples, size_t count, int8_t *features) {
   return 1;
 }
 """
-CONFIG = f"#include <stdint.h>\n#define FRONTEND_WINDOW {WINDOW}\n#define FRONTEND_HOP {HOP}\n#define FRONTEND_MFCC {MFCC}\n"
+CONFIG = (
+    f"#include <stdint.h>\n#define FRONTEND_WINDOW {WINDOW}\n#define FRONTEND_HOP {HOP}\n#define FRONTEND_MFCC {MFCC}\n"
+)
 
 
 class CSettings(ctypes.Structure):
@@ -47,10 +51,21 @@ def model(labels: int, scale: float, zero_point: int) -> SimpleNamespace:
     """What the detector asks of a CompiledModel. The last label but one is silence, the last is unknown."""
     names = tuple(f"word{index}" for index in range(labels - 2)) + ("_silence_", "_unknown_")
     frontend = {"sample_rate": 1000, "window": WINDOW, "hop": HOP, "n_mfcc": MFCC}
-    return SimpleNamespace(name="m", labels=names, frontend=frontend, input=Port("x", (1, ROWS, MFCC, 1), "int8", 1.0, 0), output=Port("y", (1, labels), "int8", scale, zero_point))
+    return SimpleNamespace(
+        name="m",
+        labels=names,
+        frontend=frontend,
+        input=Port("x", (1, ROWS, MFCC, 1), "int8", 1.0, 0),
+        output=Port("y", (1, labels), "int8", scale, zero_point),
+    )
 
 
-MODELS = {"softmax": model(4, 1 / 256, -128), "logits": model(12, 0.1454, -48), "coarse": model(3, 2.5, 7), "fine": model(35, 0.01, 0)}
+MODELS = {
+    "softmax": model(4, 1 / 256, -128),
+    "logits": model(12, 0.1454, -48),
+    "coarse": model(3, 2.5, 7),
+    "fine": model(35, 0.01, 0),
+}
 
 
 @pytest.fixture(scope="module", params=MODELS)
@@ -61,14 +76,18 @@ def built(request, tmp_path_factory):
     (folder / "stub.c").write_text(FRONTEND)
     write_constants(compiled, Listen(), folder)
     sources = [FIRMWARE / "listen" / "listen.c", folder / "listen_tables.c", folder / "stub.c"]
-    library = build_host_library(sources, [folder, FIRMWARE / "listen", FIRMWARE / "frontend"], folder / "listen.so", SANITIZED)
+    library = build_host_library(
+        sources, [folder, FIRMWARE / "listen", FIRMWARE / "frontend"], folder / "listen.so", SANITIZED
+    )
     library.listen_samples.restype = ctypes.c_size_t
     library.listen_samples.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
     return compiled, library
 
 
 def outputs(compiled, count: int, seed: int) -> np.ndarray:
-    """int8 (count, labels): noise, in which a label stands out for a while, as a word does; the extremes and ties too."""
+    """int8 (count, labels): noise, in which a label stands out for a while, as a word does; the
+    extremes and ties too.
+    """
     rng = np.random.default_rng(seed)
     labels = compiled.output.elements
     values = rng.integers(-128, 40, (count, labels))
@@ -91,7 +110,9 @@ def decide(library, settings: Settings, answers: np.ndarray) -> list[tuple[int, 
         assert library.listen_samples(hop.ctypes.data, HOP) == HOP
         if not library.listen_due():
             continue
-        if library.listen_output(np.ascontiguousarray(answers[runs]).ctypes.data_as(ctypes.c_void_p), ctypes.byref(heard)):
+        if library.listen_output(
+            np.ascontiguousarray(answers[runs]).ctypes.data_as(ctypes.c_void_p), ctypes.byref(heard)
+        ):
             assert heard.sample == (library.listen_frames() - 1) * HOP + WINDOW
             words.append((runs, heard.label, heard.score, heard.sample))
         runs += 1
@@ -115,7 +136,10 @@ def test_the_c_decides_as_its_twin_in_python(built, listen):
     compiled, library = built
     answers = outputs(compiled, 1500, seed=listen.every)
     ours = decide(library, Settings.of(listen, compiled), answers)
-    twin = [(word.run, word.label, word.score, sample_of(word.run, compiled, listen)) for word in detect(answers, compiled, listen)]
+    twin = [
+        (word.run, word.label, word.score, sample_of(word.run, compiled, listen))
+        for word in detect(answers, compiled, listen)
+    ]
     assert ours == twin
     assert all(label < compiled.output.elements - 2 for _, label, _, _ in ours)  # neither silence nor unknown
     if listen.threshold < 0.05:
@@ -152,7 +176,9 @@ def test_rows_wrap_and_pieces_of_any_size_give_the_same_rows(built):
     rng = np.random.default_rng(4)
     samples = np.arange(2000, dtype=np.int16)
     for every in (1, 2, 4, 5, 7):
-        expected = [ROWS + every * run for run in range(((2000 - WINDOW) // HOP + 1 - ROWS) // every + 1)]  # frames at which the network runs
+        expected = [
+            ROWS + every * run for run in range(((2000 - WINDOW) // HOP + 1 - ROWS) // every + 1)
+        ]  # frames at which the network runs
         for largest in (1, 3, HOP - 1, HOP, HOP + 1, WINDOW, 777):
             assert library.listen_begin(ctypes.byref(CSettings(every, 1, 256, 0)))
             at, due = 0, []
@@ -166,12 +192,16 @@ def test_rows_wrap_and_pieces_of_any_size_give_the_same_rows(built):
                     row = np.empty((ROWS, MFCC), np.int8)
                     library.listen_input(row.ctypes.data_as(ctypes.c_void_p))
                     newest = np.arange(frames - ROWS, frames)
-                    np.testing.assert_array_equal(row, np.stack([newest * HOP, newest, newest * HOP + WINDOW - 1], axis=1).astype(np.int8))
+                    np.testing.assert_array_equal(
+                        row, np.stack([newest * HOP, newest, newest * HOP + WINDOW - 1], axis=1).astype(np.int8)
+                    )
                     due.append(frames)
             assert due == expected
 
 
-@pytest.mark.parametrize("wrong", [(0, 1, 1, 0), (1, 0, 1, 0), (1, AVERAGE_MOST + 1, 1, 0), (1, 1, 0, 0), (1, 1, 257, 0)])
+@pytest.mark.parametrize(
+    "wrong", [(0, 1, 1, 0), (1, 0, 1, 0), (1, AVERAGE_MOST + 1, 1, 0), (1, 1, 0, 0), (1, 1, 257, 0)]
+)
 def test_settings_out_of_range_are_refused(built, wrong):
     _, library = built
     assert not library.listen_begin(ctypes.byref(CSettings(*wrong)))

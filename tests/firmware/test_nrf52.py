@@ -4,7 +4,17 @@ import re
 import subprocess
 
 import pytest
-from ported import build_for, check_image, check_object_for_the_chip, check_whole_app, compile_errors, defines, first, simulate, start
+from ported import (
+    build_for,
+    check_image,
+    check_object_for_the_chip,
+    check_whole_app,
+    compile_errors,
+    defines,
+    first,
+    simulate,
+    start,
+)
 
 from tinyflow.board import load_board
 
@@ -13,8 +23,12 @@ BOARD = load_board("nrf52840dk")
 HFCLKSTART, HFCLKSTARTED, APPROTECT_DISABLE, ICACHECNF = 0x40000000, 0x40000100, 0x40000558, 0x4001E540
 OUTSET, PIN_CNF = 0x50000508, 0x50000700
 UARTE0 = 0x40002000
-STARTRX, STARTTX, ENDRX, ENDTX, SHORTS, ENABLE = (UARTE0 + offset for offset in (0x000, 0x008, 0x110, 0x120, 0x200, 0x500))
-PSEL_RTS, PSEL_TXD, PSEL_CTS, PSEL_RXD, BAUDRATE, CONFIG = (UARTE0 + offset for offset in (0x508, 0x50C, 0x510, 0x514, 0x524, 0x56C))
+STARTRX, STARTTX, ENDRX, ENDTX, SHORTS, ENABLE = (
+    UARTE0 + offset for offset in (0x000, 0x008, 0x110, 0x120, 0x200, 0x500)
+)
+PSEL_RTS, PSEL_TXD, PSEL_CTS, PSEL_RXD, BAUDRATE, CONFIG = (
+    UARTE0 + offset for offset in (0x508, 0x50C, 0x510, 0x514, 0x524, 0x56C)
+)
 RXD_PTR, RXD_MAXCNT, TXD_PTR, TXD_MAXCNT = (UARTE0 + offset for offset in (0x534, 0x538, 0x544, 0x548))
 DEMCR, DWT_CTRL = 0xE000EDFC, 0xE0001000
 
@@ -33,9 +47,11 @@ def test_console_is_up_before_the_crystal(program):
     writes, text, status = start(program)
     assert status == 0 and "read ab" in text and "counts 1" in text and "warning -" in text and "sent o\nsent k" in text
     enabled = first(writes, ENABLE, 15, 8)
-    assert first(writes, OUTSET, 1 << 6, 1 << 6) < first(writes, PIN_CNF + 4 * 6, 3, 3) < enabled  # idle high, then an output
+    assert (
+        first(writes, OUTSET, 1 << 6, 1 << 6) < first(writes, PIN_CNF + 4 * 6, 3, 3) < enabled
+    )  # idle high, then an output
     assert first(writes, PIN_CNF + 4 * 8, 0xF, 0xC) < enabled  # input, connected, pulled up
-    settings = {address: value for address, value in writes[:enabled]}
+    settings = dict(writes[:enabled])
     assert (settings[PSEL_TXD], settings[PSEL_RXD], settings[BAUDRATE], settings[CONFIG]) == (6, 8, 0x01D60000, 0)
     assert PSEL_RTS not in settings and PSEL_CTS not in settings and SHORTS not in {address for address, _ in writes}
     assert first(writes, STARTRX, 1, 1) < first(writes, HFCLKSTARTED, 1, 0) < first(writes, HFCLKSTART, 1, 1)
@@ -46,7 +62,9 @@ def test_every_byte_is_a_transfer_of_its_own(program):
     writes, _, _ = start(program)
     assert [value for address, value in writes if address == RXD_MAXCNT] == [1]
     order = [address for address, _ in writes if address in (ENDRX, STARTRX)]
-    assert order == [ENDRX, STARTRX] * 3  # at start-up and after each of the two bytes: the event is down before the task
+    assert (
+        order == [ENDRX, STARTRX] * 3
+    )  # at start-up and after each of the two bytes: the event is down before the task
     pointers = {value for address, value in writes if address in (RXD_PTR, TXD_PTR)}
     assert len(pointers) == 2 and len([1 for address, _ in writes if address in (RXD_PTR, TXD_PTR)]) == 2  # set once
     sends = [(address, value) for address, value in writes if address in (TXD_MAXCNT, ENDTX, STARTTX)]
@@ -88,8 +106,12 @@ def test_what_is_bearable_warns(program, dead, said):
 def test_wrong_clock_baud_rate_or_chip_does_not_compile(tmp_path):
     assert compile_errors(BOARD, tmp_path, *defines(BOARD)) == ""
     assert compile_errors(BOARD, tmp_path, "-DNRF52840=1", "-DCONSOLE_BAUD=1000000") == ""
-    assert "board.yaml's clock_hz is not this chip's" in compile_errors(BOARD, tmp_path, "-DNRF52840=1", "-DCLOCK_HZ=128000000")
-    assert "knows the baud rates 115200 and 1000000" in compile_errors(BOARD, tmp_path, "-DNRF52840=1", "-DCONSOLE_BAUD=9600")
+    assert "board.yaml's clock_hz is not this chip's" in compile_errors(
+        BOARD, tmp_path, "-DNRF52840=1", "-DCLOCK_HZ=128000000"
+    )
+    assert "knows the baud rates 115200 and 1000000" in compile_errors(
+        BOARD, tmp_path, "-DNRF52840=1", "-DCONSOLE_BAUD=9600"
+    )
     assert "does not know this chip" in compile_errors(BOARD, tmp_path, "-DCLOCK_HZ=64000000")
 
 

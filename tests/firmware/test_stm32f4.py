@@ -1,10 +1,22 @@
-"""The stm32f4 port: its C on the host over simulated registers, the linked image, and the image under QEMU's STM32F405."""
+"""The stm32f4 port: its C on the host over simulated registers, the linked image, and the image
+under QEMU's STM32F405.
+"""
 
 import time
 
 import numpy as np
 import pytest
-from ported import build_for, check_image, check_object_for_the_chip, check_whole_app, compile_errors, defines, first, simulate, start
+from ported import (
+    build_for,
+    check_image,
+    check_object_for_the_chip,
+    check_whole_app,
+    compile_errors,
+    defines,
+    first,
+    simulate,
+    start,
+)
 
 from tinyflow.board import load_board
 
@@ -37,7 +49,9 @@ def test_clock_sequence(program):
     wait_states = first(writes, FLASH_ACR, 7, 5)
     pll_set = first(writes, RCC_PLLCFGR, 0, 0)
     pll_on = first(writes, RCC_CR, 1 << 24, 1 << 24)
-    divided = first(writes, RCC_CFGR, 7 << 10 | 7 << 13 | 3, 5 << 10 | 4 << 13 | HSI)  # before the switch: APB1 takes 42 MHz
+    divided = first(
+        writes, RCC_CFGR, 7 << 10 | 7 << 13 | 3, 5 << 10 | 4 << 13 | HSI
+    )  # before the switch: APB1 takes 42 MHz
     switch = first(writes, RCC_CFGR, 3, PLL)
     assert power < scale and stopped < scale < wait_states < pll_set < pll_on < divided < switch
     assert writes[switch][1] == 5 << 10 | 4 << 13 | PLL  # HPRE 1, APB1 a quarter, APB2 a half
@@ -67,10 +81,14 @@ def test_console_is_up_before_the_clock_changes_and_follows_it(program):
     switch = first(writes, RCC_CFGR, 3, PLL)
     assert first(writes, RCC_APB1ENR, 1 << 17, 1 << 17) < first(writes, USART2_BRR, 0, 0) < enabled < switch
     assert writes[enabled][1] == 1 << 13 | 1 << 3 | 1 << 2
-    (slow_at, slow), (fast_at, fast) = [(i, value) for i, (address, value) in enumerate(writes) if address == USART2_BRR]
+    (slow_at, slow), (fast_at, fast) = [
+        (i, value) for i, (address, value) in enumerate(writes) if address == USART2_BRR
+    ]
     assert slow_at < switch < fast_at
     assert abs(16e6 / slow / 115200 - 1) < 2e-3 and abs(42e6 / fast / 115200 - 1) < 2e-3
-    assert "sent o\nsent k" in text and all(i > fast_at for i, (address, _) in enumerate(writes) if address == USART2_DR)
+    assert "sent o\nsent k" in text and all(
+        i > fast_at for i, (address, _) in enumerate(writes) if address == USART2_DR
+    )
 
 
 def test_counter_is_enabled(program):
@@ -106,7 +124,9 @@ def test_a_peripheral_that_never_answers_ends_in_port_fail(program, dead, reason
 def test_what_is_bearable_warns_and_stays_slow(program, dead, said):
     writes, text, status = start(program, dead)
     assert status == 0 and f"warning {said}" in text and "read ab" in text  # the console works on
-    assert all(v & 3 == HSI for a, v in writes if a == RCC_CFGR) and all(v >> 24 & 1 == 0 for a, v in writes if a == RCC_CR)
+    assert all(v & 3 == HSI for a, v in writes if a == RCC_CFGR) and all(
+        v >> 24 & 1 == 0 for a, v in writes if a == RCC_CR
+    )
     assert [value for address, value in writes if address == USART2_BRR] == [139]
 
 
@@ -126,7 +146,9 @@ def test_revision_a_has_no_prefetch(program):
 
 def test_wrong_clock_or_chip_does_not_compile(tmp_path):
     assert compile_errors(BOARD, tmp_path, *defines(BOARD)) == ""
-    assert "board.yaml's clock_hz is not what this port sets" in compile_errors(BOARD, tmp_path, "-DSTM32F407=1", "-DCLOCK_HZ=100000000")
+    assert "board.yaml's clock_hz is not what this port sets" in compile_errors(
+        BOARD, tmp_path, "-DSTM32F407=1", "-DCLOCK_HZ=100000000"
+    )
     assert "cannot make this baud rate" in compile_errors(BOARD, tmp_path, "-DSTM32F407=1", "-DCONSOLE_BAUD=2000000")
     assert "does not know this chip" in compile_errors(BOARD, tmp_path, "-DCLOCK_HZ=168000000")
 
@@ -154,7 +176,18 @@ def test_the_image_runs_under_qemu(firmware, machine):
     from tinyflow.deploy.device import Device
     from tinyflow.deploy.places.process import ProcessTransport
 
-    command = ["qemu-system-arm", "-M", machine, "-nodefaults", "-display", "none", "-monitor", "none", "-chardev", "stdio,id=console,signal=off"]
+    command = [
+        "qemu-system-arm",
+        "-M",
+        machine,
+        "-nodefaults",
+        "-display",
+        "none",
+        "-monitor",
+        "none",
+        "-chardev",
+        "stdio,id=console,signal=off",
+    ]
     command += ["-serial", "null", "-serial", "chardev:console", "-kernel", str(firmware.elf)]
     compiled = load_compiled(firmware.compiled)
     rows = np.random.default_rng(1).integers(-128, 128, (3, compiled.input.elements)).astype(np.int8)
@@ -167,4 +200,6 @@ def test_the_image_runs_under_qemu(firmware, machine):
         said = device.hello()
         assert said["build"] == firmware.build_id and said["warning"].startswith("HSI does not answer")
         answers = device.infer(rows)
-    assert np.array_equal(answers, invoke(compiled.tflite, rows.reshape(-1, *compiled.input.shape[1:])).reshape(answers.shape))
+    assert np.array_equal(
+        answers, invoke(compiled.tflite, rows.reshape(-1, *compiled.input.shape[1:])).reshape(answers.shape)
+    )

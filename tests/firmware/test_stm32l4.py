@@ -11,7 +11,13 @@ from tinyflow.board import Board, load_board
 
 # RM0432 and RM0351, independent of registers.h
 RCC_CR, RCC_CFGR, RCC_PLLCFGR, FLASH_ACR = 0x40021000, 0x40021008, 0x4002100C, 0x40022000
-RCC_AHB2ENR, RCC_APB1ENR1, RCC_APB1ENR2, RCC_APB2ENR, RCC_CCIPR = 0x4002104C, 0x40021058, 0x4002105C, 0x40021060, 0x40021088
+RCC_AHB2ENR, RCC_APB1ENR1, RCC_APB1ENR2, RCC_APB2ENR, RCC_CCIPR = (
+    0x4002104C,
+    0x40021058,
+    0x4002105C,
+    0x40021060,
+    0x40021088,
+)
 PWR_CR1, PWR_CR2, PWR_CR5 = 0x40007000, 0x40007004, 0x40007080
 DEMCR, DWT_CTRL, SYST_CSR, SYST_RVR = 0xE000EDFC, 0xE0001000, 0xE000E010, 0xE000E014
 
@@ -33,14 +39,33 @@ class Chip:
     wait_states: int
 
 
-NUCLEO = Chip(load_board("nucleo-l4r5zi"), "LPUART1", 0x40008000, (RCC_APB1ENR2, 0), 10, 256, 1 << 29 | 0xD, 6, 0x48001800, (7, 8), 8, 120e6, 5)
-DISCOVERY = Chip(load_board("b-l475e-iot01a"), "USART1", 0x40013800, (RCC_APB2ENR, 14), 0, 1, 0xD, 1, 0x48000400, (6, 7), 7, 80e6, 4)
+NUCLEO = Chip(
+    load_board("nucleo-l4r5zi"),
+    "LPUART1",
+    0x40008000,
+    (RCC_APB1ENR2, 0),
+    10,
+    256,
+    1 << 29 | 0xD,
+    6,
+    0x48001800,
+    (7, 8),
+    8,
+    120e6,
+    5,
+)
+DISCOVERY = Chip(
+    load_board("b-l475e-iot01a"), "USART1", 0x40013800, (RCC_APB2ENR, 14), 0, 1, 0xD, 1, 0x48000400, (6, 7), 7, 80e6, 4
+)
 CHIPS = pytest.mark.parametrize("chip", [NUCLEO, DISCOVERY], ids=lambda chip: chip.board.name)
 
 
 @pytest.fixture(scope="module")
 def programs(tmp_path_factory) -> dict[str, Path]:
-    return {chip.board.name: ported.simulate(chip.board, tmp_path_factory.mktemp(chip.board.name)) for chip in (NUCLEO, DISCOVERY)}
+    return {
+        chip.board.name: ported.simulate(chip.board, tmp_path_factory.mktemp(chip.board.name))
+        for chip in (NUCLEO, DISCOVERY)
+    }
 
 
 @pytest.fixture
@@ -62,18 +87,28 @@ def test_clock_sequence(start, chip):
     switch = first(writes, RCC_CFGR, 3, 3)
     power = first(writes, RCC_APB1ENR1, 1 << 28, 1 << 28)
     assert power < range_1 < wait_states < pll_set < pll_on < switch
-    assert [value for address, value in writes if address == FLASH_ACR][-1] & 0x70F == 0x700 | chip.wait_states  # caches and prefetch on
+    assert [value for address, value in writes if address == FLASH_ACR][
+        -1
+    ] & 0x70F == 0x700 | chip.wait_states  # caches and prefetch on
     assert writes[-1][0] != RCC_CFGR and [value for address, value in writes if address == RCC_CFGR][-1] & 0xF3 == 0x03
 
 
 def test_boost_and_a_halved_bus_only_where_the_chip_has_boost(start):
     writes, _, _ = start(NUCLEO)
-    boost, halved, switch = first(writes, PWR_CR5, 1 << 8, 0), first(writes, RCC_CFGR, 0xF0, 0x80), first(writes, RCC_CFGR, 3, 3)
-    assert boost < first(writes, FLASH_ACR, 0xF, 5) < halved < switch and writes[switch][1] & 0xF0 == 0x80  # still halved while switching
+    boost, halved, switch = (
+        first(writes, PWR_CR5, 1 << 8, 0),
+        first(writes, RCC_CFGR, 0xF0, 0x80),
+        first(writes, RCC_CFGR, 3, 3),
+    )
+    assert (
+        boost < first(writes, FLASH_ACR, 0xF, 5) < halved < switch and writes[switch][1] & 0xF0 == 0x80
+    )  # still halved while switching
     whole = next(i for i in range(switch + 1, len(writes)) if writes[i][0] == RCC_CFGR)
     assert writes[whole][1] & 0xF3 == 0x03
     writes, _, _ = start(DISCOVERY)
-    assert PWR_CR5 not in {address for address, _ in writes} and all(not value & 0xF0 for address, value in writes if address == RCC_CFGR)
+    assert PWR_CR5 not in {address for address, _ in writes} and all(
+        not value & 0xF0 for address, value in writes if address == RCC_CFGR
+    )
 
 
 @CHIPS
@@ -96,7 +131,9 @@ def test_console_is_up_before_the_clock_changes(start, chip):
         ready = max(ready, valid)
     untouched = 0xFFFFFFFF if chip is NUCLEO else 0xFFFFFEBF
     for pin in chip.pins:
-        function = first(writes, chip.moder + 0x20 + 4 * (pin // 8), 15 << 4 * (pin % 8), chip.function << 4 * (pin % 8))
+        function = first(
+            writes, chip.moder + 0x20 + 4 * (pin // 8), 15 << 4 * (pin % 8), chip.function << 4 * (pin % 8)
+        )
         pins = first(writes, chip.moder, 3 << 2 * pin, 2 << 2 * pin)
         assert ready < function < pins
         untouched &= ~(1 << 2 * pin)
@@ -108,7 +145,9 @@ def test_console_is_up_before_the_clock_changes(start, chip):
     assert source < clock < baud < enabled < first(writes, RCC_CFGR, 3, 3)
     divisor = writes[baud][1]
     assert (0x300 <= divisor <= 0xFFFFF) if chip is NUCLEO else 16 <= divisor <= 0xFFFF
-    assert abs(chip.baud_factor * 16e6 / divisor / 115200 - 1) < (1e-4 if chip is NUCLEO else 1e-3)  # LPUART1 divides finer
+    assert abs(chip.baud_factor * 16e6 / divisor / 115200 - 1) < (
+        1e-4 if chip is NUCLEO else 1e-3
+    )  # LPUART1 divides finer
     assert writes[enabled][1] == chip.uart_enabled
     assert bytes(v for a, v in writes if a == chip.uart + 0x28) == b"ok"
 
@@ -127,7 +166,9 @@ def test_systick_counts_where_dwt_does_not_and_its_wraps_are_counted(start, chip
     assert status == 0 and "counts 1 by systick" in text and "warning -" in text
     assert first(writes, SYST_RVR, ~0, 0xFFFFFF) < first(writes, SYST_CSR, 7, 7)  # the core's clock, with its exception
     periods = [value + 1 for address, value in writes if address == SYST_RVR]
-    assert periods[0] == periods[-1] == 1 << 24 and max(periods[1::2]) < 10_000  # shorter only while the host is waited for
+    assert (
+        periods[0] == periods[-1] == 1 << 24 and max(periods[1::2]) < 10_000
+    )  # shorter only while the host is waited for
 
 
 @CHIPS
@@ -175,8 +216,12 @@ def test_dead_counters_and_overrun_warn(start, chip):
 def test_wrong_clock_or_chip_does_not_compile(tmp_path):
     for chip, define in ((NUCLEO, "-DSTM32L4R5=1"), (DISCOVERY, "-DSTM32L475=1")):
         assert compile_errors(chip.board, tmp_path, *defines(chip.board)) == ""
-        assert "board.yaml's clock_hz is not what this port sets" in compile_errors(chip.board, tmp_path, define, "-DCLOCK_HZ=100000000")
-        assert "the console's UART cannot make this baud rate" in compile_errors(chip.board, tmp_path, define, "-DCONSOLE_BAUD=9000000")
+        assert "board.yaml's clock_hz is not what this port sets" in compile_errors(
+            chip.board, tmp_path, define, "-DCLOCK_HZ=100000000"
+        )
+        assert "the console's UART cannot make this baud rate" in compile_errors(
+            chip.board, tmp_path, define, "-DCONSOLE_BAUD=9000000"
+        )
     assert "does not know this chip" in compile_errors(NUCLEO.board, tmp_path, "-DCLOCK_HZ=120000000")
 
 

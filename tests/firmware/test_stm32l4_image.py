@@ -1,7 +1,8 @@
 """The nucleo-l4r5zi's image: linked at its real addresses, and started on an emulated STM32 with the same memory map.
 
 QEMU has no STM32L4; netduinoplus2 (STM32F405) has a Cortex-M4F, flash at 0x08000000 and SRAM at 0x20000000. Where the
-L4's clock control lies it answers 0 to everything: the oscillator never becomes ready, and start-up must end in port_fail.
+L4's clock control lies it answers 0 to everything: the oscillator never becomes ready, and start-up must end in
+port_fail.
 """
 
 import json
@@ -24,7 +25,9 @@ def firmware(tmp_path_factory):
 
 def symbols(firmware) -> dict[str, tuple[int, int]]:
     """Name -> (address, size)."""
-    listing = subprocess.run(["arm-none-eabi-nm", "-S", firmware.elf], capture_output=True, text=True, check=True).stdout
+    listing = subprocess.run(
+        ["arm-none-eabi-nm", "-S", firmware.elf], capture_output=True, text=True, check=True
+    ).stdout
     found = re.findall(r"^(\w+) (?:(\w+) )?\w (\w+)$", listing, re.M)
     return {name: (int(address, 16), int(size or "0", 16)) for address, size, name in found}
 
@@ -43,7 +46,9 @@ def test_the_fpu_is_on_before_any_float(firmware):
     ).stdout  # fmt: skip
     instructions = [match[1] for match in re.finditer(r"^ [ \w]+:\t[\w ]+\t(\S+)", code, re.M)]
     start = instructions.index("str")  # to CPACR
-    assert "e000ed88" in code and "isb" in instructions[start:] and not any(name.startswith("v") for name in instructions)
+    assert (
+        "e000ed88" in code and "isb" in instructions[start:] and not any(name.startswith("v") for name in instructions)
+    )
 
 
 def test_no_library_beyond_memory_and_strings(firmware):
@@ -54,8 +59,22 @@ def test_no_library_beyond_memory_and_strings(firmware):
 @pytest.mark.qemu
 def test_starts_at_its_real_addresses_and_ends_in_the_fault_reporter(firmware):
     known = symbols(firmware)
-    command = ["qemu-system-arm", "-machine", "netduinoplus2", "-kernel", str(firmware.elf), "-display", "none", "-serial", "null", "-qmp", "stdio"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as emulator:
+    command = [
+        "qemu-system-arm",
+        "-machine",
+        "netduinoplus2",
+        "-kernel",
+        str(firmware.elf),
+        "-display",
+        "none",
+        "-serial",
+        "null",
+        "-qmp",
+        "stdio",
+    ]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as emulator:
 
         def ask(execute: str, **arguments) -> str:
             emulator.stdin.write(json.dumps({"execute": execute, "arguments": arguments}) + "\n")
@@ -75,7 +94,10 @@ def test_starts_at_its_real_addresses_and_ends_in_the_fault_reporter(firmware):
             return int(monitor(f"xp/1wx {address:#x}").split()[-1], 16)
 
         def stopped(address: int) -> bool:
-            return any(known[name][0] & ~1 <= address < (known[name][0] & ~1) + known[name][1] for name in ("port_fail", "port_exit"))
+            return any(
+                known[name][0] & ~1 <= address < (known[name][0] & ~1) + known[name][1]
+                for name in ("port_fail", "port_exit")
+            )
 
         try:
             ask("qmp_capabilities")

@@ -43,7 +43,9 @@ def test_starts_as_the_front_end_with_a_dense_fft(config):
 
 @pytest.mark.parametrize("config", TABLE_1, ids=lambda config: config.name)
 def test_starts_near_the_front_end_itself(config):
-    """The dense FFT samples the mel filters more finely than n_fft = window: the standardised features differ by that alone."""
+    """The dense FFT samples the mel filters more finely than n_fft = window: the standardised features differ by that
+    alone.
+    """
     frontend = ContinuousFrontend(config)
     waveforms = torch.cat([clips("speech", 8), clips("noise", 8)])
     found, padding = frontend(waveforms)
@@ -121,9 +123,17 @@ def test_descent_finds_the_window_and_hop_that_made_a_target():
     torch.manual_seed(0)
     samples = 4000
     time = torch.arange(samples) / 16000
-    sweeps = torch.stack([torch.sin(2 * torch.pi * (start + slope * time) * time) for start, slope in ((300, 900), (2500, -2000), (700, 3000), (1500, 100))])
+    sweeps = torch.stack(
+        [
+            torch.sin(2 * torch.pi * (start + slope * time) * time)
+            for start, slope in ((300, 900), (2500, -2000), (700, 3000), (1500, 100))
+        ]
+    )
     waveforms = 0.3 * sweeps + 0.01 * torch.randn(4, samples)
-    config, bounds = MfccConfig(window=320, hop=160, n_mels=26), dict(samples=samples, windows=(160, 480), hops=(80, 240))
+    config, bounds = (
+        MfccConfig(window=320, hop=160, n_mels=26),
+        dict(samples=samples, windows=(160, 480), hops=(80, 240)),
+    )
     with torch.no_grad():
         target, _ = moved(config, 256, 140, **bounds)(waveforms)
     frontend = ContinuousFrontend(config, **bounds)
@@ -136,7 +146,17 @@ def test_descent_finds_the_window_and_hop_that_made_a_target():
     assert abs(found["window"] - 256) < 8 and abs(found["hop"] - 140) < 1, found
 
 
-@pytest.mark.parametrize("window, hop, expected", [(640, 320, (640, 320)), (611.2, 271.49, (600, 271)), (331, 321, (324, 321)), (700, 639.4, (720, 639)), (1279, 161, (1280, 161)), (1188, 161, (1200, 161))])
+@pytest.mark.parametrize(
+    "window, hop, expected",
+    [
+        (640, 320, (640, 320)),
+        (611.2, 271.49, (600, 271)),
+        (331, 321, (324, 321)),
+        (700, 639.4, (720, 639)),
+        (1279, 161, (1280, 161)),
+        (1188, 161, (1200, 161)),
+    ],
+)
 def test_snaps_to_what_the_c_front_end_can_do(window, hop, expected):
     snapped = moved(START, window, hop).snap()
     assert (snapped.window, snapped.hop) == expected and snapped.n_fft == snapped.window

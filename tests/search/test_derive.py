@@ -18,15 +18,21 @@ def random_mixing(operations: str, seed: int, scale: float = 1.0) -> Mixing:
         return scale * torch.randn(shape, generator=generator)
 
     choices = 1 + len(OPERATION_SETS[operations])
-    return Mixing(F.softmax(draw(14, choices), 1), beta_softmax(draw(14)), F.softmax(draw(14, choices), 1), beta_softmax(draw(14)))
+    return Mixing(
+        F.softmax(draw(14, choices), 1), beta_softmax(draw(14)), F.softmax(draw(14, choices), 1), beta_softmax(draw(14))
+    )
 
 
 def best_cell(alpha: torch.Tensor, beta: torch.Tensor, names: tuple[str, ...], cap: int | None = None):
     """Of all cells with distinct sources, each edge with its best operation: the strongest pair of every node."""
     cell = []
     for node in range(4):
+
         def strength(pair):
-            return sum(float(alpha[EDGES.index((node, source)), 1:].max() * beta[EDGES.index((node, source))]) for source in pair)
+            return sum(
+                float(alpha[EDGES.index((node, source)), 1:].max() * beta[EDGES.index((node, source))])
+                for source in pair
+            )
 
         pair = max(itertools.combinations(range(node + 2), 2), key=strength)
         cell.append(tuple((names[int(alpha[EDGES.index((node, source)), 1:].argmax())], source) for source in pair))
@@ -38,7 +44,9 @@ def best_cell(alpha: torch.Tensor, beta: torch.Tensor, names: tuple[str, ...], c
 def test_derivation_is_brute_forces(operations, seed):
     mixing, names = random_mixing(operations, seed), OPERATION_SETS[operations]
     for cell, alpha, beta in zip(derive(mixing, operations), mixing[::2], mixing[1::2]):
-        assert tuple(tuple((edge.operation, edge.source) for edge in node) for node in cell) == best_cell(alpha, beta, names)
+        assert tuple(tuple((edge.operation, edge.source) for edge in node) for node in cell) == best_cell(
+            alpha, beta, names
+        )
 
 
 def test_none_is_never_chosen_even_where_it_is_strongest():
@@ -59,7 +67,12 @@ def test_skip_cap_takes_the_weakest_skips(cap):
     free, capped = derive(mixing, "darts"), derive(mixing, "darts", cap)
     assert skip_connections(free[0]) == 8 and skip_connections(capped[0]) == cap
     assert capped[1] == free[1] and skip_connections(capped[1]) == 8  # the reduction cell has no cap
-    kept = {(node, edge.source) for node, edges in enumerate(capped[0]) for edge in edges if edge.operation == "skip_connect"}
+    kept = {
+        (node, edge.source)
+        for node, edges in enumerate(capped[0])
+        for edge in edges
+        if edge.operation == "skip_connect"
+    }
     assert kept <= {(node, edge.source) for node, edges in enumerate(free[0]) for edge in edges}
     if cap == 2:  # beta is 1/2 for the first node: its two skips are the strongest
         assert kept == {(0, 0), (0, 1)}

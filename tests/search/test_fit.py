@@ -20,14 +20,24 @@ from tinyflow.search.fit import exact_fit
 from tinyflow.search.random_genotype import random_genotype
 
 COUNTED = {  # docs/frontend.md, QEMU
-    "400/100/40": 2_365_820, "400/100/80": 3_042_055, "400/200/40": 1_190_435, "400/200/80": 1_530_730, "640/160/40": 2_029_320,
-    "640/160/80": 2_440_115, "640/320/40": 1_025_130, "640/320/80": 1_232_615, "640/320/40/mfcc10": 973_275, "640/320/40/mfcc10/fft1024": 1_412_240,
+    "400/100/40": 2_365_820,
+    "400/100/80": 3_042_055,
+    "400/200/40": 1_190_435,
+    "400/200/80": 1_530_730,
+    "640/160/40": 2_029_320,
+    "640/160/80": 2_440_115,
+    "640/320/40": 1_025_130,
+    "640/320/80": 1_232_615,
+    "640/320/40/mfcc10": 973_275,
+    "640/320/40/mfcc10/fft1024": 1_412_240,
     "400/200/40/fft512": 1_241_635,
-}  # fmt: skip
+}
 
 
 def genotype(**more):
-    return random_genotype(random.Random(5), MfccConfig(), labels=tuple("abcdefghijkl"), **{"channels": 8, "cells": 3, **more})
+    return random_genotype(
+        random.Random(5), MfccConfig(), labels=tuple("abcdefghijkl"), **{"channels": 8, "cells": 3, **more}
+    )
 
 
 @pytest.mark.parametrize("name", COUNTED)
@@ -37,7 +47,12 @@ def test_front_ends_take_what_was_counted(name):
 
 def test_the_table_prices_every_operation_and_says_how_it_was_made():
     table = instructions.table()
-    assert "12.2" in table["compiler"] and "-O2" in table["flags"] and table["emulator"].startswith("QEMU") and table["date"]
+    assert (
+        "12.2" in table["compiler"]
+        and "-O2" in table["flags"]
+        and table["emulator"].startswith("QEMU")
+        and table["date"]
+    )
     for name in {name for names in OPERATION_SETS.values() for name in names}:
         for stride, shape in ((1, (9, 7, 4)), (2, (9, 7, 4)), (2, (8, 8, 4))):
             network = Nodes()
@@ -50,14 +65,21 @@ def test_the_table_prices_every_operation_and_says_how_it_was_made():
 
 def test_counts_are_those_of_the_kernels_blocks():
     graph = shape_graph(genotype())
-    planes = next(op for op in graph.ops if instructions.kind(graph, op) == "depthwise_3x3" and op.options["dilation_h"] == 1)
+    planes = next(
+        op for op in graph.ops if instructions.kind(graph, op) == "depthwise_3x3" and op.options["dilation_h"] == 1
+    )
     _, rows, columns, channels = graph.tensor(planes.outputs[0]).shape
     work, outputs, inputs, apart, runs, starts = instructions.work(graph, planes)
     rows += rows % 2  # two at a time, padding and all
     assert (work, outputs, runs, starts) == (9 * outputs, rows * columns * channels, rows * channels, channels)
     assert {inputs, apart} == {0, graph.tensor(planes.inputs[0]).elements}
-    product = next(op for op in graph.ops if instructions.kind(graph, op) == "pointwise" and op.options["stride_h"] == 1)
-    (_, rows, columns, channels), weights = graph.tensor(product.outputs[0]).shape, graph.tensor(product.inputs[1]).shape
+    product = next(
+        op for op in graph.ops if instructions.kind(graph, op) == "pointwise" and op.options["stride_h"] == 1
+    )
+    (_, rows, columns, channels), weights = (
+        graph.tensor(product.outputs[0]).shape,
+        graph.tensor(product.inputs[1]).shape,
+    )
     blocks, depth = -(-rows * columns // 3), -(-weights[3] // 4) * 4
     assert channels % 2 == 0, "else one more in the counts"
     assert instructions.work(graph, product)[:2].tolist() == [3 * blocks * depth * channels, 3 * blocks * channels]
@@ -71,10 +93,20 @@ def test_budgets_and_reasons():
     assert fit.arena_bytes == plan_memory(shape_graph(network)).arena_bytes
     assert fit.ram_bytes == fit.arena_bytes + board.stack_bytes + image.static_bytes(network.mfcc)
     value = json.loads(json.dumps(fit.to_dict()))
-    assert value["labels"]["arena_bytes"] == "planned" and value["labels"]["instructions"] == "estimated" and "QEMU" in value["how"]
-    tight = replace(board, instruction_budget=1_000_000, memory=tuple(replace(region, length=16384) for region in board.memory))
+    assert (
+        value["labels"]["arena_bytes"] == "planned"
+        and value["labels"]["instructions"] == "estimated"
+        and "QEMU" in value["how"]
+    )
+    tight = replace(
+        board, instruction_budget=1_000_000, memory=tuple(replace(region, length=16384) for region in board.memory)
+    )
     fit = exact_fit(network, tight)
-    assert not fit.fits and len(fit.reasons) == 3 and "instructions per second of audio (estimated) exceed the 1,000,000" in fit.reasons[0]
+    assert (
+        not fit.fits
+        and len(fit.reasons) == 3
+        and "instructions per second of audio (estimated) exceed the 1,000,000" in fit.reasons[0]
+    )
     assert exact_fit(network, load_board("host")).fits, "no memory and no budget: nothing to exceed"
 
 
@@ -105,7 +137,10 @@ def test_estimates_against_the_emulator_and_a_measured_image(tmp_path):
     fit = exact_fit(network, load_board("nucleo-l4r5zi"))
     path = convert(network, tmp_path / "model")
     compiled = compile_tflite(path, tmp_path / "compile")
-    np.savez(compiled.selftest, features=np.random.default_rng(0).integers(-128, 128, (1, compiled.input.elements)).astype(np.int8))
+    np.savez(
+        compiled.selftest,
+        features=np.random.default_rng(0).integers(-128, 128, (1, compiled.input.elements)).astype(np.int8),
+    )
     board = load_board("mps2-an386")
     counted = profile(build(compiled, board, tmp_path / "build"), board, compiled)
     assert (fit.macs, fit.arena_bytes) == (compiled.macs, compiled.arena_bytes)

@@ -70,7 +70,11 @@ def test_the_stop_rule_and_what_follows():
             assert mixture.winner == 0 and mixture.softmax().tolist() == [1, 0, 0] and padding.valid(x) == (49, 10)
             assert torch.equal(x, mixture((features()[0], None, None))[0])
         else:
-            assert mixture.winner is None and padding is None and torch.equal(mixture.softmax(), torch.softmax(mixture.gamma, 0))
+            assert (
+                mixture.winner is None
+                and padding is None
+                and torch.equal(mixture.softmax(), torch.softmax(mixture.gamma, 0))
+            )
         again = DataMixture(CONFIGS, "zero_pad", 1)  # the freeze travels with the state
         again.load_state_dict(mixture.state_dict())
         assert (again.stopped, again.winner) == (mixture.stopped, mixture.winner)
@@ -89,7 +93,9 @@ def test_what_training_and_what_validation_teach():
     names = {id(parameter): name for name, parameter in network.named_parameters()}
     taught = {names[id(parameter)] for parameter in network.weights()}
     chosen = {names[id(parameter)] for parameter in network.chosen()}
-    assert chosen == {"mixture.gamma"} | {f"supernet.{kind}_{cell}" for kind in ("alpha", "beta") for cell in ("normal", "reduction")}
+    assert chosen == {"mixture.gamma"} | {
+        f"supernet.{kind}_{cell}" for kind in ("alpha", "beta") for cell in ("normal", "reduction")
+    }
     assert taught | chosen == set(names.values()) and not taught & chosen and any("branches" in name for name in taught)
     network.mixture.stopped = True
     assert "mixture.gamma" not in {names[id(parameter)] for parameter in network.chosen()}  # eq. 2

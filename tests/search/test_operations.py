@@ -56,7 +56,10 @@ def test_an_operation_is_the_derived_networks(name, stride):
         expected = derived(F.relu(x) if name in STAGES or isinstance(derived, FactorizedReduce) else x)
         if "pool" in name:  # PC-DARTS: a pool is followed by batch norm
             first = 0 if name.startswith("max") else CHANNELS
-            mean, variance = bundle.pools.running_mean[first : first + CHANNELS], bundle.pools.running_var[first : first + CHANNELS]
+            mean, variance = (
+                bundle.pools.running_mean[first : first + CHANNELS],
+                bundle.pools.running_var[first : first + CHANNELS],
+            )
             expected = F.batch_norm(expected, mean, variance)
         result = bundle(x, one(bundle, name, edge), None)
         torch.testing.assert_close(result[:, part], 0.7 * expected, atol=1e-5, rtol=1e-4)
@@ -68,13 +71,20 @@ def test_an_operation_is_the_derived_networks(name, stride):
 def test_mcu_kernels_lie_along_time_and_frequency():
     """time_conv_9 sees nine frames (rows) and one coefficient, freq_conv_5 one frame and five coefficients."""
     bundle = bundle_of("mcu", 1)
-    for name, reach in (("time_conv_9", (4, 0)), ("freq_conv_5", (0, 2)), ("ds_conv_5x5", (2, 2)), ("residual_conv_3x3", (1, 1))):
+    for name, reach in (
+        ("time_conv_9", (4, 0)),
+        ("freq_conv_5", (0, 2)),
+        ("ds_conv_5x5", (2, 2)),
+        ("residual_conv_3x3", (1, 1)),
+    ):
         x = torch.zeros(1, CHANNELS, 15, 15)
         quiet = bundle(x, one(bundle, name, 0), None)
         x[:, :, 7, 7] = 1.0
         heard = (bundle(x, one(bundle, name, 0), None) - quiet)[0].abs().amax(0) > 1e-6
         rows, columns = torch.nonzero(heard, as_tuple=True)
-        assert (7 - rows.min(), rows.max() - 7) == (reach[0],) * 2 and (7 - columns.min(), columns.max() - 7) == (reach[1],) * 2, name
+        assert (7 - rows.min(), rows.max() - 7) == (reach[0],) * 2 and (7 - columns.min(), columns.max() - 7) == (
+            reach[1],
+        ) * 2, name
 
 
 @torch.no_grad()

@@ -28,7 +28,9 @@ def batch(clips: int = 9, seed: int = 0, configs=CONFIGS) -> Batch:
 
 
 class Needs(nn.Module):
-    """Its logits are right to the degree that the operations it needs are there: edge by edge, each with an importance."""
+    """Its logits are right to the degree that the operations it needs are there: edge by edge,
+    each with an importance.
+    """
 
     def __init__(self, operations: str, seed: int):
         super().__init__()
@@ -36,7 +38,9 @@ class Needs(nn.Module):
         self.count = len(OPERATION_SETS[operations])
         self.wanted = rng.integers(self.count, size=(2, len(EDGES)))
         self.importance = rng.permutation(2 * len(EDGES)).reshape(2, len(EDGES)) + 1.0
-        self.alpha = [torch.softmax(torch.from_numpy(rng.normal(size=(len(EDGES), self.count + 1))), 1) for _ in range(2)]
+        self.alpha = [
+            torch.softmax(torch.from_numpy(rng.normal(size=(len(EDGES), self.count + 1))), 1) for _ in range(2)
+        ]
 
     def mixing(self) -> Mixing:
         beta = beta_softmax(torch.zeros(len(EDGES), dtype=torch.float64))
@@ -60,7 +64,9 @@ def test_what_is_needed_is_kept(operations, seed):
             entering = [edge for edge, (end, _) in enumerate(EDGES) if end == node]
             needed = sorted(sorted(entering, key=lambda edge: -network.importance[kind, edge])[:2])
             assert [edge.source for edge in edges] == [EDGES[edge][1] for edge in needed]
-            assert [edge.operation for edge in edges] == [OPERATION_SETS[operations][network.wanted[kind, edge]] for edge in needed]
+            assert [edge.operation for edge in edges] == [
+                OPERATION_SETS[operations][network.wanted[kind, edge]] for edge in needed
+            ]
 
 
 def test_the_least_needed_skips_give_way_to_the_cap():
@@ -71,8 +77,14 @@ def test_the_least_needed_skips_give_way_to_the_cap():
     capped, reduction = select_operations(network, mixture, batches, "darts", skip_cap=2)
     assert skip_connections(free) == 8 and skip_connections(reduction) == 8
     assert skip_connections(capped) == 2
-    importance = {(node, edge.source): network.importance[0, EDGES.index((node, edge.source))] / (node + 2) for node, edges in enumerate(free) for edge in edges}
-    skips = {(node, edge.source) for node, edges in enumerate(capped) for edge in edges if edge.operation == "skip_connect"}
+    importance = {
+        (node, edge.source): network.importance[0, EDGES.index((node, edge.source))] / (node + 2)
+        for node, edges in enumerate(free)
+        for edge in edges
+    }
+    skips = {
+        (node, edge.source) for node, edges in enumerate(capped) for edge in edges if edge.operation == "skip_connect"
+    }
     assert skips == set(sorted(importance, key=importance.get)[-2:])
     assert [[edge.source for edge in node] for node in capped] == [[edge.source for edge in node] for node in free]
 
@@ -99,9 +111,14 @@ def test_the_front_end_that_carries_the_answer_is_kept(informative):
 
 def test_a_real_supernet_is_left_as_it_was():
     torch.manual_seed(0)
-    supernet, mixture = Supernet(3, channels=8, cells=2, stem_stride=2, operations="mcu"), DataMixture(CONFIGS, "preprocess")
+    supernet, mixture = (
+        Supernet(3, channels=8, cells=2, stem_stride=2, operations="mcu"),
+        DataMixture(CONFIGS, "preprocess"),
+    )
     supernet.eval()
-    before = {name: value.clone() for name, value in [*supernet.state_dict().items(), *mixture.branches.state_dict().items()]}
+    before = {
+        name: value.clone() for name, value in [*supernet.state_dict().items(), *mixture.branches.state_dict().items()]
+    }
     tasks = []
     arguments = (supernet, mixture, [batch()], "mcu", 1)
     cells = select_operations(*arguments, progress=lambda task, done, total, note="": tasks.append((done, total)))
@@ -110,6 +127,6 @@ def test_a_real_supernet_is_left_as_it_was():
     assert skip_connections(cells[0]) <= 1
     assert all(len({edge.source for edge in node}) == 2 for cell in cells for node in cell) and len(cells[0]) == NODES
     assert 0 <= select_frontend(supernet, mixture, [batch()]) < 3
-    after = {name: value for name, value in [*supernet.state_dict().items(), *mixture.branches.state_dict().items()]}
+    after = dict([*supernet.state_dict().items(), *mixture.branches.state_dict().items()])
     assert all(torch.equal(before[name], after[name]) for name in before)
     assert not supernet.training and mixture.training

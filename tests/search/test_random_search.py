@@ -24,9 +24,20 @@ from tinyflow.train.network import build_network
 
 FRONTENDS = ("640/640/20/mfcc10", "640/320/20/mfcc10", "400/400/20/mfcc8")
 SEARCH = Search(
-    method="random", frontends=FRONTENDS, operations="mcu", channels=8, derived_channels=4, cells=2, stem_stride=2, batch_size=8,
-    random_candidates=3, random_epochs=2, skip_cap=2, seed=5, device="cpu",
-)  # fmt: skip
+    method="random",
+    frontends=FRONTENDS,
+    operations="mcu",
+    channels=8,
+    derived_channels=4,
+    cells=2,
+    stem_stride=2,
+    batch_size=8,
+    random_candidates=3,
+    random_epochs=2,
+    skip_cap=2,
+    seed=5,
+    device="cpu",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -66,7 +77,9 @@ def test_the_best_on_held_out_clips_wins(result):
 def test_candidates_span_the_space_and_are_counted(dataset, result):
     drawn = [module._draw(index, dataset, SEARCH, None)[0] for index in range(60)]
     assert {genotype.mfcc.name for genotype in drawn} == set(FRONTENDS)
-    assert {edge.operation for genotype in drawn for node in genotype.normal for edge in node} == set(OPERATION_SETS["mcu"])
+    assert {edge.operation for genotype in drawn for node in genotype.normal for edge in node} == set(
+        OPERATION_SETS["mcu"]
+    )
     found = result.history["candidates"]
     assert [item["genotype"] for item in found] == [genotype.to_dict() for genotype in drawn[:3]]
     for item in found:
@@ -123,7 +136,9 @@ def test_a_killed_run_goes_on_with_the_next_candidate(dataset, result, tmp_path)
 
 
 def test_another_recipe_starts_anew(dataset, result, tmp_path):
-    (tmp_path / "candidate-0000.json").write_text(json.dumps({"fingerprint": "of another search", **result.history["candidates"][0]}))
+    (tmp_path / "candidate-0000.json").write_text(
+        json.dumps({"fingerprint": "of another search", **result.history["candidates"][0]})
+    )
     tasks = []
     random_search(dataset, replace(SEARCH, random_candidates=1), tmp_path, lambda task, *rest: tasks.append(task))
     assert "candidate 1" in tasks
@@ -133,14 +148,22 @@ def test_equal_cost_stops_by_time(dataset, tmp_path):
     result = random_search(dataset, replace(SEARCH, random_seconds=0.01, random_epochs=1), tmp_path)
     assert len(result.history["candidates"]) == 1, "one candidate spends it"
     seconds = 2.5 * result.history["seconds"]
-    result = random_search(dataset, replace(SEARCH, random_seconds=seconds, random_candidates=1, random_epochs=1), tmp_path)
+    result = random_search(
+        dataset, replace(SEARCH, random_seconds=seconds, random_candidates=1, random_epochs=1), tmp_path
+    )
     spent = [item["seconds"] for item in result.history["candidates"]]
     assert len(spent) > 1 and sum(spent) >= seconds > sum(spent[:-1])
 
 
 def test_one_front_end_is_not_data_aware(dataset, tmp_path):
-    result = random_search(dataset, replace(SEARCH, frontends=FRONTENDS[:1], random_candidates=1, random_epochs=1), tmp_path)
-    assert result.data_choice == NOT_DATA_AWARE and result.genotype.alignment == "native" and result.genotype.alignment_layer is None
+    result = random_search(
+        dataset, replace(SEARCH, frontends=FRONTENDS[:1], random_candidates=1, random_epochs=1), tmp_path
+    )
+    assert (
+        result.data_choice == NOT_DATA_AWARE
+        and result.genotype.alignment == "native"
+        and result.genotype.alignment_layer is None
+    )
     assert load_search(tmp_path).genotype == result.genotype
 
 

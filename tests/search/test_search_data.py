@@ -37,13 +37,19 @@ def equal(one, two) -> bool:
 def test_scalers_are_those_that_training_fits(dataset, data):
     for config, scaler in zip(CONFIGS, data.scalers, strict=True):
         alone = fit_scaler(dataset, config, SEARCH.seed, torch.device("cpu"))
-        assert np.allclose(scaler.mean, alone.mean, rtol=1e-5, atol=1e-5) and np.allclose(scaler.std, alone.std, rtol=1e-5)
+        assert np.allclose(scaler.mean, alone.mean, rtol=1e-5, atol=1e-5) and np.allclose(
+            scaler.std, alone.std, rtol=1e-5
+        )
 
 
 def test_scalers_weigh_repeated_clips(tmp_path):
     dataset = tone_dataset(tmp_path, training=20)
     epoch = dataset.training_epoch(0, 0)
-    repeated = replace(epoch, audio_rows=np.concatenate([epoch.audio_rows, np.full(40, 5)]), labels=np.concatenate([epoch.labels, np.zeros(40, np.int64)]))
+    repeated = replace(
+        epoch,
+        audio_rows=np.concatenate([epoch.audio_rows, np.full(40, 5)]),
+        labels=np.concatenate([epoch.labels, np.zeros(40, np.int64)]),
+    )
     dataset.training_epoch = lambda epoch, seed: repeated
     alone = fit_scaler(dataset, CONFIGS[1], 0, torch.device("cpu"))
     (scaler,) = SearchData(dataset, CONFIGS[1:2], Search(batch_size=16), "cpu").scalers
@@ -143,14 +149,20 @@ def test_shares_of_processes_make_the_whole_batch(dataset, data):
         assert sum(len(part.labels) for part in parts) == whole.total == len(whole.labels)
         for rank, part in enumerate(parts):
             assert len(part.labels) and part.total == whole.total
-            assert torch.equal(part.labels, whole.labels[rank::3]) and torch.equal(part.features[0], whole.features[0][rank::3])
+            assert torch.equal(part.labels, whole.labels[rank::3]) and torch.equal(
+                part.features[0], whole.features[0][rank::3]
+            )
 
 
 @pytest.mark.parametrize("storage, tolerance", [("float16", 0.02), ("waveforms", 1e-3)])
 def test_less_memory_gives_the_same_features(dataset, data, storage, tolerance):
     small = SearchData(dataset, CONFIGS, SEARCH, "cpu", storage=storage)
     assert data.storage == "float32" and small.storage == storage
-    pairs = [(data.training(1, 0), small.training(1, 0)), (data.validation(3), small.validation(3)), *zip(data.proxy(), small.proxy())]
+    pairs = [
+        (data.training(1, 0), small.training(1, 0)),
+        (data.validation(3), small.validation(3)),
+        *zip(data.proxy(), small.proxy()),
+    ]
     for one, two in pairs:
         assert torch.equal(one.labels, two.labels) and two.waveforms is None
         for a, b in zip(one.features, two.features, strict=True):
@@ -163,7 +175,12 @@ def test_storage_follows_the_memory(monkeypatch, tmp_path):
     monkeypatch.setattr("tinyflow.search.data.CONTAINER_LIMIT", limit)
     monkeypatch.setattr("os.sysconf", lambda name: {"SC_PAGE_SIZE": 1, "SC_PHYS_PAGES": 16 * gib}[name])
     cpu = torch.device("cpu")
-    assert [choose_storage(values, cpu) for values in (gib, gib + 1, 4 * gib, 4 * gib + 1)] == ["float32", "float16", "float16", "waveforms"]
+    assert [choose_storage(values, cpu) for values in (gib, gib + 1, 4 * gib, 4 * gib + 1)] == [
+        "float32",
+        "float16",
+        "float16",
+        "waveforms",
+    ]
     assert choose_storage(gib, cpu, World(0, 2)) == "float16"
     limit.write_text("max\n")
     assert choose_storage(gib, cpu) == "float32"
@@ -233,7 +250,11 @@ def test_unknown_is_drawn_down_to_the_mean_of_the_keywords():
 @pytest.mark.parametrize("storage", ["float32", "float16", "waveforms"])
 def test_a_gpu_gives_the_same_batches(dataset, data, storage):
     gpu = SearchData(dataset, CONFIGS, SEARCH, "cuda", storage=storage)
-    for one, two in ((data.training(1, 0), gpu.training(1, 0)), (data.validation(3), gpu.validation(3)), *zip(data.proxy(), gpu.proxy())):
+    for one, two in (
+        (data.training(1, 0), gpu.training(1, 0)),
+        (data.validation(3), gpu.validation(3)),
+        *zip(data.proxy(), gpu.proxy()),
+    ):
         assert two.labels.is_cuda and torch.equal(one.labels, two.labels.cpu())
         assert all(torch.allclose(a, b.cpu(), atol=0.02) for a, b in zip(one.features, two.features, strict=True))
 

@@ -25,14 +25,36 @@ def history(epochs: int = 5, frontends: int = 3) -> dict:
     for epoch in range(1, epochs + 1):
         item = {f"alpha_{kind}": softmax(rng.normal(size=(14, 8))) for kind in ("normal", "reduction")}
         item |= {f"beta_{kind}": rng.uniform(size=14).tolist() for kind in ("normal", "reduction")}
-        item |= {"epoch": epoch, "gamma": softmax(rng.normal(size=frontends)), "loss": 2 / epoch, "architecture_loss": 1.0 if epoch > 2 else None}
-        item |= {"proxy_accuracy": 0.5, "entropy_alpha": 0.9, "entropy_beta": 0.8, "entropy_gamma": 0.7 if frontends > 1 else None}
+        item |= {
+            "epoch": epoch,
+            "gamma": softmax(rng.normal(size=frontends)),
+            "loss": 2 / epoch,
+            "architecture_loss": 1.0 if epoch > 2 else None,
+        }
+        item |= {
+            "proxy_accuracy": 0.5,
+            "entropy_alpha": 0.9,
+            "entropy_beta": 0.8,
+            "entropy_gamma": 0.7 if frontends > 1 else None,
+        }
         items.append(item)
     operations = ["none", *OPERATIONS[:7]]
-    return {"epochs": items, "frontends": NAMES[:frontends], "operations": operations, "edges": EDGES, "warmup_epochs": 2, "data_stop": 4, "description": "tones", "device": "cpu"}
+    return {
+        "epochs": items,
+        "frontends": NAMES[:frontends],
+        "operations": operations,
+        "edges": EDGES,
+        "warmup_epochs": 2,
+        "data_stop": 4,
+        "description": "tones",
+        "device": "cpu",
+    }
 
 
-@pytest.mark.parametrize("epochs, frontends, absent", [(5, 3, set()), (1, 1, {"gamma.png"}), (0, 3, {"gamma.png", "alpha.png", "history.png"})])
+@pytest.mark.parametrize(
+    "epochs, frontends, absent",
+    [(5, 3, set()), (1, 1, {"gamma.png"}), (0, 3, {"gamma.png", "alpha.png", "history.png"})],
+)
 def test_what_the_history_has_is_drawn(tmp_path, epochs, frontends, absent):
     search_pictures(tmp_path, every_operation(("a", "b")), history(epochs, frontends))
     assert {path.name for path in tmp_path.iterdir()} == set(PICTURES) - absent - {"frontend.png"}
@@ -60,7 +82,10 @@ def test_no_name_meets_another_or_a_box(tmp_path, monkeypatch, seed):
 
     rng = np.random.default_rng(seed)
     longest = sorted(OPERATIONS, key=len)[-3:]
-    cell = tuple(tuple(Edge(str(rng.choice(longest)), int(source)) for source in rng.choice(node + 2, 2, replace=False)) for node in range(4))
+    cell = tuple(
+        tuple(Edge(str(rng.choice(longest)), int(source)) for source in rng.choice(node + 2, 2, replace=False))
+        for node in range(4)
+    )
     figures = []
     monkeypatch.setattr(pictures, "_save", lambda figure, path: figures.append(figure))
     cell_picture(cell, "normal cell", tmp_path / "normal.png")
@@ -73,7 +98,10 @@ def test_no_name_meets_another_or_a_box(tmp_path, monkeypatch, seed):
     for one, other in itertools.combinations(names + boxes, 2):
         assert not one.overlaps(other)
     whole = figure.bbox
-    assert all(whole.x0 <= extent.x0 and extent.x1 <= whole.x1 and whole.y0 <= extent.y0 and extent.y1 <= whole.y1 for extent in names + boxes)
+    assert all(
+        whole.x0 <= extent.x0 and extent.x1 <= whole.x1 and whole.y0 <= extent.y0 and extent.y1 <= whole.y1
+        for extent in names + boxes
+    )
 
 
 def test_every_edge_is_named(tmp_path, monkeypatch):
@@ -81,5 +109,7 @@ def test_every_edge_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(pictures, "_save", lambda figure, path: figures.append(figure))
     cell_picture(NORMAL, "normal cell", tmp_path / "normal.png")
     texts = [text.get_text() for text in figures[0].axes[0].texts]
-    assert sorted(text for text in texts if text in OPERATIONS) == sorted(edge.operation for node in NORMAL for edge in node)
+    assert sorted(text for text in texts if text in OPERATIONS) == sorted(
+        edge.operation for node in NORMAL for edge in node
+    )
     assert {"0", "1", "2", "3", "$c_{k-2}$", "$c_{k-1}$", "$c_k$"} <= set(texts)

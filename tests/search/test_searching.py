@@ -1,4 +1,6 @@
-"""The search: its steps, that it resumes bit for bit, the data stop, the proxy, and what it says when things go wrong."""
+"""The search: its steps, that it resumes bit for bit, the data stop, the proxy, and what it says
+when things go wrong.
+"""
 
 import os
 import signal
@@ -28,9 +30,18 @@ from tinyflow.train.resume import CHECKPOINT
 
 FRONTENDS = ("640/320/40/mfcc10", "640/320/40/mfcc8", "400/200/40/mfcc10")
 CONFIG = Search(
-    frontends=FRONTENDS, channels=8, cells=2, stem_stride=2, epochs=3, warmup_epochs=1, batch_size=16, arch_learning_rate=0.02,
-    gamma_learning_rate=0.1, gamma_stop_ratio=1.05, device="cpu",
-)  # fmt: skip
+    frontends=FRONTENDS,
+    channels=8,
+    cells=2,
+    stem_stride=2,
+    epochs=3,
+    warmup_epochs=1,
+    batch_size=16,
+    arch_learning_rate=0.02,
+    gamma_learning_rate=0.1,
+    gamma_stop_ratio=1.05,
+    device="cpu",
+)
 
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
@@ -108,35 +119,68 @@ def assert_same(one, other, where: str) -> None:
 
 def test_what_a_search_hands_on(dataset, tmp_path):
     notes = []
-    result = search(dataset, replace(CONFIG, derived_channels=4, derived_cells=3), tmp_path, lambda *arguments: notes.append(arguments))
+    result = search(
+        dataset,
+        replace(CONFIG, derived_channels=4, derived_cells=3),
+        tmp_path,
+        lambda *arguments: notes.append(arguments),
+    )
     again = load_search(tmp_path)
     genotype, epochs = result.genotype, result.history["epochs"]
     assert again.genotype == genotype == read_genotype(tmp_path / "genotype.json") and again.history["epochs"] == epochs
     assert (genotype.channels, genotype.cells, genotype.stem_stride, genotype.labels) == (4, 3, 2, dataset.labels)
-    assert genotype.alignment == "preprocess" and genotype.alignment_layer["size"] == [49, 8] and genotype.mfcc.name in FRONTENDS
+    assert (
+        genotype.alignment == "preprocess"
+        and genotype.alignment_layer["size"] == [49, 8]
+        and genotype.mfcc.name in FRONTENDS
+    )
     assert genotype.mfcc.name == max(genotype.provenance["gamma"], key=genotype.provenance["gamma"].get)
     assert build_network(genotype)(torch.randn(2, 1, *genotype.mfcc.shape)).shape == (2, 4)
-    assert [item["epoch"] for item in epochs] == [1, 2, 3] and epochs[0]["architecture_loss"] is None and epochs[1]["architecture_loss"] > 0
+    assert (
+        [item["epoch"] for item in epochs] == [1, 2, 3]
+        and epochs[0]["architecture_loss"] is None
+        and epochs[1]["architecture_loss"] > 0
+    )
     for item in epochs:
-        assert sum(item["gamma"]) == pytest.approx(1) and len(item["alpha_normal"]) == 14 and 0 <= item["proxy_accuracy"] <= 1
+        assert (
+            sum(item["gamma"]) == pytest.approx(1)
+            and len(item["alpha_normal"]) == 14
+            and 0 <= item["proxy_accuracy"] <= 1
+        )
     assert epochs[0]["gamma"] == [pytest.approx(1 / 3)] * 3 and epochs[0]["entropy_gamma"] == pytest.approx(1)
-    assert result.history["data_stop"] == 2 and epochs[2]["gamma"] == epochs[1]["gamma"] != epochs[0]["gamma"]  # frozen behind the stop
-    assert all((tmp_path / f"{name}.png").stat().st_size > 1000 for name in ("normal", "reduction", "gamma", "alpha", "history"))
+    assert (
+        result.history["data_stop"] == 2 and epochs[2]["gamma"] == epochs[1]["gamma"] != epochs[0]["gamma"]
+    )  # frozen behind the stop
+    assert all(
+        (tmp_path / f"{name}.png").stat().st_size > 1000
+        for name in ("normal", "reduction", "gamma", "alpha", "history")
+    )
     assert notes[-1][1] == notes[-1][2] > 0 and ", gamma " in notes[-1][3] and (tmp_path / CHECKPOINT).is_file()
 
 
 def test_without_a_choice_of_data(dataset, tmp_path):
     result = search(dataset, replace(CONFIG, frontends=FRONTENDS[:1], epochs=2), tmp_path)
-    assert result.data_choice == NOT_DATA_AWARE and result.genotype.alignment == "native" and result.genotype.alignment_layer is None
+    assert (
+        result.data_choice == NOT_DATA_AWARE
+        and result.genotype.alignment == "native"
+        and result.genotype.alignment_layer is None
+    )
     assert result.genotype.mfcc.name == FRONTENDS[0] and not (tmp_path / "gamma.png").exists() and not result.warnings
     assert result.history["epochs"][-1]["entropy_gamma"] is None
 
 
 def test_a_flat_gamma_is_said_to_be_no_choice(dataset, tmp_path):
     notes = []
-    result = search(dataset, replace(CONFIG, epochs=2, gamma_stop_ratio=2.0, gamma_learning_rate=1e-5), tmp_path, lambda *arguments: notes.append(arguments))
+    result = search(
+        dataset,
+        replace(CONFIG, epochs=2, gamma_stop_ratio=2.0, gamma_learning_rate=1e-5),
+        tmp_path,
+        lambda *arguments: notes.append(arguments),
+    )
     assert result.data_choice.startswith("not met: no data choice was made") and result.history["data_stop"] is None
-    assert any("gamma did not choose" in warning for warning in result.warnings) and any("warning: gamma" in note[3] for note in notes)
+    assert any("gamma did not choose" in warning for warning in result.warnings) and any(
+        "warning: gamma" in note[3] for note in notes
+    )
     assert result.genotype.provenance["data_choice"] == result.data_choice
 
 
@@ -144,7 +188,10 @@ def test_skips_that_dominate_are_seen():
     network, _ = parts(CONFIG)
     operations = network.supernet.primitives
     skip = operations.index("skip_connect")
-    assert skips_dominate(describe(network, CONFIG), operations) is None or describe(network, CONFIG)["skip_connections"]["normal"] > 4
+    assert (
+        skips_dominate(describe(network, CONFIG), operations) is None
+        or describe(network, CONFIG)["skip_connections"]["normal"] > 4
+    )
     with torch.no_grad():
         network.supernet.alpha_normal.zero_()[:, skip] = 0.5
     state = describe(network, CONFIG)
@@ -174,7 +221,10 @@ def test_what_each_step_moves(dataset):
     data = SearchData(dataset, tuple(map(MfccConfig.from_name, FRONTENDS)), config, "cpu")
     network, steps = parts(config)
     weights, chosen = network.weights(), network.chosen()
-    for step, moved, kept in ((lambda: steps.train_weights(data.training(0, 0), 0.0), weights, chosen), (lambda: steps.train_architecture(data.validation(0), 1), chosen, weights)):
+    for step, moved, kept in (
+        (lambda: steps.train_weights(data.training(0, 0), 0.0), weights, chosen),
+        (lambda: steps.train_architecture(data.validation(0), 1), chosen, weights),
+    ):
         first, second = values(network, moved), values(network, kept)
         assert torch.isfinite(step())
         assert all(changed(first, moved)) and not any(changed(second, kept))
@@ -227,7 +277,13 @@ def test_the_proxy_is_the_chosen_cells_alone_and_leaves_no_trace(dataset):
 
 
 def test_a_loss_that_is_not_finite_stops_at_once(dataset, tmp_path):
-    with pytest.raises(TinyflowError, match=r"weights' loss is not finite in epoch 1, step \d of 3 .learning rates: weights \d.\d+e\+29, alpha and beta 0.02, gamma 0.1") as error:
+    with pytest.raises(
+        TinyflowError,
+        match=(
+            r"weights' loss is not finite in epoch 1, step \d of 3 .learning rates: weights \d.\d+e\+29, alpha and beta"
+            r" 0.02, gamma 0.1"
+        ),
+    ) as error:
         search(dataset, replace(CONFIG, learning_rate=1e30, gradient_clip=0), tmp_path)
     assert "learning_rate" in error.value.hint and not (tmp_path / CHECKPOINT).exists()
 
@@ -258,11 +314,21 @@ def test_a_checkpoint_of_another_recipe_is_not_resumed(dataset, tmp_path):
 def test_a_network_that_does_not_fit_is_said_so(dataset, tmp_path):
     board = replace(load_board("nucleo-l4r5zi"), instruction_budget=1000)
     notes = []
-    result = search(dataset, replace(CONFIG, frontends=FRONTENDS[:1], epochs=1, warmup_epochs=0), tmp_path, lambda *arguments: notes.append(arguments[3]), board)
+    result = search(
+        dataset,
+        replace(CONFIG, frontends=FRONTENDS[:1], epochs=1, warmup_epochs=0),
+        tmp_path,
+        lambda *arguments: notes.append(arguments[3]),
+        board,
+    )
     fit = load_search(tmp_path).history["fit"]
-    assert not fit["fits"] and fit["board"] == board.name and any("does not fit" in warning for warning in result.warnings)
+    assert (
+        not fit["fits"] and fit["board"] == board.name and any("does not fit" in warning for warning in result.warnings)
+    )
     expected = result.history["epochs"][-1]["expected"]
-    assert expected["instructions"] > 1e6 and f"expected {expected['instructions'] / 1e6:.1f} of 0 M instructions/s" in "".join(notes)
+    assert expected[
+        "instructions"
+    ] > 1e6 and f"expected {expected['instructions'] / 1e6:.1f} of 0 M instructions/s" in "".join(notes)
 
 
 def test_data_choices_say_what_they_are():
@@ -278,7 +344,10 @@ def test_window_and_hop_are_learnt_and_resumed(dataset, tmp_path):
     config = replace(CONFIG, continuous="window_hop", frontends=("640/320/40/mfcc10",), epochs=2)
     whole = search(dataset, config, tmp_path / "whole")
     first, last = (item["frontend"] for item in whole.history["epochs"])
-    assert (first["window"], first["hop"]) == pytest.approx((640, 320)) and (last["window"], last["hop"]) != pytest.approx((640, 320))
+    assert (first["window"], first["hop"]) == pytest.approx((640, 320)) and (
+        last["window"],
+        last["hop"],
+    ) != pytest.approx((640, 320))
     assert whole.genotype.mfcc.name == last["snapped"] and whole.genotype.alignment == "native"
     assert whole.data_choice == "chosen by gradient descent on window and hop" and not whole.warnings
     with pytest.raises(TinyflowError, match="interrupted"):
@@ -288,7 +357,9 @@ def test_window_and_hop_are_learnt_and_resumed(dataset, tmp_path):
 
 
 def test_the_resource_term_makes_the_network_cheaper(dataset):
-    """Far above its budget, on the same batches: expected instructions end below those of the search without the term."""
+    """Far above its budget, on the same batches: expected instructions end below those of the
+    search without the term.
+    """
     frontends = tuple(map(MfccConfig.from_name, FRONTENDS))
     data = SearchData(dataset, frontends, CONFIG, "cpu")
     board, found = replace(load_board("nucleo-l4r5zi"), instruction_budget=1_000_000), []
@@ -300,5 +371,7 @@ def test_the_resource_term_makes_the_network_cheaper(dataset):
         before = float(resources.expected(network.supernet.mixing(), network.mixture.softmax()).instructions)
         for step in range(6):
             steps.train_architecture(data.validation(step), 2)
-        found.append(float(resources.expected(network.supernet.mixing(), network.mixture.softmax()).instructions) / before)
+        found.append(
+            float(resources.expected(network.supernet.mixing(), network.mixture.softmax()).instructions) / before
+        )
     assert found[1] < found[0] - 0.02

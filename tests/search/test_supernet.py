@@ -11,7 +11,6 @@ from tinyflow.genotype import OPERATION_SETS
 from tinyflow.search.supernet import EDGES, Cell, Mixing, Supernet, reduction_cells
 from tinyflow.train.padding import Padding, pad_to
 
-
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 
@@ -26,10 +25,15 @@ def supernet(seed: int = 0, **arguments) -> Supernet:
 
 
 @pytest.mark.parametrize("operations", OPERATION_SETS)
-@pytest.mark.parametrize("inputs, channels, cells, stem_stride, partial, size", ((1, 8, 4, 1, 4, (13, 11)), (2, 8, 2, 2, 2, (16, 9)), (1, 4, 1, 1, 1, (6, 7))))
+@pytest.mark.parametrize(
+    "inputs, channels, cells, stem_stride, partial, size",
+    ((1, 8, 4, 1, 4, (13, 11)), (2, 8, 2, 2, 2, (16, 9)), (1, 4, 1, 1, 1, (6, 7))),
+)
 def test_equals_the_plain_supernet(operations, inputs, channels, cells, stem_stride, partial, size):
     """Values, and gradients of every weight, alpha and beta."""
-    arguments = dict(inputs=inputs, channels=channels, cells=cells, stem_stride=stem_stride, operations=operations, partial=partial)
+    arguments = dict(
+        inputs=inputs, channels=channels, cells=cells, stem_stride=stem_stride, operations=operations, partial=partial
+    )
     ours = supernet(**arguments)
     plain = plain_of(ours, 5, **arguments)
     assert sum(p.numel() for p in ours.parameters()) == sum(p.numel() for p in plain.parameters())
@@ -41,10 +45,15 @@ def test_equals_the_plain_supernet(operations, inputs, channels, cells, stem_str
     seen = 0
     for parameter, expected, index in pairs(ours, plain):
         if ours.reductions or expected.grad is not None:
-            torch.testing.assert_close(parameter.grad[index].reshape(expected.shape), expected.grad, atol=1e-4, rtol=1e-4)
+            torch.testing.assert_close(
+                parameter.grad[index].reshape(expected.shape), expected.grad, atol=1e-4, rtol=1e-4
+            )
         seen += expected.numel()
     assert seen == sum(p.numel() for p in plain.parameters())
-    assert all(parameter.grad.abs().sum() > 0 for parameter in (ours.architecture() if ours.reductions else [ours.alpha_normal]))
+    assert all(
+        parameter.grad.abs().sum() > 0
+        for parameter in (ours.architecture() if ours.reductions else [ours.alpha_normal])
+    )
     torch.testing.assert_close(ours.eval()(x), plain.eval()(x), atol=1e-4, rtol=1e-4)  # running statistics too
 
 
@@ -107,13 +116,22 @@ def test_stack_is_the_derived_networks():
     from tinyflow.train.network import DerivedNetwork
 
     genotype = every_operation(("a", "b"))
-    assert reduction_cells(genotype.cells) == genotype.reductions and [reduction_cells(n) for n in (1, 2, 3, 8)] == [(), (1,), (1, 2), (2, 5)]
+    assert reduction_cells(genotype.cells) == genotype.reductions and [reduction_cells(n) for n in (1, 2, 3, 8)] == [
+        (),
+        (1,),
+        (1, 2),
+        (2, 5),
+    ]
     derived = DerivedNetwork(genotype)
-    ours = Supernet(len(genotype.labels), channels=max(8, genotype.channels), cells=genotype.cells, stem_stride=genotype.stem_stride)
+    ours = Supernet(
+        len(genotype.labels), channels=max(8, genotype.channels), cells=genotype.cells, stem_stride=genotype.stem_stride
+    )
     shapes: dict[str, list] = {"ours": [], "derived": []}
     for name, network in (("ours", ours), ("derived", derived)):
         for cell in network.cells:
-            cell.register_forward_hook(lambda module, _, output, name=name: shapes[name].append(tuple(output.shape[2:])))
+            cell.register_forward_hook(
+                lambda module, _, output, name=name: shapes[name].append(tuple(output.shape[2:]))
+            )
         network(torch.randn(2, 1, 49, 43))
     assert shapes["ours"] == shapes["derived"]
 
@@ -148,7 +166,12 @@ def test_compiles_without_a_graph_break():
     x, results, gradients = torch.randn(4, 1, 12, 12), [], []
     for network in (ours, torch.compile(ours, backend="aot_eager", fullgraph=True)):
         results.append(network(x))
-        gradients.append(torch.autograd.grad(results[-1].square().sum(), [p for p in ours.parameters() if p is not ours.alpha_normal and p is not ours.beta_normal]))
+        gradients.append(
+            torch.autograd.grad(
+                results[-1].square().sum(),
+                [p for p in ours.parameters() if p is not ours.alpha_normal and p is not ours.beta_normal],
+            )
+        )
     torch.testing.assert_close(*results)
     for compiled, eager in zip(*gradients):
         torch.testing.assert_close(compiled, eager, atol=1e-5, rtol=1e-4)

@@ -32,7 +32,7 @@ def one_thread(monkeypatch):
 # --- the front
 
 
-@given(st.lists(st.fixed_dictionaries({name: VALUES for name in OBJECTIVES}), max_size=12))
+@given(st.lists(st.fixed_dictionaries(dict.fromkeys(OBJECTIVES, VALUES)), max_size=12))
 def test_nothing_on_the_front_is_beaten_and_all_else_is(rows):
     def beats(one, other):
         pairs = [(sign * one[name], sign * other[name]) for name, sign in OBJECTIVES.items()]
@@ -45,7 +45,10 @@ def test_nothing_on_the_front_is_beaten_and_all_else_is(rows):
 
 
 def test_front_by_hand():
-    rows = [{"accuracy": a, "instructions": i, "ram_bytes": r} for a, i, r in ((0.9, 10, 10), (0.8, 5, 10), (0.8, 6, 10), (0.7, 9, 4), (0.9, 10, 10))]
+    rows = [
+        {"accuracy": a, "instructions": i, "ram_bytes": r}
+        for a, i, r in ((0.9, 10, 10), (0.8, 5, 10), (0.8, 6, 10), (0.7, 9, 4), (0.9, 10, 10))
+    ]
     assert pareto_front(rows) == [0, 1, 3, 4]
     assert pareto_front(rows, {"accuracy": 1}) == [0, 4]
 
@@ -62,14 +65,24 @@ def recipe(tmp_path_factory) -> Recipe:
             soundfile.write(folder / word / f"{number}.wav", tone(frequency, rng), 16000)
     return Recipe(
         "tones",
-        data=Data(source="folder", path=str(folder), task="keywords", keywords=tuple(TONES), unknown=False, silence=0.1),
+        data=Data(
+            source="folder", path=str(folder), task="keywords", keywords=tuple(TONES), unknown=False, silence=0.1
+        ),
         search=Search(
-            frontends=("640/640/20/mfcc10", "640/320/20/mfcc10"), channels=8, cells=2, stem_stride=2, derived_channels=4,
-            batch_size=16, epochs=2, warmup_epochs=1, device="cpu", board="mps2-an386",
+            frontends=("640/640/20/mfcc10", "640/320/20/mfcc10"),
+            channels=8,
+            cells=2,
+            stem_stride=2,
+            derived_channels=4,
+            batch_size=16,
+            epochs=2,
+            warmup_epochs=1,
+            device="cpu",
+            board="mps2-an386",
         ),
         train=Train(epochs=1, batch_size=16, device="cpu"),
         base=str(folder),
-    )  # fmt: skip
+    )
 
 
 AXES = {"search.derived_channels": [4, 6], "search.learning_rate": [0.1, 1e30]}  # the second diverges
@@ -87,7 +100,9 @@ def timeless(rows: list[dict]) -> list[dict]:
 
 def test_a_failing_point_is_reported_and_the_others_go_on(in_sequence):
     rows = in_sequence.rows
-    assert [row["values"] for row in rows] == [{"search.derived_channels": c, "search.learning_rate": r} for c in (4, 6) for r in (0.1, 1e30)]
+    assert [row["values"] for row in rows] == [
+        {"search.derived_channels": c, "search.learning_rate": r} for c in (4, 6) for r in (0.1, 1e30)
+    ]
     good, bad = rows[::2], rows[1::2]
     for row in bad:
         assert "not finite" in row["error"] and "learning_rate" in row["hint"] and "accuracy" not in row
@@ -97,7 +112,11 @@ def test_a_failing_point_is_reported_and_the_others_go_on(in_sequence):
     assert good[0]["parameters"] < good[1]["parameters"]
     assert in_sequence.front and set(in_sequence.front) <= {0, 2}
     written = read_json(in_sequence.folder / "sweep.json")
-    assert written["rows"] == rows and written["front"] == in_sequence.front and (in_sequence.folder / "pareto.png").stat().st_size > 1000
+    assert (
+        written["rows"] == rows
+        and written["front"] == in_sequence.front
+        and (in_sequence.folder / "pareto.png").stat().st_size > 1000
+    )
 
 
 def test_accuracy_is_of_clips_that_no_search_read(recipe, in_sequence):
@@ -151,8 +170,17 @@ def test_what_cannot_be_swept_is_said_before_anything_runs(recipe, tmp_path):
 
 def test_boards_and_their_budgets_are_axes(recipe, tmp_path):
     axes = {"search.board": ["mps2-an386", "nucleo-l4r5zi"], "board.instruction_budget": [1000, 10**9]}
-    result = sweep(override(recipe, {"search.epochs": 1, "search.warmup_epochs": 0}), axes, tmp_path, samples=2, train=False, seed=1)
+    result = sweep(
+        override(recipe, {"search.epochs": 1, "search.warmup_epochs": 0}),
+        axes,
+        tmp_path,
+        samples=2,
+        train=False,
+        seed=1,
+    )
     assert len(result.rows) == 2 and all("error" not in row for row in result.rows)
     assert [row["board"].startswith(row["values"]["search.board"]) for row in result.rows] == [True, True]
-    assert [row["fits"] for row in result.rows] == [row["values"]["board.instruction_budget"] > 1000 for row in result.rows]
+    assert [row["fits"] for row in result.rows] == [
+        row["values"]["board.instruction_budget"] > 1000 for row in result.rows
+    ]
     assert all(row["accuracy"] == row["proxy_accuracy"] for row in result.rows)

@@ -10,10 +10,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from tone_dataset import tone_dataset
 from torch import nn
 from torch.nn import functional as F
-
-from tone_dataset import tone_dataset
 
 from tinyflow.errors import Interrupted, TinyflowError
 from tinyflow.progress import silent
@@ -21,7 +20,9 @@ from tinyflow.recipe import Search
 from tinyflow.search.searching import run_search
 from tinyflow.search.world import World, current_world, launch
 
-PATHS = f"import sys; sys.path[:0] = {[str(Path(__file__).parent), str(Path(__file__).parents[1])]!r}\n"  # for scripts of their own
+PATHS = (  # for scripts of their own
+    f"import sys; sys.path[:0] = {[str(Path(__file__).parent), str(Path(__file__).parents[1])]!r}\n"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +65,13 @@ def step(clips: int, progress=silent) -> dict:
     inputs = [None] * world.size
     if world.size > 1:
         torch.distributed.all_gather_object(inputs, (share.grad, grads))
-    return {"loss": float(loss), "grads": grads, "shares": inputs, "input": share.grad, "world": (world.rank, world.size)}
+    return {
+        "loss": float(loss),
+        "grads": grads,
+        "shares": inputs,
+        "input": share.grad,
+        "world": (world.rank, world.size),
+    }
 
 
 @pytest.mark.parametrize("clips", [7])  # shares of 4 and 3
@@ -171,7 +178,15 @@ def test_children_end_with_their_parent(tmp_path):
     process.kill()
     process.communicate(timeout=20)
     pids = [int((tmp_path / f"pid-{rank}").read_text()) for rank in range(2)]
-    until(lambda: not any(Path(f"/proc/{pid}").exists() and "Z" not in Path(f"/proc/{pid}/stat").read_text().split()[2] for pid in pids), 20)
+    until(
+        lambda: (
+            not any(
+                Path(f"/proc/{pid}").exists() and "Z" not in Path(f"/proc/{pid}/stat").read_text().split()[2]
+                for pid in pids
+            )
+        ),
+        20,
+    )
 
 
 def test_torchrun_is_honoured(tmp_path):
@@ -193,14 +208,18 @@ SEARCH = Search(
 )  # fmt: skip
 KINDS = {  # batches of 7 are shares of 4 and 3
     "preprocess": SEARCH,
-    "zero pad": replace(SEARCH, alignment="zero_pad", operations="mcu", gamma_mode="collapse", gamma_stop_ratio=1.01, beta_decay=1.0),
+    "zero pad": replace(
+        SEARCH, alignment="zero_pad", operations="mcu", gamma_mode="collapse", gamma_stop_ratio=1.01, beta_decay=1.0
+    ),
 }
 
 
 @pytest.mark.parametrize("kind", ["preprocess", pytest.param("zero pad", marks=pytest.mark.slow)])
 def test_a_search_by_two_processes_is_that_of_one(kind, tmp_path):
     tone_dataset(tmp_path / "data", training=14, held_out=8)
-    one, two = (run_search(tmp_path / "data", KINDS[kind], tmp_path / f"{count}", None, count, silent) for count in (1, 2))
+    one, two = (
+        run_search(tmp_path / "data", KINDS[kind], tmp_path / f"{count}", None, count, silent) for count in (1, 2)
+    )
     assert two.history["processes"] == 2 and len(two.history["epochs"]) == 3
     for alone, shared in zip(one.history["epochs"], two.history["epochs"], strict=True):
         for key in ("loss", "architecture_loss"):

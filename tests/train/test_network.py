@@ -18,7 +18,14 @@ from tinyflow.recipe import Train
 from tinyflow.search.random_genotype import random_genotype
 from tinyflow.train import load_trained, train
 from tinyflow.train.count import count
-from tinyflow.train.network import DerivedNetwork, FactorizedReduce, ResidualConv, build_network, fold_batch_norm, operation
+from tinyflow.train.network import (
+    DerivedNetwork,
+    FactorizedReduce,
+    ResidualConv,
+    build_network,
+    fold_batch_norm,
+    operation,
+)
 
 GENOTYPES = Path(__file__).resolve().parents[2] / "configs" / "genotypes"
 LABELS = ("a", "b", "c")
@@ -29,7 +36,12 @@ def shake(network: nn.Module, seed: int = 0) -> nn.Module:
     generator = torch.Generator().manual_seed(seed)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
-            for tensor, low, high in ((module.running_mean, -0.5, 0.5), (module.running_var, 0.3, 2), (module.weight, 0.5, 1.5), (module.bias, -0.5, 0.5)):
+            for tensor, low, high in (
+                (module.running_mean, -0.5, 0.5),
+                (module.running_var, 0.3, 2),
+                (module.weight, 0.5, 1.5),
+                (module.bias, -0.5, 0.5),
+            ):
                 if tensor is not None:  # the alignment's has no affine
                     tensor.data.uniform_(low, high, generator=generator)
     return network.eval()
@@ -76,7 +88,9 @@ def test_factorized_reduce_is_darts_with_a_zero_behind_odd_sizes(size):
     shifted = F.pad(x, (0, 1, 0, 1))[:, :, 1:, 1:]
     both = torch.cat([F.conv2d(x, layer.even[0].weight, stride=2), F.conv2d(shifted, layer.odd[0].weight, stride=2)], 1)
     norms = [layer.even[1], layer.odd[1]]
-    mean, variance, weight, bias = (torch.cat([getattr(n, k) for n in norms]) for k in ("running_mean", "running_var", "weight", "bias"))
+    mean, variance, weight, bias = (
+        torch.cat([getattr(n, k) for n in norms]) for k in ("running_mean", "running_var", "weight", "bias")
+    )
     torch.testing.assert_close(layer(x), F.batch_norm(both, mean, variance, weight, bias), rtol=1e-5, atol=1e-5)
 
 
@@ -104,7 +118,9 @@ def darts(network: DerivedNetwork, genotype, x):
 @pytest.mark.parametrize("operations", OPERATION_SETS)
 @pytest.mark.parametrize("seed", range(4))
 def test_sharing_rectified_maps_changes_nothing(seed, operations):
-    genotype = random_genotype(random.Random(seed), MfccConfig(n_mfcc=13), LABELS, channels=6, cells=4, operations=operations)
+    genotype = random_genotype(
+        random.Random(seed), MfccConfig(n_mfcc=13), LABELS, channels=6, cells=4, operations=operations
+    )
     network = shake(DerivedNetwork(genotype), seed)
     x = torch.randn(3, 1, *genotype.mfcc.shape)
     with torch.no_grad():
@@ -150,7 +166,9 @@ def test_a_genotype_without_labels_is_refused():
         build_network(read_genotype(GENOTYPES / "demo.json"))
 
 
-@pytest.mark.parametrize("mfcc, layer", zip(TABLE_1, alignments(TABLE_1, channels=2)), ids=lambda value: getattr(value, "name", ""))
+@pytest.mark.parametrize(
+    "mfcc, layer", zip(TABLE_1, alignments(TABLE_1, channels=2)), ids=lambda value: getattr(value, "name", "")
+)
 def test_a_kept_alignment_layer_brings_every_front_end_to_one_size_and_folds(mfcc, layer):
     aligned = replace(every_operation(LABELS, mfcc), alignment="preprocess", alignment_layer=layer.to_dict())
     network = shake(build_network(aligned))
@@ -159,7 +177,9 @@ def test_a_kept_alignment_layer_brings_every_front_end_to_one_size_and_folds(mfc
         assert network.alignment(x).shape == (2, 2, 49, 40)
         torch.testing.assert_close(fold_batch_norm(network)(x), network(x), rtol=1e-4, atol=1e-4)
 
-    rest = replace(aligned, mfcc=MfccConfig())  # the network behind the layer sees 49 x 40, as this front end's own does
+    rest = replace(
+        aligned, mfcc=MfccConfig()
+    )  # the network behind the layer sees 49 x 40, as this front end's own does
     parameters, macs = count(build_network(replace(rest, alignment_layer=None)), (1, 49, 40))
     added = 9 * 2 + 9 * 3 * 4  # the layer's weights (its batch norm has none), and a stem that reads two channels
     rows, columns = layer.convolved(mfcc.shape)
@@ -169,7 +189,9 @@ def test_a_kept_alignment_layer_brings_every_front_end_to_one_size_and_folds(mfc
 
 def test_native_size_is_the_ablation():
     genotype = replace(every_operation(LABELS, TABLE_1[1]), alignment="preprocess")
-    assert count(build_network(genotype), (1, 157, 80)) == count(DerivedNetwork(replace(genotype, alignment="native")), (1, 157, 80))
+    assert count(build_network(genotype), (1, 157, 80)) == count(
+        DerivedNetwork(replace(genotype, alignment="native")), (1, 157, 80)
+    )
 
 
 def test_ds_cnn_is_that_of_mlperf_tiny():
@@ -189,7 +211,10 @@ def test_ds_cnn_takes_every_front_end(mfcc):
 
 
 KINDS = {
-    "kept layer": {"alignment": "preprocess", "alignment_layer": {"kernel": 3, "stride": [2, 1], "size": [20, 9], "channels": 2}},
+    "kept layer": {
+        "alignment": "preprocess",
+        "alignment_layer": {"kernel": 3, "stride": [2, 1], "size": [20, 9], "channels": 2},
+    },
     "padded": {"alignment": "zero_pad", "alignment_layer": {"size": [60, 12]}},
     "ds_cnn": {"architecture": "ds_cnn"},
 }

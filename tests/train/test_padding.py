@@ -1,4 +1,6 @@
-"""Zero padding chips away exactly (paper, section 3.3): padded and masked, a network gives what it gives at its own size."""
+"""Zero padding chips away exactly (paper, section 3.3): padded and masked, a network gives what it gives at its own
+size.
+"""
 
 import random
 from dataclasses import replace
@@ -27,9 +29,13 @@ def one_thread():
     torch.set_num_threads(threads)
 
 
-def pair(seed: int, mfcc: MfccConfig, operations: str, cells: int = 4, stem_stride: int = 1) -> tuple[nn.Module, nn.Module]:
+def pair(
+    seed: int, mfcc: MfccConfig, operations: str, cells: int = 4, stem_stride: int = 1
+) -> tuple[nn.Module, nn.Module]:
     """(padded and masked, at its own size) with the same random weights and random statistics of batch norm."""
-    genotype = random_genotype(random.Random(seed), mfcc, channels=4, cells=cells, stem_stride=stem_stride, operations=operations)
+    genotype = random_genotype(
+        random.Random(seed), mfcc, channels=4, cells=cells, stem_stride=stem_stride, operations=operations
+    )
     genotype = replace(genotype, alignment="zero_pad", alignment_layer={"size": SIZE})
     torch.manual_seed(seed)
     padded, native = build_network(genotype), build_network(genotype.pruned())
@@ -68,7 +74,12 @@ def test_the_padded_network_is_the_pruned_one(mfcc, operations):
 
 @pytest.mark.parametrize("mask", ["zero", "lowest", "crop"])
 def test_without_one_of_the_masks_it_is_not(mask, monkeypatch):
-    cases = [(seed, mfcc, operations) for seed in range(2) for mfcc in (TABLE_1[2], TABLE_1[6]) for operations in OPERATION_SETS]
+    cases = [
+        (seed, mfcc, operations)
+        for seed in range(2)
+        for mfcc in (TABLE_1[2], TABLE_1[6])
+        for operations in OPERATION_SETS
+    ]
     for masked in (True, False):
         if not masked:
             monkeypatch.setattr(Padding, mask, lambda self, x: x)  # before the networks are made: their hooks bind it

@@ -17,7 +17,16 @@ from tinyflow.train import evaluate, load_trained, train
 from tinyflow.train.batches import mask
 from tinyflow.train.training import CHECKPOINT, learning_rate
 
-CONFIG = Train(epochs=3, batch_size=16, learning_rate=0.05, ema_decay=0.9, drop_path=0.2, label_smoothing=0.1, warmup_epochs=1, device="cpu")
+CONFIG = Train(
+    epochs=3,
+    batch_size=16,
+    learning_rate=0.05,
+    ema_decay=0.9,
+    drop_path=0.2,
+    label_smoothing=0.1,
+    warmup_epochs=1,
+    device="cpu",
+)
 
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
@@ -56,7 +65,14 @@ def test_it_learns_and_is_read_back(dataset, tmp_path):
     assert np.array_equal(again.scaler.mean, trained.scaler.mean) and again.macs == trained.macs
 
 
-@pytest.mark.parametrize("augment", [Augment(spec_time_masks=1, spec_time_width=8, spec_freq_masks=1, spec_freq_width=3), Augment(shift_ms=50, gain_db=3, noise_probability=0.5)], ids=["kept features", "waveforms"])
+@pytest.mark.parametrize(
+    "augment",
+    [
+        Augment(spec_time_masks=1, spec_time_width=8, spec_freq_masks=1, spec_freq_width=3),
+        Augment(shift_ms=50, gain_db=3, noise_probability=0.5),
+    ],
+    ids=["kept features", "waveforms"],
+)
 def test_resumed_training_gives_the_same_weights(dataset, tmp_path, augment):
     if augment.shift_ms:
         pytest.importorskip("tinyflow.data.augment")
@@ -86,12 +102,19 @@ def test_a_checkpoint_of_another_recipe_is_not_resumed(dataset, tmp_path):
     resumed = train(genotype, dataset, config, tmp_path / "train", lambda *arguments: notes.append(arguments[3]))
     fresh = train(genotype, dataset, config, tmp_path / "fresh")
     assert any("anew" in note for note in notes)
-    assert all(torch.equal(a, b) for a, b in zip(resumed.network.state_dict().values(), fresh.network.state_dict().values()))
+    assert all(
+        torch.equal(a, b) for a, b in zip(resumed.network.state_dict().values(), fresh.network.state_dict().values())
+    )
 
 
 def test_a_loss_that_is_not_finite_stops_at_once(dataset, tmp_path):
     with pytest.raises(TinyflowError, match="the loss is .* epoch 1") as error:
-        train(every_operation(dataset.labels), dataset, replace(CONFIG, learning_rate=1e30, warmup_epochs=0, gradient_clip=0), tmp_path / "train")
+        train(
+            every_operation(dataset.labels),
+            dataset,
+            replace(CONFIG, learning_rate=1e30, warmup_epochs=0, gradient_clip=0),
+            tmp_path / "train",
+        )
     assert "learning_rate" in error.value.hint
 
 
@@ -140,8 +163,14 @@ def test_masks_cover_spans_of_frames_and_coefficients():
 
 @pytest.mark.parametrize(
     "module, absent",
-    [("tinyflow.train", {"torch"}), ("tinyflow.compile", {"torch", "onnx", "numpy"}), ("tinyflow.train.training", {"tensorflow", "onnx", "pydantic"})],
+    [
+        ("tinyflow.train", {"torch"}),
+        ("tinyflow.compile", {"torch", "onnx", "numpy"}),
+        ("tinyflow.train.training", {"tensorflow", "onnx", "pydantic"}),
+    ],
 )
 def test_imports_stay_light(module, absent):
     script = f"import sys, {module}; print(*{absent!r} & set(sys.modules))"
-    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.strip() == ""
+    assert (
+        subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.strip() == ""
+    )

@@ -22,7 +22,9 @@ class Group(click.Group):
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands, in the order of the pipeline"):
-            formatter.write_dl([(name, (command.help or "").splitlines()[0]) for name, command in self.commands.items()])
+            formatter.write_dl(
+                [(name, (command.help or "").splitlines()[0]) for name, command in self.commands.items()]
+            )
 
     def list_commands(self, context: click.Context) -> list[str]:
         return list(self.commands)
@@ -34,7 +36,10 @@ class Group(click.Group):
             from difflib import get_close_matches
 
             near = get_close_matches(args[0], self.commands, 1)
-            raise TinyflowError(f"no command {args[0]!r}", f"did you mean `tinyflow {near[0]}`?" if near else "`tinyflow --help` lists them") from None
+            raise TinyflowError(
+                f"no command {args[0]!r}",
+                f"did you mean `tinyflow {near[0]}`?" if near else "`tinyflow --help` lists them",
+            ) from None
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -47,11 +52,27 @@ def cli() -> None:
 
 
 for _command in (
-    start.demo, start.init, start.doctor, start.boards,
-    learn.data, learn.search, learn.sweep, learn.train, learn.evaluate,
-    deploy.compile_command, deploy.build, device.run_command, device.validate, device.profile, device.check, device.listen, deploy.flash, deploy.export,
-    folders.runs_command, folders.clean,
-):  # fmt: skip
+    start.demo,
+    start.init,
+    start.doctor,
+    start.boards,
+    learn.data,
+    learn.search,
+    learn.sweep,
+    learn.train,
+    learn.evaluate,
+    deploy.compile_command,
+    deploy.build,
+    device.run_command,
+    device.validate,
+    device.profile,
+    device.check,
+    device.listen,
+    deploy.flash,
+    deploy.export,
+    folders.runs_command,
+    folders.clean,
+):
     cli.add_command(_command)
 
 
@@ -77,17 +98,29 @@ def main(arguments: list[str] | None = None) -> None:
         context = getattr(error, "ctx", None)
         fail(error.format_message(), f"`{context.command_path} --help` lists the options" if context else "", 2)
     except (KeyboardInterrupt, click.Abort):
-        fail("interrupted", "run the same command again: finished stages are kept, training resumes from its checkpoint", 130)
+        fail(
+            "interrupted",
+            "run the same command again: finished stages are kept, training resumes from its checkpoint",
+            130,
+        )
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("tinyflow"):
             raise
-        fail(f"the Python package {error.name!r} is not installed", "make setup, or pip install 'tinyflow[search,compile,deploy]'", 1)
+        fail(
+            f"the Python package {error.name!r} is not installed",
+            "make setup, or pip install 'tinyflow[search,compile,deploy]'",
+            1,
+        )
     except BrokenPipeError:  # `tinyflow boards | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except Exception as error:
         if isinstance(error, OSError) and error.filename is not None:
-            fail(f"{error.filename}: {error.strerror}", "check the path, its permissions and the free space of its disk", 1)
+            fail(
+                f"{error.filename}: {error.strerror}",
+                "check the path, its permissions and the free space of its disk",
+                1,
+            )
         if "--json" not in arguments:
             raise
         traceback.print_exc()

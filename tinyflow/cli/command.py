@@ -39,19 +39,41 @@ def command(name: str, recipe: bool = False, tflite: bool = False, board: str | 
         if recipe:
             options += [
                 click.option("--recipe", "-r", help="recipe: a YAML file or a name in configs/  [default: demo]"),
-                click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="override a key of the recipe: --set train.epochs=20"),
+                click.option(
+                    "--set",
+                    "overrides",
+                    multiple=True,
+                    metavar="KEY=VALUE",
+                    help="override a key of the recipe: --set train.epochs=20",
+                ),
                 click.option("--data", "data_path", help="folder of recordings: overrides data.source and data.path"),
                 click.option("--seed", type=int, help="overrides the seeds of data, search and train"),
                 click.option("--device", default="", help="auto, cpu, cuda: where torch searches and trains"),
-                click.option("--runs", default="runs", type=click.Path(path_type=Path), help="folder of the run folders", show_default=True),
+                click.option(
+                    "--runs",
+                    default="runs",
+                    type=click.Path(path_type=Path),
+                    help="folder of the run folders",
+                    show_default=True,
+                ),
             ]
         if tflite:
-            options.append(click.option("--tflite", type=click.Path(path_type=Path), help="a foreign int8 model instead of the recipe's"))
+            options.append(
+                click.option(
+                    "--tflite", type=click.Path(path_type=Path), help="a foreign int8 model instead of the recipe's"
+                )
+            )
         if board is not None:
             chosen: dict[str, Any] = {"default": board, "show_default": True} if board else {"required": True}
             options.append(click.option("--board", "-b", "board_name", help="see `tinyflow boards`", **chosen))
             options.append(
-                click.option("--runtime", default="aot", show_default=True, type=click.Choice(["aot", "tflm"]), help="C straight from the compiler, or TFLM's interpreter (TFLM_ROOT)")
+                click.option(
+                    "--runtime",
+                    default="aot",
+                    show_default=True,
+                    type=click.Choice(["aot", "tflm"]),
+                    help="C straight from the compiler, or TFLM's interpreter (TFLM_ROOT)",
+                )
             )
         for option in options:
             run = option(run)
@@ -76,7 +98,10 @@ def load(recipe: str | None, overrides: tuple[str, ...], data_path: str | None, 
 
             names = sorted(item.stem for item in CONFIGS.glob("*.yaml"))
             near = get_close_matches(recipe, names, 1)
-            raise TinyflowError(f"no recipe {recipe!r}", f"did you mean {near[0]!r}?" if near else f"recipes: {', '.join(names)}, or a YAML file")
+            raise TinyflowError(
+                f"no recipe {recipe!r}",
+                f"did you mean {near[0]!r}?" if near else f"recipes: {', '.join(names)}, or a YAML file",
+            )
     sets = list(overrides)
     if data_path is not None:
         from tinyflow.data import source_of
@@ -108,7 +133,9 @@ def stages(console: Console, run, target: str, board, dry_run: bool) -> dict[str
 
 def where(function):
     """--emulator and --port: where the firmware runs."""
-    function = click.option("--port", help="serial device of a real board's console  [default: the debug probe's]")(function)
+    function = click.option("--port", help="serial device of a real board's console  [default: the debug probe's]")(
+        function
+    )
     text = "where it runs; serial: the real board  [default: the board when one is plugged in, else its emulator]"
     return click.option("--emulator", type=click.Choice(["qemu", "renode", "serial"]), help=text)(function)
 

@@ -44,13 +44,31 @@ def build(console: Console, runs: Path, board_name: str, dry_run: bool, **option
 
 @command("flash", recipe=True, tflite=True, board="nucleo-l4r5zi")
 @dry
-@click.option("--with", "way", type=click.Choice(["openocd", "pyocd", "mass-storage"]), help="how  [default: the first of these that is there]")
+@click.option(
+    "--with",
+    "way",
+    type=click.Choice(["openocd", "pyocd", "mass-storage"]),
+    help="how  [default: the first of these that is there]",
+)
 @click.option("--probe", help="serial number, when several probes are plugged in")
-@click.option("--drive", type=click.Path(path_type=Path), help="folder of the probe's drag-and-drop drive, where it is not found by itself")
+@click.option(
+    "--drive",
+    type=click.Path(path_type=Path),
+    help="folder of the probe's drag-and-drop drive, where it is not found by itself",
+)
 @click.option("--port", help="serial device of the board's console  [default: the probe's]")
 @click.option("--no-hello", is_flag=True, help="do not wait for the firmware to say which build it is")
 def flash(
-    console: Console, runs: Path, board_name: str, dry_run: bool, way: str | None, probe: str | None, drive: Path | None, port: str | None, no_hello: bool, **options
+    console: Console,
+    runs: Path,
+    board_name: str,
+    dry_run: bool,
+    way: str | None,
+    probe: str | None,
+    drive: Path | None,
+    port: str | None,
+    no_hello: bool,
+    **options,
 ):
     """Program the board, verify, reset, and wait for the firmware's hello."""
     from tinyflow.board import load_board
@@ -76,7 +94,9 @@ def flash(
 
 
 @command("export", recipe=True, tflite=True)
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="folder to write; an earlier export in it is replaced")
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path), help="folder to write; an earlier export in it is replaced"
+)
 @click.option("--fixed", is_flag=True, help="the front end in integers, for cores without FPU")
 @click.option("--force", is_flag=True, help="replace the folder, whatever is in it")
 def export(console: Console, runs: Path, out: Path, fixed: bool, force: bool, **options):
@@ -87,5 +107,8 @@ def export(console: Console, runs: Path, out: Path, fixed: bool, force: bool, **
     run = enter(console, runs, **options)
     run.make("compile")
     result = export_stage(load_compiled(run.folder.compile), out, force, fixed)
-    console.say(f"wrote {len(result['files'])} files to {result['folder']}; try it: cd {shlex.quote(result['folder'])} && cc -O2 *.c && ./a.out")
+    console.say(
+        f"wrote {len(result['files'])} files to {result['folder']}; try it: cd {shlex.quote(result['folder'])} && cc"
+        " -O2 *.c && ./a.out"
+    )
     return result

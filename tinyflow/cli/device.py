@@ -1,4 +1,6 @@
-"""Commands to a running firmware: run, validate, profile, listen. --emulator says where it runs, --runtime what runs the network in it."""
+"""Commands to a running firmware: run, validate, profile, listen. --emulator says where it runs, --runtime what runs
+the network in it.
+"""
 
 import functools
 from pathlib import Path
@@ -24,18 +26,31 @@ def _hint(board, usual: str) -> str:
 
 @command("run", recipe=True, tflite=True, board="mps2-an386")
 @click.option("--wav", type=click.Path(path_type=Path), help="say which word the board hears in this recording")
-@click.option("--input", "input_path", type=click.Path(path_type=Path), help="int8 rows (N, *input shape without batch), .npy")
+@click.option(
+    "--input", "input_path", type=click.Path(path_type=Path), help="int8 rows (N, *input shape without batch), .npy"
+)
 @click.option("--output", "output_path", type=click.Path(path_type=Path), help="where the int8 answers go, .npy")
 @where
 def run_command(
-    console: Console, runs: Path, board_name: str, wav: Path | None, input_path: Path | None, output_path: Path | None, emulator: str | None, port: str | None, **options
+    console: Console,
+    runs: Path,
+    board_name: str,
+    wav: Path | None,
+    input_path: Path | None,
+    output_path: Path | None,
+    emulator: str | None,
+    port: str | None,
+    **options,
 ):
     """Self-test on the board; or one recording; or rows of int8 inputs, computed wholly on the board."""
     from tinyflow.deploy import run as on_board
     from tinyflow.pipeline import make_firmware
 
     if output_path and not input_path:
-        raise TinyflowError(f"--output {output_path} without --input: there are no rows to answer", "--input X.npy, int8 rows (N, *input shape without batch)")
+        raise TinyflowError(
+            f"--output {output_path} without --input: there are no rows to answer",
+            "--input X.npy, int8 rows (N, *input shape without batch)",
+        )
     if output_path and output_path.is_dir():
         raise TinyflowError(f"--output {output_path} is a folder", "name the .npy file to write")
     rows = on_board.read_rows(input_path) if input_path else None
@@ -53,15 +68,34 @@ def run_command(
         result = on_board.selftest(firmware, board)
         console.selftest(result)
         if not result["passed"]:
-            raise Failed(f"the self-test failed on {board.name}: {result.get('reason', 'see --json')}", _hint(board, f"tinyflow validate --board {board.name} finds the first layer that differs"), result)
+            raise Failed(
+                f"the self-test failed on {board.name}: {result.get('reason', 'see --json')}",
+                _hint(board, f"tinyflow validate --board {board.name} finds the first layer that differs"),
+                result,
+            )
     return result
 
 
 @command("validate", recipe=True, tflite=True, board="mps2-an386")
-@click.option("--input", "input_path", type=click.Path(path_type=Path), help="int8 rows (N, *input shape without batch), .npy; default: random")
+@click.option(
+    "--input",
+    "input_path",
+    type=click.Path(path_type=Path),
+    help="int8 rows (N, *input shape without batch), .npy; default: random",
+)
 @click.option("--rows", default=8, show_default=True, help="random rows")
 @where
-def validate(console: Console, runs: Path, board_name: str, input_path: Path | None, rows: int, seed: int | None, emulator: str | None, port: str | None, **options):
+def validate(
+    console: Console,
+    runs: Path,
+    board_name: str,
+    input_path: Path | None,
+    rows: int,
+    seed: int | None,
+    emulator: str | None,
+    port: str | None,
+    **options,
+):
     """The board's answers against the tflite_micro interpreter, bit for bit; with a front end, the parity gate."""
     from tinyflow.deploy.run import read_rows
     from tinyflow.deploy.validate import validate as validate_stage
@@ -75,10 +109,16 @@ def validate(console: Console, runs: Path, board_name: str, input_path: Path | N
         from tinyflow.demo import parity_audio
 
         audio = parity_audio(run)
-    result = validate_stage(firmware, board, compiled, x=x, n=rows, seed=seed or 0, audio=audio, progress=console.progress)
+    result = validate_stage(
+        firmware, board, compiled, x=x, n=rows, seed=seed or 0, audio=audio, progress=console.progress
+    )
     console.validation(result)
     if not result["passed"]:
-        raise Failed(f"{board.name} differs from the reference: {result.get('reason', 'see --json')}", _hint(board, "report it with the JSON of `tinyflow validate --json`"), result)
+        raise Failed(
+            f"{board.name} differs from the reference: {result.get('reason', 'see --json')}",
+            _hint(board, "report it with the JSON of `tinyflow validate --json`"),
+            result,
+        )
     return result
 
 
@@ -86,17 +126,36 @@ def limits(function):
     """--baseline and what belongs to it; the function gets ``limits`` as a tinyflow.deploy.check.Limits."""
 
     @functools.wraps(function)
-    def run(*args, baseline: Path | None, write_baseline: Path | None, tolerance: str, tolerance_accuracy: float, **kwargs):
+    def run(
+        *args, baseline: Path | None, write_baseline: Path | None, tolerance: str, tolerance_accuracy: float, **kwargs
+    ):
         from tinyflow.deploy.baseline import parse_tolerance
         from tinyflow.deploy.check import Limits
 
-        return function(*args, limits=Limits(baseline, write_baseline, parse_tolerance(tolerance), tolerance_accuracy), **kwargs)
+        return function(
+            *args, limits=Limits(baseline, write_baseline, parse_tolerance(tolerance), tolerance_accuracy), **kwargs
+        )
 
     for option in (
-        click.option("--tolerance-accuracy", default=1.0, show_default=True, type=click.FloatRange(0), help="points of 100 that an accuracy may lose"),
-        click.option("--tolerance", default="2%", show_default=True, help="by how much a size or a count may be worse than the baseline's"),
-        click.option("--write-baseline", type=click.Path(path_type=Path), help="write this profile's figures, to be committed"),
-        click.option("--baseline", type=click.Path(path_type=Path), help="fail when a figure is worse than in this file"),
+        click.option(
+            "--tolerance-accuracy",
+            default=1.0,
+            show_default=True,
+            type=click.FloatRange(0),
+            help="points of 100 that an accuracy may lose",
+        ),
+        click.option(
+            "--tolerance",
+            default="2%",
+            show_default=True,
+            help="by how much a size or a count may be worse than the baseline's",
+        ),
+        click.option(
+            "--write-baseline", type=click.Path(path_type=Path), help="write this profile's figures, to be committed"
+        ),
+        click.option(
+            "--baseline", type=click.Path(path_type=Path), help="fail when a figure is worse than in this file"
+        ),
     ):
         run = option(run)
     return run
@@ -104,16 +163,28 @@ def limits(function):
 
 @command("profile", recipe=True, tflite=True, board="mps2-an386")
 @click.option("--estimate", "estimate_name", help="a real board of the same core, to estimate the time on")
-@click.option("--compare", "compared", metavar="aot,tflm", help="both runtimes side by side, and whether they agree bit for bit")
+@click.option(
+    "--compare", "compared", metavar="aot,tflm", help="both runtimes side by side, and whether they agree bit for bit"
+)
 @limits
 @where
 def profile(
-    console: Console, runs: Path, board_name: str, emulator: str | None, port: str | None, estimate_name: str | None, compared: str | None, limits, **options
+    console: Console,
+    runs: Path,
+    board_name: str,
+    emulator: str | None,
+    port: str | None,
+    estimate_name: str | None,
+    compared: str | None,
+    limits,
+    **options,
 ):
     """Per layer and front-end step: counts, sizes, stack; pictures beside the JSON. With --baseline, what got worse."""
     if compared is not None:
         if estimate_name or limits.baseline or limits.write:
-            raise TinyflowError("--compare is of two runtimes; --estimate and baselines are of one", "leave one of the two out")
+            raise TinyflowError(
+                "--compare is of two runtimes; --estimate and baselines are of one", "leave one of the two out"
+            )
         return _compare(console, compared, board_name, emulator, port, runs=runs, **options)
     from tinyflow.board import load_board
     from tinyflow.deploy.baseline import describe
@@ -133,11 +204,23 @@ def profile(
     console.compared(comparison, limits)
     result["comparison"] = comparison.to_dict() if comparison else None
     if comparison and comparison.worse:
-        raise Failed(f"{board.name} is worse than {limits.baseline} allows: " + "; ".join(map(describe, comparison.worse)), RENEW, result)
+        raise Failed(
+            f"{board.name} is worse than {limits.baseline} allows: " + "; ".join(map(describe, comparison.worse)),
+            RENEW,
+            result,
+        )
     return result
 
 
-def _compare(console: Console, compared: str, board_name: str, emulator: str | None, port: str | None, seed: int | None, **options) -> dict[str, Any]:
+def _compare(
+    console: Console,
+    compared: str,
+    board_name: str,
+    emulator: str | None,
+    port: str | None,
+    seed: int | None,
+    **options,
+) -> dict[str, Any]:
     from tinyflow.deploy.compare import RUNTIMES, compare_runtimes
     from tinyflow.pipeline import make_firmware
 
@@ -155,15 +238,28 @@ def _compare(console: Console, compared: str, board_name: str, emulator: str | N
     console.runtimes(result, folder)
     if result["equal"] < result["rows"]:
         hint = f"tinyflow validate --board {board.name} --runtime tflm says which is right"
-        raise Failed(f"aot and tflm differ on {board.name}: {result['equal']} of {result['rows']} rows agree", hint, result)
+        raise Failed(
+            f"aot and tflm differ on {board.name}: {result['equal']} of {result['rows']} rows agree", hint, result
+        )
     return result
 
 
 @command("check", recipe=True, tflite=True, board="mps2-an386")
 @limits
 @where
-def check(console: Console, runs: Path, board_name: str, seed: int | None, emulator: str | None, port: str | None, limits, **options):
-    """What CI asks: self-test, validate and profile in one, failing on lost parity and on what got worse than --baseline."""
+def check(
+    console: Console,
+    runs: Path,
+    board_name: str,
+    seed: int | None,
+    emulator: str | None,
+    port: str | None,
+    limits,
+    **options,
+):
+    """What CI asks: self-test, validate and profile in one, failing on lost parity and on what got worse than
+    --baseline.
+    """
     from tinyflow.demo import parity_audio
     from tinyflow.deploy.check import check as check_stage
     from tinyflow.pipeline import make_firmware
@@ -172,7 +268,17 @@ def check(console: Console, runs: Path, board_name: str, seed: int | None, emula
     run = enter(console, runs, seed=seed, **options)
     board, compiled, firmware, _ = make_firmware(run, board_name, emulator, port)
     audio = parity_audio(run) if compiled.frontend else None
-    result = check_stage(firmware, board, compiled, audio, limits, was, run.folder.profile(board.name, run.runtime), seed or 0, console.progress)
+    result = check_stage(
+        firmware,
+        board,
+        compiled,
+        audio,
+        limits,
+        was,
+        run.folder.profile(board.name, run.runtime),
+        seed or 0,
+        console.progress,
+    )
     console.checked(result)
     if not result["passed"]:
         worse_only = all(reason.startswith("regression") for reason in result["reasons"])
@@ -182,26 +288,49 @@ def check(console: Console, runs: Path, board_name: str, seed: int | None, emula
 
 
 @command("listen", recipe=True, tflite=True, board="mps2-an386")
-@click.option("--wav", type=click.Path(path_type=Path), help="a recording of any length, streamed to the board; without: the board's own microphone")
+@click.option(
+    "--wav",
+    type=click.Path(path_type=Path),
+    help="a recording of any length, streamed to the board; without: the board's own microphone",
+)
 @click.option("--seconds", type=float, help="of the microphone  [default: until Ctrl-C]")
 @where
-def listen(console: Console, runs: Path, board_name: str, wav: Path | None, seconds: float | None, emulator: str | None, port: str | None, **options):
-    """Words as the board hears them, in a long recording or through its microphone, and what a second of audio costs."""
+def listen(
+    console: Console,
+    runs: Path,
+    board_name: str,
+    wav: Path | None,
+    seconds: float | None,
+    emulator: str | None,
+    port: str | None,
+    **options,
+):
+    """Words as the board hears them, in a long recording or through its microphone, and what a
+    second of audio costs.
+    """
     from tinyflow.board import load_board
     from tinyflow.deploy import listen as stage
     from tinyflow.pipeline import make_firmware
 
     if options["tflite"]:
-        raise TinyflowError(f"{options['tflite']} is a foreign model: it takes features, not audio", "leave --tflite out: listen with a model that a recipe makes")
+        raise TinyflowError(
+            f"{options['tflite']} is a foreign model: it takes features, not audio",
+            "leave --tflite out: listen with a model that a recipe makes",
+        )
     if wav and seconds is not None:
-        raise TinyflowError(f"--seconds {seconds:g} is of a microphone, and --wav {wav} ends by itself", "leave one of the two out")
+        raise TinyflowError(
+            f"--seconds {seconds:g} is of a microphone, and --wav {wav} ends by itself", "leave one of the two out"
+        )
     audio = stage.read_long(wav) if wav else None
     if not wav:
         stage.must_have_microphone(load_board(board_name))
     run = enter(console, runs, **options)
     board, compiled, firmware, _ = make_firmware(run, board_name, emulator, port)
     if audio is not None:
-        result = {"wav": str(wav), **stage.listen_to(firmware, board, compiled, audio, run.recipe.listen, console.progress, console.word)}
+        result = {
+            "wav": str(wav),
+            **stage.listen_to(firmware, board, compiled, audio, run.recipe.listen, console.progress, console.word),
+        }
     else:
         with stage.until_interrupted(seconds) as going:
             result = stage.listen_microphone(firmware, board, compiled, run.recipe.listen, going, console.word)

@@ -24,9 +24,21 @@ def data(console: Console, runs: Path, dry_run: bool, **options):
 
 @command("search", recipe=True)
 @dry
-@click.option("--board", "-b", "board_name", help="overrides search.board: whose budget counts; costs are shown against it")
-@click.option("--processes", default=1, show_default=True, help="processes that share the search; under torchrun its own count")
-def search(console: Console, runs: Path, dry_run: bool, board_name: str | None, processes: int, overrides: tuple[str, ...], **options):
+@click.option(
+    "--board", "-b", "board_name", help="overrides search.board: whose budget counts; costs are shown against it"
+)
+@click.option(
+    "--processes", default=1, show_default=True, help="processes that share the search; under torchrun its own count"
+)
+def search(
+    console: Console,
+    runs: Path,
+    dry_run: bool,
+    board_name: str | None,
+    processes: int,
+    overrides: tuple[str, ...],
+    **options,
+):
     """Search for cells and front end together. Ctrl-C checkpoints; the same command resumes."""
     from tinyflow.pipeline import follow_search
     from tinyflow.search import load_search
@@ -35,7 +47,10 @@ def search(console: Console, runs: Path, dry_run: bool, board_name: str | None, 
         overrides += (f"search.board={board_name}",)
     run = enter(console, runs, overrides=overrides, **options)
     if run.recipe.search is None:
-        raise TinyflowError(f"the recipe {run.recipe.name!r} has no search section", "--recipe demo-search, or add `search: {}` to it; docs/search.md")
+        raise TinyflowError(
+            f"the recipe {run.recipe.name!r} has no search section",
+            "--recipe demo-search, or add `search: {}` to it; docs/search.md",
+        )
     if processes < 1:
         raise TinyflowError(f"--processes {processes}", "1 or more")
     run.processes = processes
@@ -49,11 +64,35 @@ def search(console: Console, runs: Path, dry_run: bool, board_name: str | None, 
 
 
 @command("sweep", recipe=True)
-@click.option("--axis", "axes", multiple=True, metavar="KEY=V1,V2,...", help="values of a key of the recipe, or of board.KEY: --axis search.seed=0,1 --axis search.board=mps2-an386,nucleo-l4r5zi")
+@click.option(
+    "--axis",
+    "axes",
+    multiple=True,
+    metavar="KEY=V1,V2,...",
+    help=(
+        "values of a key of the recipe, or of board.KEY: --axis search.seed=0,1 --axis"
+        " search.board=mps2-an386,nucleo-l4r5zi"
+    ),
+)
 @click.option("--samples", type=int, help="so many random combinations instead of all")
 @click.option("--parallel", default=1, show_default=True, help="searches at a time, by Ray")
-@click.option("--train/--no-train", "trained", default=True, show_default=True, help="train every network found; else accuracy is the supernet proxy's")
-def sweep(console: Console, runs: Path, axes: tuple[str, ...], samples: int | None, parallel: int, trained: bool, seed: int | None, **options):
+@click.option(
+    "--train/--no-train",
+    "trained",
+    default=True,
+    show_default=True,
+    help="train every network found; else accuracy is the supernet proxy's",
+)
+def sweep(
+    console: Console,
+    runs: Path,
+    axes: tuple[str, ...],
+    samples: int | None,
+    parallel: int,
+    trained: bool,
+    seed: int | None,
+    **options,
+):
     """Many searches, and the Pareto front of accuracy, instructions and RAM."""
     from dataclasses import asdict
 
@@ -67,11 +106,19 @@ def sweep(console: Console, runs: Path, axes: tuple[str, ...], samples: int | No
             raise TinyflowError(f"--axis {axis}: no KEY=V1,V2", "for example --axis search.seed=0,1")
         values[key] = parse_yaml(f"[{text}]")
     if not values:
-        raise TinyflowError("no --axis: there is nothing to sweep over", "for example --axis search.seed=0,1 --axis search.channels=8,16")
+        raise TinyflowError(
+            "no --axis: there is nothing to sweep over",
+            "for example --axis search.seed=0,1 --axis search.channels=8,16",
+        )
     recipe = load(seed=None, **options)
     if recipe.search is None:
-        raise TinyflowError(f"the recipe {recipe.name!r} has no search section", "--recipe demo-search, or add `search: {}` to it; docs/search.md")
-    result = sweep_stage(recipe, values, runs / f"{recipe.name}-sweep", console.progress, parallel, samples, trained, seed or 0)
+        raise TinyflowError(
+            f"the recipe {recipe.name!r} has no search section",
+            "--recipe demo-search, or add `search: {}` to it; docs/search.md",
+        )
+    result = sweep_stage(
+        recipe, values, runs / f"{recipe.name}-sweep", console.progress, parallel, samples, trained, seed or 0
+    )
     console.sweep(result)
     return asdict(result)
 

@@ -12,8 +12,12 @@ from tinyflow.show import Console
 
 @command("demo")
 @click.option("--recipe", "-r", default="demo", show_default=True, help="recipe: a YAML file or a name in configs/")
-@click.option("--runs", default="runs", type=click.Path(path_type=Path), show_default=True, help="folder of the run folders")
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="override a key of the recipe: --set train.epochs=5")
+@click.option(
+    "--runs", default="runs", type=click.Path(path_type=Path), show_default=True, help="folder of the run folders"
+)
+@click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="override a key of the recipe: --set train.epochs=5"
+)
 def demo(console: Console, recipe: str, runs: Path, overrides: tuple[str, ...]):
     """Everything once: speech, training, firmware for two boards, self-test and parity on an emulator."""
     from tinyflow.demo import run_demo
@@ -21,14 +25,27 @@ def demo(console: Console, recipe: str, runs: Path, overrides: tuple[str, ...]):
     result = run_demo(enter(console, runs, recipe=recipe, overrides=overrides, data_path=None, seed=None, device=""))
     console.demo(result)
     if not result["passed"]:
-        raise Failed("the demo's checks did not all pass (see the table)", "tinyflow validate --board mps2-an386 says more", result)
+        raise Failed(
+            "the demo's checks did not all pass (see the table)",
+            "tinyflow validate --board mps2-an386 says more",
+            result,
+        )
     return result
 
 
 @command("init")
 @click.argument("path", default="recipe.yaml", type=click.Path(path_type=Path))
-@click.option("--data", "data_path", type=click.Path(path_type=Path), help="folder of recordings that the recipe is for  [default: synthetic speech]")
-@click.option("--ci", type=click.Choice(["github", "gitlab"]), help="a workflow that checks PATH (a recipe, or an int8 .tflite) on emulated boards")
+@click.option(
+    "--data",
+    "data_path",
+    type=click.Path(path_type=Path),
+    help="folder of recordings that the recipe is for  [default: synthetic speech]",
+)
+@click.option(
+    "--ci",
+    type=click.Choice(["github", "gitlab"]),
+    help="a workflow that checks PATH (a recipe, or an int8 .tflite) on emulated boards",
+)
 @click.option("--force", is_flag=True, help="overwrite; with --ci the workflow alone")
 def init(console: Console, path: Path, data_path: Path | None, ci: str | None, force: bool):
     """Write a commented recipe with every key, its unit and its default; with --ci a project's workflow."""
@@ -43,11 +60,18 @@ def init(console: Console, path: Path, data_path: Path | None, ci: str | None, f
     if not ci or not path.exists():
         written = write_template(path, force and not ci, data_path)
         result |= {"recipe": str(written[0]), "genotype": str(written[1])}
-        console.say(f"wrote {written[0]} and its genotype {written[1]}; next: tinyflow build --recipe {shlex.quote(str(path))} --board mps2-an386")
+        console.say(
+            f"wrote {written[0]} and its genotype {written[1]}; next: tinyflow build --recipe {shlex.quote(str(path))}"
+            " --board mps2-an386"
+        )
     if ci:
-        console.say(f"wrote {result['ci']}: set TINYFLOW_GIT in it, then write and commit a baseline for each of its boards:")
+        console.say(
+            f"wrote {result['ci']}: set TINYFLOW_GIT in it, then write and commit a baseline for each of its boards:"
+        )
         option = "--tflite" if path.suffix == ".tflite" else "--recipe"
-        console.say(f"  tinyflow check {option} {shlex.quote(str(path))} --board mps2-an386 --write-baseline ci/mps2-an386.json")
+        console.say(
+            f"  tinyflow check {option} {shlex.quote(str(path))} --board mps2-an386 --write-baseline ci/mps2-an386.json"
+        )
     return result
 
 
@@ -63,7 +87,9 @@ def doctor(console: Console):
 
 @command("boards")
 def boards(console: Console):
-    """The boards tinyflow builds for, and which of them run here now: under an emulator, on this machine, plugged in."""
+    """The boards tinyflow builds for, and which of them run here now: under an emulator, on this
+    machine, plugged in.
+    """
     from dataclasses import asdict
 
     from tinyflow.board import board_names, load_board

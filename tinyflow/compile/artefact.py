@@ -1,13 +1,13 @@
 """CompiledModel: what compile hands to deploy. ``compiled.json`` beside the files it names.
 
-    model.onnx, model_float.tflite, model_int8.tflite    (a foreign model: model_int8.tflite only)
-    c/model.c, c/model_config.h                           the network; implements firmware/model/model.h
-    c/frontend_config.h, c/frontend_tables.c              the front end, when the model has one
-    c/fixed/                                              its tables for boards without FPU
-    selftest.npz                                          clips int16 (K, samples), words (K,), features int8
-                                                          (K, frames, n_mfcc) by the host's C, answers int8 (K, classes);
-                                                          fixed_features, fixed_answers: by the fixed-point C
-    arena.png                                             the plan over time
+model.onnx, model_float.tflite, model_int8.tflite    (a foreign model: model_int8.tflite only)
+c/model.c, c/model_config.h                           the network; implements firmware/model/model.h
+c/frontend_config.h, c/frontend_tables.c              the front end, when the model has one
+c/fixed/                                              its tables for boards without FPU
+selftest.npz                                          clips int16 (K, samples), words (K,), features int8
+                                                      (K, frames, n_mfcc) by the host's C, answers int8 (K, classes);
+                                                      fixed_features, fixed_answers: by the fixed-point C
+arena.png                                             the plan over time
 """
 
 from dataclasses import asdict, dataclass, field
@@ -84,7 +84,9 @@ class CompiledModel:
     frontend: dict[str, Any] | None = None  # MfccConfig.to_dict(); None for a foreign model
     multiplier: tuple[float, ...] = ()  # per coefficient: q = round_half_even(mfcc * multiplier + offset)
     offset: tuple[float, ...] = ()
-    memory: dict[str, Any] = field(default_factory=dict)  # where most is alive, and the largest savings (savings.memory_report)
+    memory: dict[str, Any] = field(
+        default_factory=dict
+    )  # where most is alive, and the largest savings (savings.memory_report)
     accuracy: dict[str, Any] = field(default_factory=dict)  # float and int8, on which recordings
     checks: dict[str, Any] = field(default_factory=dict)  # largest difference torch-ONNX, torch-TFLite, ...
 
@@ -116,12 +118,17 @@ def load_compiled(folder: Path | str) -> CompiledModel:
             value[key] = tuple(value[key])
         return CompiledModel(folder=folder, **value)
     except (KeyError, TypeError) as error:
-        raise TinyflowError(f"{folder / COMPILED} was written by another version of tinyflow: {error}", "run `tinyflow compile` again") from None
+        raise TinyflowError(
+            f"{folder / COMPILED} was written by another version of tinyflow: {error}", "run `tinyflow compile` again"
+        ) from None
 
 
 def read_layers(values: list[dict[str, Any]]) -> tuple[Layer, ...]:
     """Layers as JSON has them."""
-    return tuple(Layer(**value | {key: tuple(value[key]) for key in ("input_shape", "output_shape", "kernels")}) for value in values)
+    return tuple(
+        Layer(**value | {key: tuple(value[key]) for key in ("input_shape", "output_shape", "kernels")})
+        for value in values
+    )
 
 
 def _port(value: dict[str, Any]) -> Port:

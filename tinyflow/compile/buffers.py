@@ -1,9 +1,9 @@
 """Which tensors live when, and which of them share bytes: the rigid bodies that the memory plan places.
 
 Tensors share bytes by construction (a RESHAPE and its input; the inputs of a placed CONCATENATION, which lie inside its
-output) or by choice (an operator that may work in place, over an input that nothing reads again). Tensors that share form
-one buffer, a body of parts: each part has its bytes from the start of the buffer and its own lifetime, so that what a
-buffer does not use at some step is free for others. Pure Python and numpy.
+output) or by choice (an operator that may work in place, over an input that nothing reads again). Tensors that share
+form one buffer, a body of parts: each part has its bytes from the start of the buffer and its own lifetime, so that
+what a buffer does not use at some step is free for others. Pure Python and numpy.
 """
 
 from collections.abc import Iterable, Mapping
@@ -51,25 +51,31 @@ class Buffer:
     def covered(self, step: int) -> int:
         """Bytes in use at ``step``."""
         total, end = 0, 0
-        for part in sorted((part for part in self.parts if part.first <= step <= part.last), key=lambda part: part.start):
+        for part in sorted(
+            (part for part in self.parts if part.first <= step <= part.last), key=lambda part: part.start
+        ):
             total += max(part.start + part.bytes - max(part.start, end), 0)
             end = max(end, part.start + part.bytes)
         return total
 
 
 def lifetimes(graph: Graph) -> dict[int, tuple[int, int]]:
-    """Tensor -> (first, last) step. Inputs live from the start, outputs to one step past the end, when they are read."""
-    spans = {index: (0, 0) for index in graph.inputs}
+    """Tensor -> (first, last) step. Inputs live from the start, outputs to one step past the end,
+    when they are read.
+    """
+    spans = dict.fromkeys(graph.inputs, (0, 0))
     for step, op in enumerate(graph.ops):
         for index in op.inputs:
             if index in spans:
                 spans[index] = (spans[index][0], step)
-        spans |= {index: (step, step) for index in op.outputs}
+        spans |= dict.fromkeys(op.outputs, (step, step))
     return spans | {index: (spans[index][0], len(graph.ops)) for index in graph.outputs if index in spans}
 
 
 def in_place_choices(graph: Graph) -> dict[int, tuple[int, ...]]:
-    """Step -> inputs that its output may take over as far as the kernel and the last reader of each go; the largest first."""
+    """Step -> inputs that its output may take over as far as the kernel and the last reader of each go; the largest
+    first.
+    """
     spans, choices = lifetimes(graph), {}
     for step, op in enumerate(graph.ops):
         if op.kind not in VIEWS and not op.placed:
@@ -99,7 +105,10 @@ class Sharing:
                 for index in op.inputs:
                     if index not in self.body or content[index] in taken:
                         name = graph.tensor(index).name
-                        raise TinyflowError(f"{graph.name}: {name!r} cannot be placed in {graph.tensor(output).name!r}", "report it with the model")
+                        raise TinyflowError(
+                            f"{graph.name}: {name!r} cannot be placed in {graph.tensor(output).name!r}",
+                            "report it with the model",
+                        )
                     self._join(output, index, start)
                     taken.add(content[index])
                     start += graph.tensor(index).bytes
@@ -120,11 +129,19 @@ class Sharing:
     def _overlap(self, a: int, b: int, shift: int) -> bool:
         (first, last), (other_first, other_last) = self.spans[a], self.spans[b]
         apart = self.start[a] - self.start[b] - shift
-        return first <= other_last and other_first <= last and -self.graph.tensor(a).bytes < apart < self.graph.tensor(b).bytes
+        return (
+            first <= other_last
+            and other_first <= last
+            and -self.graph.tensor(a).bytes < apart < self.graph.tensor(b).bytes
+        )
 
     def _yields(self, a: int, b: int, source: int, output: int, step: int) -> bool:
         """At ``step`` the bytes of ``a``, the source or a view of it, become those of the output ``b``."""
-        same = self.value[a] == self.value[source] and self.start[a] == self.start[source] and self.graph.tensor(a).bytes == self.graph.tensor(source).bytes
+        same = (
+            self.value[a] == self.value[source]
+            and self.start[a] == self.start[source]
+            and self.graph.tensor(a).bytes == self.graph.tensor(source).bytes
+        )
         return b == output and same and self.spans[a][1] == step
 
     def _join(self, anchor: int, index: int, start: int) -> None:
@@ -148,7 +165,10 @@ def buffers(graph: Graph, choices: Mapping[int, Iterable[int]]) -> tuple[Buffer,
     bodies = []
     for members in sharing.members.values():
         low = min(sharing.start[index] for index in members)
-        parts = tuple(Part(i, sharing.start[i] - low, graph.tensor(i).bytes, *sharing.spans[i]) for i in sorted(members, key=sharing.spans.get))
+        parts = tuple(
+            Part(i, sharing.start[i] - low, graph.tensor(i).bytes, *sharing.spans[i])
+            for i in sorted(members, key=sharing.spans.get)
+        )
         bodies.append(Buffer(parts, anchor=next((part.start for part in parts if part.tensor in graph.inputs), 0)))
     for step, op in enumerate(graph.ops):
         if size := needs(graph, op).scratch:
@@ -166,7 +186,9 @@ def used_bytes(bodies: Iterable[Buffer], steps: int) -> list[int]:
 
 
 def live_bytes(graph: Graph) -> list[int]:
-    """Per step, and once after the last: the bytes that must be live, scratch among them, if it may choose what to work over."""
+    """Per step, and once after the last: the bytes that must be live, scratch among them, if it may choose what to work
+    over.
+    """
     bodies, choices = buffers(graph, {}), in_place_choices(graph)
     home = {part.tensor: (body, part) for body in bodies for part in body.parts}
     live = used_bytes(bodies, len(graph.ops))
@@ -179,4 +201,6 @@ def live_bytes(graph: Graph) -> list[int]:
 
 def _read_later(body: Buffer, part: Part, step: int) -> bool:
     end = part.start + part.bytes
-    return any(other.last > step and other.start < end and part.start < other.start + other.bytes for other in body.parts)
+    return any(
+        other.last > step and other.start < end and part.start < other.start + other.bytes for other in body.parts
+    )

@@ -31,7 +31,9 @@ def export_onnx(
     if inputs is None:
         inputs = np.random.default_rng(0).standard_normal((8, *shape)).astype(np.float32)
     if len(inputs) < 8 or inputs.shape[1:] != tuple(shape):
-        raise TinyflowError(f"the export check got inputs of shape {inputs.shape}", f"at least 8 of shape {tuple(shape)}")
+        raise TinyflowError(
+            f"the export check got inputs of shape {inputs.shape}", f"at least 8 of shape {tuple(shape)}"
+        )
     network = network.eval().cpu()
     folded = fold_batch_norm(network)
     with atomic_path(path) as temporary:
@@ -39,13 +41,19 @@ def export_onnx(
             warnings.simplefilter("ignore")
             logging.getLogger("torch.onnx").setLevel(logging.ERROR)
             torch.onnx.export(
-                folded, (torch.zeros(1, *shape),), str(temporary), opset_version=OPSET,
-                input_names=[INPUT], output_names=[OUTPUT], dynamo=False,
+                folded,
+                (torch.zeros(1, *shape),),
+                str(temporary),
+                opset_version=OPSET,
+                input_names=[INPUT],
+                output_names=[OUTPUT],
+                dynamo=False,
             )
         difference = onnx_difference(network, temporary, inputs)
         if not difference <= tolerance:
             raise TinyflowError(
-                f"{Path(path).name} differs from torch by {difference:.2e} of max(1, |logit|), more than {tolerance:.0e}",
+                f"{Path(path).name} differs from torch by {difference:.2e} of max(1, |logit|), more than"
+                f" {tolerance:.0e}",
                 "a layer exports wrongly: report the genotype",
             )
     return difference
@@ -67,7 +75,9 @@ def torch_answers(network, inputs: np.ndarray) -> np.ndarray:
     import torch
 
     with torch.no_grad():
-        return np.concatenate([network(torch.from_numpy(part)).numpy() for part in np.array_split(inputs, -(-len(inputs) // 64))])
+        return np.concatenate(
+            [network(torch.from_numpy(part)).numpy() for part in np.array_split(inputs, -(-len(inputs) // 64))]
+        )
 
 
 def relative_difference(reference: np.ndarray, answers: np.ndarray) -> float:

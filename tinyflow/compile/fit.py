@@ -1,4 +1,6 @@
-"""Whether a compiled model fits a board, before any build: what is planned, counted and estimated, against the board's memory."""
+"""Whether a compiled model fits a board, before any build: what is planned, counted and estimated, against the board's
+memory.
+"""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -8,7 +10,13 @@ from tinyflow.compile.artefact import CompiledModel
 from tinyflow.features.config import MfccConfig
 from tinyflow.search import image
 
-LABELS = {"arena_bytes": "planned", "stack_bytes": "reserved", "static_bytes": "estimated", "model_bytes": "counted", "code_bytes": "estimated"}
+LABELS = {
+    "arena_bytes": "planned",
+    "stack_bytes": "reserved",
+    "static_bytes": "estimated",
+    "model_bytes": "counted",
+    "code_bytes": "estimated",
+}
 
 
 @dataclass(frozen=True)
@@ -36,10 +44,21 @@ class BoardFit:
     def warnings(self) -> tuple[str, ...]:
         """What does not fit, and by how much."""
         sides = (("RAM", self.ram_bytes, self.ram_limit), ("flash", self.flash_bytes, self.flash_limit))
-        return tuple(f"{used:,} B of {name} (estimated) exceed the {limit:,} B of {self.board} by {used - limit:,} B" for name, used, limit in sides if used > limit)
+        return tuple(
+            f"{used:,} B of {name} (estimated) exceed the {limit:,} B of {self.board} by {used - limit:,} B"
+            for name, used, limit in sides
+            if used > limit
+        )
 
     def to_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "ram_bytes": self.ram_bytes, "flash_bytes": self.flash_bytes, "fits": not self.warnings, "warnings": list(self.warnings), "labels": LABELS}
+        return {
+            **asdict(self),
+            "ram_bytes": self.ram_bytes,
+            "flash_bytes": self.flash_bytes,
+            "fits": not self.warnings,
+            "warnings": list(self.warnings),
+            "labels": LABELS,
+        }
 
 
 def board_fit(compiled: CompiledModel, board: Board) -> BoardFit:
@@ -47,6 +66,12 @@ def board_fit(compiled: CompiledModel, board: Board) -> BoardFit:
     config = MfccConfig.from_dict(compiled.frontend) if compiled.frontend else None
     kernels = {name for layer in compiled.layers for name in layer.kernels}
     return BoardFit(
-        board.name, compiled.arena_bytes, board.stack_bytes, image.static_bytes(config), board.region("RAM").length,
-        compiled.model_bytes, image.code_bytes(len(compiled.layers), len(kernels), config), board.region("FLASH").length,
-    )  # fmt: skip
+        board.name,
+        compiled.arena_bytes,
+        board.stack_bytes,
+        image.static_bytes(config),
+        board.region("RAM").length,
+        compiled.model_bytes,
+        image.code_bytes(len(compiled.layers), len(kernels), config),
+        board.region("FLASH").length,
+    )

@@ -1,4 +1,5 @@
-"""The C front end of one MfccConfig: generated constants for the sources of firmware/frontend, and the same on the host.
+"""The C front end of one MfccConfig: generated constants for the sources of firmware/frontend, and the same on the
+host.
 
 Tables come from tinyflow/features/tables.py, so C and torch multiply by the same numbers.
 """
@@ -37,7 +38,9 @@ def fft_radices(points: int) -> list[int]:
             radices.append(radix)
             points //= radix
     if points != 1:
-        raise TinyflowError(f"an FFT over a prime factor in {points} is not supported", "n_fft is an even product of 2, 3 and 5")
+        raise TinyflowError(
+            f"an FFT over a prime factor in {points} is not supported", "n_fft is an even product of 2, 3 and 5"
+        )
     return radices
 
 
@@ -66,7 +69,9 @@ def mel_groups(config: MfccConfig) -> tuple[np.ndarray, np.ndarray]:
 
 
 def dct_stages(config: MfccConfig, folds: int) -> list[np.ndarray]:
-    """The coefficients that each stage of a DCT folded ``folds`` times gives: the odd ones of what is left, then the rest."""
+    """The coefficients that each stage of a DCT folded ``folds`` times gives: the odd ones of what is left, then the
+    rest.
+    """
     stages, left = [], np.arange(config.n_mfcc)
     for _ in range(folds):
         stages.append(left[1::2])
@@ -77,12 +82,16 @@ def dct_stages(config: MfccConfig, folds: int) -> list[np.ndarray]:
 def dct_blocks(config: MfccConfig, folds: int) -> list[tuple[int, int]]:
     """(blocks of outputs, blocks of inputs) of each stage."""
     sizes = [config.n_mels >> min(stage + 1, folds) for stage in range(folds + 1)]
-    return [(-(-len(outputs) // DCT_OUTPUTS), -(-size // DCT_INPUTS)) for outputs, size in zip(dct_stages(config, folds), sizes)]
+    return [
+        (-(-len(outputs) // DCT_OUTPUTS), -(-size // DCT_INPUTS))
+        for outputs, size in zip(dct_stages(config, folds), sizes)
+    ]
 
 
 def dct_folds(config: MfccConfig) -> int:
-    """How often to halve the DCT by its symmetry: what takes the fewest instructions (per block of products 24, per block of
-    outputs 20, per folded pair 5, per stage 30). A size that four does not divide is not folded."""
+    """How often to halve the DCT by its symmetry: what takes the fewest instructions (per block of products 24, per
+    block of outputs 20, per folded pair 5, per stage 30). A size that four does not divide is not folded.
+    """
 
     def cost(folds: int) -> int:
         products = sum(rows * (24 * columns + 20) + 30 for rows, columns in dct_blocks(config, folds))
@@ -95,11 +104,13 @@ def dct_folds(config: MfccConfig) -> int:
 
 
 def dct_tables(config: MfccConfig) -> tuple[np.ndarray, np.ndarray]:
-    """(the matrices of all stages, float32, [stage][block of outputs][block of inputs][input][output]; drift float32 (n_mfcc,)).
+    """(the matrices of all stages, float32, [stage][block of outputs][block of inputs][input][output]; drift float32
+    (n_mfcc,)).
 
-    Folding leaves the sums x[i] + x[n-1-i] in place and the differences behind them, last first. torchaudio's cosines are
-    not quite symmetric (features/tables.py), so each stage takes the mean of an entry and its mirror. What that loses is
-    the sum of an odd column, times the mean logarithm: ``drift`` times coefficient 0 adds it again. Outputs in dct_stages' order.
+    Folding leaves the sums x[i] + x[n-1-i] in place and the differences behind them, last first. torchaudio's cosines
+    are not quite symmetric (features/tables.py), so each stage takes the mean of an entry and its mirror. What that
+    loses is the sum of an odd column, times the mean logarithm: ``drift`` times coefficient 0 adds it again. Outputs in
+    dct_stages' order.
     """
     folds, left, parts = dct_folds(config), dct_matrix(config).astype(np.float64), []
     drift = left.sum(0) / math.sqrt(config.n_mels)
@@ -118,11 +129,15 @@ def dct_tables(config: MfccConfig) -> tuple[np.ndarray, np.ndarray]:
 
 
 def fft_twiddles(points: int) -> np.ndarray:
-    """What the stages of a complex FFT read, in order, float32: for each p < m the constants of radix 3 or 5, then w^p, w^2p, ...
+    """What the stages of a complex FFT read, in order, float32: for each p < m the constants of radix 3 or 5, then w^p,
+    w^2p, ...
 
     w = exp(-2 pi i / (radix m)); m is what is left of ``points`` after the stage.
     """
-    constants = {3: (math.sqrt(0.75), 0.5), 5: (0.25, math.sqrt(5) / 4, math.sin(2 * math.pi / 5), math.sin(4 * math.pi / 5))}
+    constants = {
+        3: (math.sqrt(0.75), 0.5),
+        5: (0.25, math.sqrt(5) / 4, math.sin(2 * math.pi / 5), math.sin(4 * math.pi / 5)),
+    }
     parts, m = [], points
     for radix in fft_radices(points):
         m //= radix
@@ -133,7 +148,9 @@ def fft_twiddles(points: int) -> np.ndarray:
 
 
 def filled_samples(config: MfccConfig) -> int:
-    """FRONTEND_FILLED: samples and the zeros behind them that are written; a first stage of radix 4 knows the other zeros."""
+    """FRONTEND_FILLED: samples and the zeros behind them that are written; a first stage of radix 4 knows the other
+    zeros.
+    """
     return -(-config.window // 2) * 2 if config.n_fft % 8 == 0 and config.window >= config.n_fft // 2 else config.n_fft
 
 
@@ -165,7 +182,8 @@ def buffer_bytes(config: MfccConfig) -> int:
 
 
 def generate_frontend(config: MfccConfig, multiplier: Sequence[float], offset: Sequence[float], out: Path) -> None:
-    """Writes frontend_config.h and frontend_tables.c into the folder ``out``, and the fixed-point tables into its folder fixed/.
+    """Writes frontend_config.h and frontend_tables.c into the folder ``out``, and the fixed-point tables into its
+    folder fixed/.
 
     multiplier, offset: (n_mfcc,), float32 values (tinyflow/features/quantize.py). Floats are written with nine
     significant digits, which read back as the same float32.
@@ -175,17 +193,24 @@ def generate_frontend(config: MfccConfig, multiplier: Sequence[float], offset: S
     for name, values in (("multiplier", multiplier), ("offset", offset)):
         array = np.asarray(values, dtype=np.float32)
         if array.shape != (config.n_mfcc,) or not np.isfinite(array).all():
-            raise TinyflowError(f"front end {config.name}: {name} of shape {array.shape}, or not finite", f"it is ({config.n_mfcc},) finite floats")
+            raise TinyflowError(
+                f"front end {config.name}: {name} of shape {array.shape}, or not finite",
+                f"it is ({config.n_mfcc},) finite floats",
+            )
         scaling.append(array[constants["frontend_order"]])
     constants["frontend_scaling"] = np.stack(scaling, axis=1).reshape(-1)
     out = Path(out)
     write_text(out / "frontend_config.h", _config_header(config))
     write_text(out / "frontend_tables.c", _tables_source(config, constants))
-    generate_fixed_frontend(config, np.float32(multiplier), np.float32(offset), fft_radices(config.n_fft // 2), out / FIXED)
+    generate_fixed_frontend(
+        config, np.float32(multiplier), np.float32(offset), fft_radices(config.n_fft // 2), out / FIXED
+    )
 
 
 class HostFrontend:
-    """The generated C of ``c_folder``, built with the host's compiler: in floats, or ``fixed`` as for a board without FPU."""
+    """The generated C of ``c_folder``, built with the host's compiler: in floats, or ``fixed`` as for a board without
+    FPU.
+    """
 
     def __init__(self, c_folder: Path, flags: tuple[str, ...] = (), fixed: bool = False):
         c_folder = Path(c_folder)
@@ -194,7 +219,9 @@ class HostFrontend:
         tables = c_folder / (f"{FIXED}/frontend_fixed_tables.c" if fixed else "frontend_tables.c")
         include = [c_folder, tables.parent, folder, FIRMWARE / "frontend"]
         with tempfile.TemporaryDirectory(prefix="tinyflow-frontend-") as build:  # loaded code outlives its file
-            library = build_host_library([*sorted({*folder.glob("*.c"), FRAMES}), tables], include, Path(build) / "frontend.so", flags)
+            library = build_host_library(
+                [*sorted({*folder.glob("*.c"), FRAMES}), tables], include, Path(build) / "frontend.so", flags
+            )
         self._clip = library.frontend_clip
         self._clip.restype = ctypes.c_size_t
         self._clip.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p]
@@ -206,12 +233,16 @@ class HostFrontend:
     def features(self, audio: np.ndarray) -> np.ndarray:
         """int16 (N, samples) to int8 (N, frames, n_mfcc)."""
         if audio.dtype != np.int16 or audio.ndim != 2:
-            raise TinyflowError(f"the C front end got {audio.dtype} of shape {audio.shape}", "audio is int16 (N, samples)")
+            raise TinyflowError(
+                f"the C front end got {audio.dtype} of shape {audio.shape}", "audio is int16 (N, samples)"
+            )
         audio = np.ascontiguousarray(audio)
         features = np.empty((len(audio), self.frames(audio.shape[1]), self.values["MFCC"]), np.int8)
         for clip, row in zip(audio, features):
             if self._clip(clip.ctypes.data, clip.size, row.ctypes.data) != len(row):
-                raise TinyflowError(f"the C front end did not give {len(row)} frames", "generate it again: tinyflow compile")
+                raise TinyflowError(
+                    f"the C front end did not give {len(row)} frames", "generate it again: tinyflow compile"
+                )
         return features
 
 
@@ -254,8 +285,14 @@ def _tables_source(config: MfccConfig, constants: dict[str, np.ndarray]) -> str:
     parts = [f'{LICENSE}/* Generated by tinyflow compile: MFCC {config.name}. */\n#include "frontend_tables.h"\n']
     for name, table in constants.items():
         pairs = table.ndim == 2
-        kind = {"float32": "float", "uint8": "uint8_t", "uint16": "frontend_group" if pairs else "uint16_t"}[table.dtype.name]
-        rows = ["{" + ", ".join(map(_literal, row)) + "}" for row in table] if pairs else [_literal(value) for value in table]
+        kind = {"float32": "float", "uint8": "uint8_t", "uint16": "frontend_group" if pairs else "uint16_t"}[
+            table.dtype.name
+        ]
+        rows = (
+            ["{" + ", ".join(map(_literal, row)) + "}" for row in table]
+            if pairs
+            else [_literal(value) for value in table]
+        )
         per_line = 4 if pairs else 8
         body = "".join(f"  {', '.join(rows[i : i + per_line])},\n" for i in range(0, len(rows), per_line))
         parts.append(f"\nconst {kind} {name}[{len(table)}] = {{\n{body}}};\n")

@@ -65,7 +65,9 @@ class Graph:
     ops: tuple[Op, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
-    reference: bool = False  # plain kernels only, those that define the arithmetic: what benchmarks count the fast ones against
+    reference: bool = (
+        False  # plain kernels only, those that define the arithmetic: what benchmarks count the fast ones against
+    )
 
     def tensor(self, index: int) -> Tensor:
         return self.tensors[index]

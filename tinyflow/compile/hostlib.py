@@ -38,11 +38,21 @@ def build_host_library(sources: list[Path], include: list[Path], out: Path, flag
     out = Path(out).resolve()
     includes = [f"-I{Path(folder)}" for folder in include]
     with atomic_path(out) as temporary:
-        command = [*host_compiler(), *HOST_FLAGS, *flags, *includes, *map(str, sources), "-o", str(temporary), "-lm"]  # fmaf
+        command = [
+            *host_compiler(),
+            *HOST_FLAGS,
+            *flags,
+            *includes,
+            *map(str, sources),
+            "-o",
+            str(temporary),
+            "-lm",
+        ]  # fmaf
         result = subprocess.run(command, capture_output=True, text=True)
         if result.returncode != 0:
             raise TinyflowError(
-                f"the host compiler failed on {', '.join(Path(source).name for source in sources)}:\n{result.stderr.strip()}",
+                "the host compiler failed on"
+                f" {', '.join(Path(source).name for source in sources)}:\n{result.stderr.strip()}",
                 f"the command was: {shlex.join(command)}",
             )
     return ctypes.CDLL(str(out))

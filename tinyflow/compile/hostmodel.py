@@ -38,11 +38,16 @@ class HostModel:
     def _load(self, row: np.ndarray) -> None:
         data = np.ascontiguousarray(row)
         if data.dtype != np.int8 or data.size != self.input_bytes:
-            raise TinyflowError(f"the model takes {self.input_bytes} int8 per row, not {data.size} {data.dtype}", "quantise and reshape the input")
+            raise TinyflowError(
+                f"the model takes {self.input_bytes} int8 per row, not {data.size} {data.dtype}",
+                "quantise and reshape the input",
+            )
         ctypes.memmove(self._library.model_input(), data.ctypes.data, data.size)
 
     def invoke(self, x: np.ndarray) -> np.ndarray:
-        """int8 (N, *input shape without batch) -> int8 (N, *output shape without batch); (N, bytes) for a bare folder."""
+        """int8 (N, *input shape without batch) -> int8 (N, *output shape without batch); (N,
+        bytes) for a bare folder.
+        """
         x = np.asarray(x)
         shape = self.model.output.shape[1:] if self.model else (self.output_bytes,)
         answers = np.empty((len(x), self.output_bytes), np.int8)
@@ -57,7 +62,9 @@ class HostModel:
         return self.layer_outputs(x, index + 1)[index]
 
     def layer_outputs(self, x: np.ndarray, count: int | None = None) -> list[np.ndarray]:
-        """Outputs of the first ``count`` layers (all of them by default) for one input, each read as soon as it is there."""
+        """Outputs of the first ``count`` layers (all of them by default) for one input, each read as soon as it is
+        there.
+        """
         if self.model is None:
             raise TinyflowError("a bare c/ folder does not say where its layers lie", "give the CompiledModel")
         self._load(x)
@@ -73,5 +80,7 @@ def _config(path: Path) -> dict[str, int]:
     try:
         text = path.read_text()
     except OSError as error:
-        raise TinyflowError(f"cannot read {path}: {error.strerror}", "compile the model first: tinyflow compile") from None
+        raise TinyflowError(
+            f"cannot read {path}: {error.strerror}", "compile the model first: tinyflow compile"
+        ) from None
     return {name: int(value) for name, value in re.findall(r"#define (\w+) (\d+)", text)}

@@ -34,7 +34,9 @@ class Interpreter:
             raise TinyflowError(f"{path} is not a TFLite model that runs here: {error}", "compile it again") from None
         inputs, outputs = self._model.get_input_details(), self._model.get_output_details()
         if len(inputs) != 1 or len(outputs) != 1:
-            raise TinyflowError(f"{path} has {len(inputs)} inputs and {len(outputs)} outputs", "exactly one of each is supported")
+            raise TinyflowError(
+                f"{path} has {len(inputs)} inputs and {len(outputs)} outputs", "exactly one of each is supported"
+            )
         self.input, self.output = inputs[0], outputs[0]
 
     @property

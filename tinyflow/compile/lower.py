@@ -18,19 +18,25 @@ from tinyflow.errors import TinyflowError
 def lower(tflite: Path, out: Path, name: str, reference: bool = False, **extra: Any) -> CompiledModel:
     """Compiles ``tflite`` into ``out``: model_int8.tflite (a copy, unless it is there already), c/, arena.png.
 
-    Returns the CompiledModel, not yet written; reference: with the reference kernels (Graph.reference); ``extra`` are further fields of it (labels, frontend, ...).
+    Returns the CompiledModel, not yet written; reference: with the reference kernels (Graph.reference); ``extra`` are
+    further fields of it (labels, frontend, ...).
     Errors: what the reader, the kernels or TFLM refuse; not exactly one int8 input and one int8 output.
     """
     model, plan = translate(tflite, out, name, reference, **extra)
     if not model.layers:
-        raise TinyflowError(f"{tflite.name} computes nothing: no operator lies between its input and its output", "export the whole network")
+        raise TinyflowError(
+            f"{tflite.name} computes nothing: no operator lies between its input and its output",
+            "export the whole network",
+        )
     if not model.tflite.exists() or not model.tflite.samefile(tflite):
         shutil.copyfile(tflite, model.tflite)
     plan.picture(out / "arena.png")
     return model
 
 
-def translate(tflite: Path, out: Path, name: str, reference: bool = False, **extra: Any) -> tuple[CompiledModel, MemoryPlan]:
+def translate(
+    tflite: Path, out: Path, name: str, reference: bool = False, **extra: Any
+) -> tuple[CompiledModel, MemoryPlan]:
     """The part of ``lower`` that writes C."""
     graph = run_passes(replace(read_tflite(tflite), reference=reference))
     source, output = interface(graph)
@@ -59,7 +65,13 @@ def interface(graph: Graph) -> tuple[Port, Port]:
     if all(len(side) == 1 and graph.tensor(side[0]).dtype == "int8" for side in sides.values()):
         return _port(graph, graph.tensor(graph.inputs[0])), _port(graph, graph.tensor(graph.outputs[0]))
     said = "; ".join(
-        f"{side}s: " + (", ".join(f"{graph.tensor(i).name!r} {graph.tensor(i).dtype} {list(graph.tensor(i).shape)}" for i in indices) or "none")
+        f"{side}s: "
+        + (
+            ", ".join(
+                f"{graph.tensor(i).name!r} {graph.tensor(i).dtype} {list(graph.tensor(i).shape)}" for i in indices
+            )
+            or "none"
+        )
         for side, indices in sides.items()
     )
     raise TinyflowError(
@@ -70,5 +82,13 @@ def interface(graph: Graph) -> tuple[Port, Port]:
 
 def _port(graph: Graph, tensor: Tensor) -> Port:
     if tensor.quantization is None or len(tensor.quantization.scale) != 1:
-        raise TinyflowError(f"{graph.name}: {tensor.name!r} has no single scale and zero point", "convert with full int8 quantisation")
-    return Port(tensor.name, tensor.shape, tensor.dtype, float(tensor.quantization.scale[0]), int(tensor.quantization.zero_point[0]))
+        raise TinyflowError(
+            f"{graph.name}: {tensor.name!r} has no single scale and zero point", "convert with full int8 quantisation"
+        )
+    return Port(
+        tensor.name,
+        tensor.shape,
+        tensor.dtype,
+        float(tensor.quantization.scale[0]),
+        int(tensor.quantization.zero_point[0]),
+    )

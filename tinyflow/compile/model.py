@@ -27,7 +27,9 @@ from tinyflow.progress import Progress, silent
 from tinyflow.recipe import Compile
 
 STEPS = ("ONNX", "int8 TFLite", "C", "features", "accuracy", "self-test")
-ORACLE_CLIPS = 16  # test clips whose answers are compared with tflite_micro's and tflite-runtime's here; validate takes more
+ORACLE_CLIPS = (
+    16  # test clips whose answers are compared with tflite_micro's and tflite-runtime's here; validate takes more
+)
 SEED = 0
 
 
@@ -50,7 +52,9 @@ def compile_model(trained, dataset, config: Compile, out: Path | str, progress: 
     checks: dict[str, Any] = {}
     with atomic_folder(out) as folder:
         step(0)
-        calibration = scaled_features(genotype.mfcc, trained.scaler, calibration_clips(dataset, config.calibration_clips))
+        calibration = scaled_features(
+            genotype.mfcc, trained.scaler, calibration_clips(dataset, config.calibration_clips)
+        )
         inputs = calibration[: config.float_check_inputs]
         shape = (1, *genotype.mfcc.shape)
         onnx = folder / "model.onnx"
@@ -79,7 +83,9 @@ def compile_model(trained, dataset, config: Compile, out: Path | str, progress: 
         features = HostFrontend(compiled.c).features(audio)
         reference = quantization.quantize(scaled * trained.scaler.std + trained.scaler.mean)
         checks["C features against torch"] = str(compare(features, reference))
-        checks["fixed-point C features against torch"] = str(compare(HostFrontend(compiled.c, fixed=True).features(audio), reference))
+        checks["fixed-point C features against torch"] = str(
+            compare(HostFrontend(compiled.c, fixed=True).features(audio), reference)
+        )
 
         step(4, f" on {len(audio)} test clips")
         answers = HostModel(compiled).invoke(features.reshape(-1, *compiled.input.shape[1:]))
@@ -106,7 +112,9 @@ def compile_model(trained, dataset, config: Compile, out: Path | str, progress: 
 
 
 def calibration_clips(dataset, count: int) -> np.ndarray:
-    """``count`` training clips int16 (count, samples), a seeded choice, as many of every class as there are; silence too."""
+    """``count`` training clips int16 (count, samples), a seeded choice, as many of every class as there are; silence
+    too.
+    """
     from tinyflow.data.tasks import SILENCE
 
     labels = np.array(dataset.split("training").labels)
@@ -133,7 +141,9 @@ def choose(labels: np.ndarray, count: int) -> np.ndarray:
 
 
 def float_check(network, path: Path, inputs: np.ndarray, tolerance: float) -> float:
-    """Largest difference between the float TFLite and torch on ``inputs`` (N, frames, n_mfcc), relative to max(1, |logit|)."""
+    """Largest difference between the float TFLite and torch on ``inputs`` (N, frames, n_mfcc), relative to max(1,
+    |logit|).
+    """
     difference = relative_difference(torch_answers(network, inputs[:, None]), Interpreter(path).run(inputs))
     if not difference <= tolerance:
         raise TinyflowError(
@@ -147,20 +157,25 @@ def _check_pruning(padded, pruned, inputs: np.ndarray, tolerance: float) -> floa
     difference = relative_difference(*(torch_answers(network, inputs[:, None]) for network in (padded, pruned)))
     if not difference <= tolerance:
         raise TinyflowError(
-            f"the pruned network differs from the padded one by {difference:.2e} of max(1, |logit|), more than {tolerance:.0e}",
+            f"the pruned network differs from the padded one by {difference:.2e} of max(1, |logit|), more than"
+            f" {tolerance:.0e}",
             "a layer lets its padding speak: report the genotype",
         )
     return difference
 
 
-def _oracle_check(compiled: CompiledModel, features: np.ndarray, answers: np.ndarray, rows: np.ndarray) -> dict[str, str]:
+def _oracle_check(
+    compiled: CompiledModel, features: np.ndarray, answers: np.ndarray, rows: np.ndarray
+) -> dict[str, str]:
     """The C network must equal tflite_micro; tflite-runtime's reference kernels are reported."""
     inputs = features[rows].reshape(-1, *compiled.input.shape[1:])
     expected = oracle.invoke(compiled.tflite, inputs)
     if not np.array_equal(expected, answers[rows]):
         row = int(np.flatnonzero((expected != answers[rows]).reshape(len(rows), -1).any(1))[0])
         difference = oracle.first_difference(compiled, row, inputs[row], HostModel(compiled).layer_outputs(inputs[row]))
-        raise TinyflowError(f"the C network is not bit-exact with tflite_micro: {difference}", "report it with model_int8.tflite")
+        raise TinyflowError(
+            f"the C network is not bit-exact with tflite_micro: {difference}", "report it with model_int8.tflite"
+        )
     reference = Interpreter(compiled.tflite).run(inputs)
     furthest = int(np.abs(reference.astype(int) - expected).max())
     equal = int((reference == expected).reshape(len(rows), -1).all(1).sum())

@@ -76,7 +76,9 @@ def _evaluate(node, values: dict, constants: dict, slices: dict, resized: dict) 
             result = tf.add(value(0), value(1), name=name)
         case "Concat":
             axis = options["axis"] % len(value(0).shape)
-            result = tf.concat([values[item] for item in inputs], NHWC[axis] if len(value(0).shape) == 4 else axis, name=name)
+            result = tf.concat(
+                [values[item] for item in inputs], NHWC[axis] if len(value(0).shape) == 4 else axis, name=name
+            )
         case "MaxPool":
             result = _max_pool(value(0), options, name, fail)
         case "AveragePool":
@@ -102,7 +104,9 @@ def _evaluate(node, values: dict, constants: dict, slices: dict, resized: dict) 
                 raise fail(f"pads with {constant(2)}: only with zero")
             result = _pad(value(0), [(pads[2], pads[6]), (pads[3], pads[7])], name)
         case "Slice":
-            result = _slice(inputs[0], output, values, slices, [constant(index) for index in range(1, len(inputs))], name)
+            result = _slice(
+                inputs[0], output, values, slices, [constant(index) for index in range(1, len(inputs))], name
+            )
         case "Gather":
             result = _resize(inputs[0], output, values, resized, constant(1), options.get("axis", 0), name, fail)
         case _:
@@ -147,7 +151,8 @@ def _convolution(x: Any, weights: np.ndarray, bias: np.ndarray | None, options: 
     if groups == 1:
         result = tf.raw_ops.Conv2D(input=x, filter=weights.transpose(2, 3, 1, 0), **attributes)
     elif groups == channels:
-        # The raw operator: tf.nn's splits a dilated one into SpaceToBatchND, which the CPU kernel would need and TFLite not.
+        # The raw operator: tf.nn's splits a dilated one into SpaceToBatchND, which the CPU kernel would need and TFLite
+        # not.
         filters = weights.reshape(channels, outputs // channels, *kernel).transpose(2, 3, 0, 1)
         result = tf.raw_ops.DepthwiseConv2dNative(input=x, filter=filters, **attributes)
     else:
@@ -170,8 +175,12 @@ def _max_pool(x: Any, options: dict, name: str, fail) -> Any:
     return tf.nn.max_pool2d(x, kernel, 1, "SAME")[:, :: stride[0], :: stride[1], :]
 
 
-def _resize(source: str, output: str, values: dict, resized: dict, indices: np.ndarray, axis: int, name: str, fail) -> Any:
-    """Nearest-neighbour resampling (features/alignment.py), which torch writes as one Gather per axis: two are taken as one."""
+def _resize(
+    source: str, output: str, values: dict, resized: dict, indices: np.ndarray, axis: int, name: str, fail
+) -> Any:
+    """Nearest-neighbour resampling (features/alignment.py), which torch writes as one Gather per axis: two are taken as
+    one.
+    """
     x = values[source]
     if axis not in (2, 3) or not np.array_equal(indices, nearest(x.shape[NHWC[axis]], len(indices))):
         raise fail(f"of axis {axis}: only a nearest-neighbour resampling of rows or columns")
@@ -186,7 +195,9 @@ def _slice(source: str, output: str, values: dict, slices: dict, arguments: list
     axes = arguments[2] if len(arguments) > 2 else np.arange(len(starts))
     steps = arguments[3] if len(arguments) > 3 else np.ones_like(starts)
     base, bounds = slices.get(source, (values[source], {}))
-    added = {NHWC[int(axis)]: (int(start), int(end), int(step)) for axis, start, end, step in zip(axes, starts, ends, steps)}
+    added = {
+        NHWC[int(axis)]: (int(start), int(end), int(step)) for axis, start, end, step in zip(axes, starts, ends, steps)
+    }
     if set(added) & set(bounds):
         base, bounds = values[source], {}
     bounds = {**bounds, **added}

@@ -1,4 +1,6 @@
-"""Which operators we compile, and the lowering of each. Views (RESHAPE and its kin) and placed CONCATENATIONs are the plan's alone: no code."""
+"""Which operators we compile, and the lowering of each. Views (RESHAPE and its kin) and placed CONCATENATIONs are the
+plan's alone: no code.
+"""
 
 from collections.abc import Callable
 
@@ -67,7 +69,12 @@ def lower_graph(graph: Graph) -> tuple[Step, ...]:
     for op in graph.ops:
         if op.kind in VIEWS:
             source, output = graph.tensor(op.inputs[0]), graph.tensor(op.outputs[0])
-            need(source.bytes == output.bytes and source.dtype == output.dtype, graph, op, f"{list(source.shape)} -> {list(output.shape)}")
+            need(
+                source.bytes == output.bytes and source.dtype == output.dtype,
+                graph,
+                op,
+                f"{list(source.shape)} -> {list(output.shape)}",
+            )
         elif op.placed:
             continue
         elif op.kind in LOWERINGS:

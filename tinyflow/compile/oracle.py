@@ -19,13 +19,15 @@ ARENA_BYTES = (4 << 20, 32 << 20, 256 << 20)  # tried in turn: the interpreter d
 
 
 def version() -> str:
-    """"tflite-micro <version> (TFLM <commit>)"; the commit as the wheel's own metadata names it."""
+    """ "tflite-micro <version> (TFLM <commit>)"; the commit as the wheel's own metadata names it."""
     from importlib.metadata import PackageNotFoundError, metadata
 
     try:
         found = metadata("tflite-micro")
     except PackageNotFoundError:
-        raise TinyflowError("the tflite-micro wheel is not installed", "make setup, or: pip install 'tinyflow[compile]'") from None
+        raise TinyflowError(
+            "the tflite-micro wheel is not installed", "make setup, or: pip install 'tinyflow[compile]'"
+        ) from None
     commit = re.search(r"built from commit\s*\[([0-9a-f]+)\]", found.get_payload() or found.get("Description") or "")
     return f"tflite-micro {found['Version']} (TFLM {commit.group(1) if commit else 'commit unknown'})"
 
@@ -34,14 +36,18 @@ def _runtime():
     try:
         from tflite_micro.python.tflite_micro import runtime
     except ImportError as error:
-        raise TinyflowError(f"the tflite-micro wheel cannot be loaded: {error}", "make setup, or: pip install 'tinyflow[compile]'") from None
+        raise TinyflowError(
+            f"the tflite-micro wheel cannot be loaded: {error}", "make setup, or: pip install 'tinyflow[compile]'"
+        ) from None
     return runtime
 
 
 def _interpreter(tflite: Path | str | bytes, preserve: bool):
     runtime = _runtime()
     data = tflite if isinstance(tflite, bytes) else Path(tflite).read_bytes()
-    config = runtime.InterpreterConfig.kPreserveAllTensors if preserve else runtime.InterpreterConfig.kAllocationRecording
+    config = (
+        runtime.InterpreterConfig.kPreserveAllTensors if preserve else runtime.InterpreterConfig.kAllocationRecording
+    )
     for arena in ARENA_BYTES:
         try:
             return runtime.Interpreter.from_bytes(data, arena_size=arena + 2 * len(data), intrepreter_config=config)
@@ -56,7 +62,10 @@ def invoke(tflite: Path | str | bytes, inputs: np.ndarray) -> np.ndarray:
     inputs = np.asarray(inputs)
     shape = tuple(int(size) for size in interpreter.get_input_details(0)["shape"])
     if inputs.dtype != np.int8 or (len(inputs) and inputs[0].size != int(np.prod(shape))):
-        raise TinyflowError(f"the model takes int8 {list(shape)}, not {inputs.dtype} {list(inputs.shape[1:])} per row", "quantise and reshape the input")
+        raise TinyflowError(
+            f"the model takes int8 {list(shape)}, not {inputs.dtype} {list(inputs.shape[1:])} per row",
+            "quantise and reshape the input",
+        )
     answers = []
     for row in inputs:
         interpreter.set_input(row.reshape(shape), 0)
@@ -66,7 +75,9 @@ def invoke(tflite: Path | str | bytes, inputs: np.ndarray) -> np.ndarray:
     return np.array(answers, np.int8).reshape(len(inputs), *size[1:])
 
 
-def layer_outputs(tflite: Path | str | bytes, x: np.ndarray, tensors: tuple[int, ...] | None = None) -> dict[int, np.ndarray]:
+def layer_outputs(
+    tflite: Path | str | bytes, x: np.ndarray, tensors: tuple[int, ...] | None = None
+) -> dict[int, np.ndarray]:
     """Tensor index in the file -> its value after one inference on ``x``, by TFLM.
 
     tensors: which ones; every operator's outputs by default.
@@ -102,8 +113,12 @@ class Difference:
 
 def first_difference(compiled: CompiledModel, row: int, x: np.ndarray, ours: list[np.ndarray]) -> Difference | None:
     """Compares every layer's output for one input with TFLM's. ours: by layer, in the shapes of the layers."""
-    known = {index for op in parse_tflite(compiled.tflite.read_bytes(), compiled.tflite.name).ops for index in op.outputs}  # passes append others
-    expected = layer_outputs(compiled.tflite, x, tuple(layer.tensor for layer in compiled.layers if layer.tensor in known))
+    known = {
+        index for op in parse_tflite(compiled.tflite.read_bytes(), compiled.tflite.name).ops for index in op.outputs
+    }  # passes append others
+    expected = layer_outputs(
+        compiled.tflite, x, tuple(layer.tensor for layer in compiled.layers if layer.tensor in known)
+    )
     for layer, mine in zip(compiled.layers, ours):
         if layer.tensor not in known:
             continue

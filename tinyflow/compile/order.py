@@ -1,9 +1,9 @@
 """The order of operators in which least is alive at once.
 
-Which values are alive depends on the set of operators that have run, not on their order, so the search goes over sets, the one
-reached with the smallest peak first: the first that holds all operators is the best. An operator, or a chain of them, that leaves
-no more alive than there was and stays below the peak runs at once. That loses nothing: whatever runs later finds no more alive than
-it would have. So few sets are left to try. Pure Python.
+Which values are alive depends on the set of operators that have run, not on their order, so the search goes over sets,
+the one reached with the smallest peak first: the first that holds all operators is the best. An operator, or a chain of
+them, that leaves no more alive than there was and stays below the peak runs at once. That loses nothing: whatever runs
+later finds no more alive than it would have. So few sets are left to try. Pure Python.
 """
 
 import heapq
@@ -61,12 +61,21 @@ class Orders:
                 if index in readers:
                     readers[index] |= 1 << step
         values = {
-            index: _Value(sharing.start[index], sharing.start[index] + graph.tensor(index).bytes, producer.get(index, 0), readers[index], index in graph.outputs)
+            index: _Value(
+                sharing.start[index],
+                sharing.start[index] + graph.tensor(index).bytes,
+                producer.get(index, 0),
+                readers[index],
+                index in graph.outputs,
+            )
             for index in sharing.body
         }
-        self.bodies = {body: sorted((values[index] for index in members), key=lambda value: value.start) for body, members in sharing.members.items()}
+        self.bodies = {
+            body: sorted((values[index] for index in members), key=lambda value: value.start)
+            for body, members in sharing.members.items()
+        }
         self.after, self.touched, self.relevant, self.scratch, self.over = [], [], [], [], []
-        for step, op in enumerate(graph.ops):
+        for op in graph.ops:
             inputs = [index for index in dict.fromkeys(op.inputs) if index in values]
             need = None if op.kind in VIEWS or op.placed else needs(graph, op)
             self.after.append(sum({values[index].producer for index in inputs}))
@@ -78,13 +87,20 @@ class Orders:
             self.scratch.append(need.scratch if need else 0)
             sources = dict.fromkeys(op.inputs[position] for position in need.in_place) if need else ()
             output = graph.tensor(op.outputs[0]).bytes
-            self.over.append([(sharing.body[i], values[i], min(output, graph.tensor(i).bytes)) for i in sources if i in values])
-        self.followers = [[(other, after) for other, after in enumerate(self.after) if after >> step & 1] for step in range(self.count)]
+            self.over.append(
+                [(sharing.body[i], values[i], min(output, graph.tensor(i).bytes)) for i in sources if i in values]
+            )
+        self.followers = [
+            [(other, after) for other, after in enumerate(self.after) if after >> step & 1]
+            for step in range(self.count)
+        ]
         self.costs: list[dict[int, tuple[int, int]]] = [{} for _ in graph.ops]
         self.start = sum(self._covered(self.bodies[sharing.body[index]], 0, 0) for index in graph.inputs)
 
     def cost(self, step: int, done: int) -> tuple[int, int]:
-        """(bytes needed while operator ``step`` runs after the set ``done``, bytes alive after it), both less those alive before."""
+        """(bytes needed while operator ``step`` runs after the set ``done``, bytes alive after it), both less those
+        alive before.
+        """
         key = done & self.relevant[step]
         known = self.costs[step].get(key)
         if known is None:
@@ -93,15 +109,27 @@ class Orders:
             before = sum(self._covered(body, done, 0) for body in bodies)
             during = sum(self._covered(body, done, bit) for body in bodies) + self.scratch[step]
             after = sum(self._covered(body, done | bit, 0) for body in bodies)
-            saved = [size for body, value, size in self.over[step] if not self._read_later(self.bodies[body], value, done | bit)]
+            saved = [
+                size
+                for body, value, size in self.over[step]
+                if not self._read_later(self.bodies[body], value, done | bit)
+            ]
             known = self.costs[step][key] = during - max(saved, default=0) - before, after - before
         return known
 
     def smallest(self) -> list[int]:
-        """An order with the smallest peak; among those one in which little is alive for long. Past the budget: the most promising."""
+        """An order with the smallest peak; among those one in which little is alive for long. Past the budget: the most
+        promising.
+        """
         tried: dict[int, tuple[int, int]] = {}  # set of operators -> (peak, area) of the best way there
         seen, looked = set(), 0
-        queue = [(self.start, 0.0, _State(self.start, 0, 0, self.start, [step for step in range(self.count) if not self.after[step]], ()))]
+        queue = [
+            (
+                self.start,
+                0.0,
+                _State(self.start, 0, 0, self.start, [step for step in range(self.count) if not self.after[step]], ()),
+            )
+        ]
         while True:
             state = heapq.heappop(queue)[2]
             if state.done in seen:
@@ -138,12 +166,16 @@ class Orders:
 
     def _settle(self, state: _State) -> None:
         """Runs what can run at no cost, until nothing can."""
-        while chain := next(filter(None, (self._chain(step, state.done, state.peak - state.alive) for step in state.ready)), None):
+        while chain := next(
+            filter(None, (self._chain(step, state.done, state.peak - state.alive) for step in state.ready)), None
+        ):
             for step in chain:
                 self._run(state, step)
 
     def _chain(self, step: int, done: int, room: int) -> list[int]:
-        """Operators from ``step`` on, each made ready by the one before, that end with no more alive than before; or none."""
+        """Operators from ``step`` on, each made ready by the one before, that end with no more alive than before; or
+        none.
+        """
         links, total = [], 0
         while True:
             needed, change = self.cost(step, done)
@@ -164,7 +196,9 @@ class Orders:
         """Bytes of ``body`` alive after the set ``done``; while the operator ``running`` runs if it is not 0."""
         total = end = 0
         for value in body:  # in order of start
-            if (value.producer & ~(done | running)) == 0 and (value.kept or value.readers & ~done or value.producer & running):
+            if (value.producer & ~(done | running)) == 0 and (
+                value.kept or value.readers & ~done or value.producer & running
+            ):
                 total += max(value.end - max(value.start, end), 0)
                 end = max(end, value.end)
         return total
@@ -173,7 +207,11 @@ class Orders:
     def _read_later(body: list[_Value], value: _Value, done: int) -> bool:
         """Whether bytes of ``value`` are still wanted after the set ``done``."""
         return any(
-            other.start < value.end and value.start < other.end and (other.kept or other.readers & ~done) and not other.producer & ~done for other in body
+            other.start < value.end
+            and value.start < other.end
+            and (other.kept or other.readers & ~done)
+            and not other.producer & ~done
+            for other in body
         )
 
 

@@ -1,8 +1,9 @@
 """Offsets for buffers such that no two parts that live at the same step share a byte, in as few bytes as we can find.
 
-This is dynamic storage allocation, NP-hard in general. Each buffer goes to the lowest free place, in several greedy orders; then
-those that stick out go earlier in the order, again and again. A lower bound says when to stop. On the networks we meet this found what
-an exact solver (CP-SAT) proves to be the smallest arena of the same buffers. Pure Python.
+This is dynamic storage allocation, NP-hard in general. Each buffer goes to the lowest free place, in several greedy
+orders; then those that stick out go earlier in the order, again and again. A lower bound says when to stop. On the
+networks we meet this found what an exact solver (CP-SAT) proves to be the smallest arena of the same buffers. Pure
+Python.
 """
 
 import random
@@ -12,7 +13,9 @@ from collections.abc import Callable, Sequence
 from tinyflow.compile.buffers import TENSOR_ALIGNMENT, Buffer
 
 ROUNDS = 60  # improvements of each greedy order
-Gaps = list[list[tuple[int, int, int]]]  # buffer -> [(other, open interval of its offset less the other's in which they collide)]
+Gaps = list[
+    list[tuple[int, int, int]]
+]  # buffer -> [(other, open interval of its offset less the other's in which they collide)]
 
 
 def aligned(size: int, alignment: int = TENSOR_ALIGNMENT) -> int:
@@ -75,7 +78,9 @@ def _union(intervals: list[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 class FirstFit:
-    """Buffers in an order, each at the lowest offset at which it collides with none before it. Placed only as far as asked for."""
+    """Buffers in an order, each at the lowest offset at which it collides with none before it. Placed only as far as
+    asked for.
+    """
 
     def __init__(self, buffers: Sequence[Buffer], gaps: Gaps, order: list[int]):
         self.gaps, self.order = gaps, order
@@ -96,7 +101,9 @@ class FirstFit:
             index = self.order[position]
             size, alignment, anchor = self.sizes[index]
             offset = -anchor % alignment  # the anchor is what is aligned
-            for low, high in sorted([(place + low, place + high) for other, low, high in self.gaps[index] if (place := places[other]) >= 0]):
+            for low, high in sorted(
+                [(place + low, place + high) for other, low, high in self.gaps[index] if (place := places[other]) >= 0]
+            ):
                 if low >= offset:
                     break
                 if high > offset:

@@ -27,7 +27,12 @@ class MemoryPlan:
     @property
     def lifetimes(self) -> dict[int, tuple[int, int]]:
         """Tensor -> (first, last) step."""
-        return {part.tensor: (part.first, part.last) for buffer in self.buffers for part in buffer.parts if part.tensor != SCRATCH}
+        return {
+            part.tensor: (part.first, part.last)
+            for buffer in self.buffers
+            for part in buffer.parts
+            if part.tensor != SCRATCH
+        }
 
     def picture(self, path: Path) -> None:
         """The arena over time as a PNG: one box per tensor, steps to the right, bytes upwards; scratch is hatched."""
@@ -37,14 +42,20 @@ class MemoryPlan:
 
         figure = Figure(figsize=(max(6.0, min(24.0, 1.5 + 0.35 * self.steps)), 5.0), layout="constrained")
         axes = figure.subplots()
-        for index, (buffer, place) in enumerate(zip(self.buffers, self.places)):
+        for index, (buffer, start) in enumerate(zip(self.buffers, self.places)):
             for part in buffer.parts:
-                scratch, width, bottom = part.tensor == SCRATCH, part.last - part.first + 1, place + part.start
-                look = {"facecolor": "white", "edgecolor": "grey", "hatch": "////"} if scratch else {"facecolor": f"C{index % 10}", "edgecolor": "white"}
+                scratch, width, bottom = part.tensor == SCRATCH, part.last - part.first + 1, start + part.start
+                look = (
+                    {"facecolor": "white", "edgecolor": "grey", "hatch": "////"}
+                    if scratch
+                    else {"facecolor": f"C{index % 10}", "edgecolor": "white"}
+                )
                 axes.add_patch(Rectangle((part.first, bottom), width, part.bytes, alpha=0.8, linewidth=0.7, **look))
                 if part.bytes > self.arena_bytes / 25:
                     label = f"{'scratch' if scratch else self.names[part.tensor][-24:]}\n{part.bytes:,}"
-                    axes.text(part.first + width / 2, bottom + part.bytes / 2, label, ha="center", va="center", fontsize=5)
+                    axes.text(
+                        part.first + width / 2, bottom + part.bytes / 2, label, ha="center", va="center", fontsize=5
+                    )
         axes.axhline(self.bound_bytes, color="black", linestyle=":", linewidth=1)
         axes.set_xlim(0, max(self.steps, 1))
         axes.set_ylim(0, max(self.arena_bytes, 1))
@@ -55,7 +66,9 @@ class MemoryPlan:
         figure.savefig(path, dpi=150, metadata={"Software": None})
 
 
-RECENT: deque[tuple[Graph, MemoryPlan]] = deque(maxlen=2)  # who orders the operators has planned the graph that others plan next
+RECENT: deque[tuple[Graph, MemoryPlan]] = deque(
+    maxlen=2
+)  # who orders the operators has planned the graph that others plan next
 
 
 def plan_memory(graph: Graph) -> MemoryPlan:
@@ -79,11 +92,18 @@ def _plan(graph: Graph) -> MemoryPlan:
 
 
 def _smallest(graph: Graph, bound: int) -> tuple[tuple[Buffer, ...], list[int], int]:
-    """Buffers, their places and the arena. Past the bound, operators that work in place do so elsewhere, or not at all, one at a time."""
+    """Buffers, their places and the arena. Past the bound, operators that work in place do so elsewhere, or not at all,
+    one at a time.
+    """
     choices = in_place_choices(graph)
     bodies = buffers(graph, choices)
     best = (bodies, *place(bodies, bound))
-    others = [(step, option) for step, inputs in choices.items() for option in (inputs[1:] + inputs[:1], ()) if option != inputs]
+    others = [
+        (step, option)
+        for step, inputs in choices.items()
+        for option in (inputs[1:] + inputs[:1], ())
+        if option != inputs
+    ]
     random.Random(0).shuffle(others)
     for step, option in others[:TRIES]:
         if best[2] <= aligned(bound):

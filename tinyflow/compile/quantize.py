@@ -22,6 +22,7 @@ from tinyflow.errors import TinyflowError
 FLOAT, INT8, LOG = "model_float.tflite", "model_int8.tflite", "conversion.log"
 REFUSED = "refused.json"  # in the child's folder: its TinyflowError
 
+
 def to_tflite(onnx: Path | str, calibration: np.ndarray, out: Path | str) -> tuple[Path, Path]:
     """Write model_float.tflite and model_int8.tflite (int8 in and out, weights per channel) into ``out``.
 
@@ -32,7 +33,9 @@ def to_tflite(onnx: Path | str, calibration: np.ndarray, out: Path | str) -> tup
     out = Path(out)
     calibration = np.ascontiguousarray(calibration, dtype=np.float32)
     if calibration.ndim != 3 or not len(calibration) or not np.isfinite(calibration).all():
-        raise TinyflowError(f"calibration has shape {calibration.shape} or is not finite", "float32 (clips, frames, n_mfcc)")
+        raise TinyflowError(
+            f"calibration has shape {calibration.shape} or is not finite", "float32 (clips, frames, n_mfcc)"
+        )
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out) as folder, open(out / LOG, "w") as log:
         clips = Path(folder, "calibration.npy")
@@ -45,9 +48,13 @@ def to_tflite(onnx: Path | str, calibration: np.ndarray, out: Path | str) -> tup
         if done.returncode:
             if Path(folder, REFUSED).is_file():
                 raise TinyflowError(**read_json(Path(folder, REFUSED)))
-            kept = shutil.copy(out / LOG, Path(tempfile.gettempdir(), f"tinyflow-{LOG}"))  # ``out`` may not outlive the error
+            kept = shutil.copy(
+                out / LOG, Path(tempfile.gettempdir(), f"tinyflow-{LOG}")
+            )  # ``out`` may not outlive the error
             lines = [line for line in (out / LOG).read_text(errors="replace").splitlines() if line.strip()]
-            raise TinyflowError(f"conversion of {onnx} to TFLite failed:\n" + "\n".join(lines[-8:]), f"the whole log is {kept}")
+            raise TinyflowError(
+                f"conversion of {onnx} to TFLite failed:\n" + "\n".join(lines[-8:]), f"the whole log is {kept}"
+            )
         for name in (FLOAT, INT8):
             os.replace(Path(folder, name), out / name)
     check_operators(out / INT8)

@@ -1,9 +1,9 @@
 """Where a network needs most memory, and what it would save with fewer channels.
 
-Convolutions whose outputs are added must keep the same channels; depthwise convolutions, pools and the like follow their input. Each
-group that must be narrowed together is tried at half its width: the graph is drawn again, and the planner's lower bound, the weights
-and biases and the multiply-accumulates are counted on it. Accuracy is another matter: such a network must be trained again.
-Pure Python and numpy.
+Convolutions whose outputs are added must keep the same channels; depthwise convolutions, pools and the like follow
+their input. Each group that must be narrowed together is tried at half its width: the graph is drawn again, and the
+planner's lower bound, the weights and biases and the multiply-accumulates are counted on it. Accuracy is another
+matter: such a network must be trained again. Pure Python and numpy.
 """
 
 import math
@@ -21,15 +21,17 @@ from tinyflow.compile.plan import MemoryPlan
 LARGEST = 3
 WEIGHTED = ("CONV_2D", "FULLY_CONNECTED")
 FOLLOWS = frozenset(
-    "ADD AVERAGE_POOL_2D CONCATENATION DEPTHWISE_CONV_2D HARD_SWISH LAYOUT LOGISTIC MAX_POOL_2D MEAN MUL PAD PADV2 QUANTIZE RELU RELU6 "
-    "RESIZE_NEAREST_NEIGHBOR SUB".split()
+    "ADD AVERAGE_POOL_2D CONCATENATION DEPTHWISE_CONV_2D HARD_SWISH LAYOUT LOGISTIC MAX_POOL_2D MEAN MUL PAD PADV2"
+    " QUANTIZE RELU RELU6 RESIZE_NEAREST_NEIGHBOR SUB".split()
 )
 Channels = list[tuple[int, int]]  # a tensor's channels in order: (the operator that made them, how many)
 
 
 @dataclass(frozen=True)
 class Saving:
-    """Half the channels of ``layers``: bytes off the arena's lower bound and off weights and biases, and multiply-accumulates."""
+    """Half the channels of ``layers``: bytes off the arena's lower bound and off weights and biases, and
+    multiply-accumulates.
+    """
 
     layers: tuple[str, ...]
     arena_bytes: int
@@ -38,7 +40,15 @@ class Saving:
 
     def __str__(self) -> str:
         more = f" and {len(self.layers) - 1} more that go with it" if len(self.layers) > 1 else ""
-        parts = [f"{name} -{count:,}{unit}" for name, count, unit in (("arena", self.arena_bytes, " B"), ("weights", self.model_bytes, " B"), ("MACs", self.macs, "")) if count]
+        parts = [
+            f"{name} -{count:,}{unit}"
+            for name, count, unit in (
+                ("arena", self.arena_bytes, " B"),
+                ("weights", self.model_bytes, " B"),
+                ("MACs", self.macs, ""),
+            )
+            if count
+        ]
         return f"half the channels of {brief(self.layers[0])}{more}: {', '.join(parts)}"
 
 
@@ -46,8 +56,15 @@ def memory_report(graph: Graph, plan: MemoryPlan) -> dict[str, Any]:
     """The step at which most is alive with what is alive then, and the three largest savings; part of CompiledModel."""
     alive = live_bytes(graph)
     step = max(range(len(graph.ops)), key=lambda step: alive[step], default=0)
-    parts = [part for buffer in buffers(graph, {}) for part in _outermost([part for part in buffer.parts if part.first <= step <= part.last])]
-    tensors = [{"name": "scratch" if part.tensor == SCRATCH else plan.names[part.tensor], "bytes": part.bytes} for part in parts]
+    parts = [
+        part
+        for buffer in buffers(graph, {})
+        for part in _outermost([part for part in buffer.parts if part.first <= step <= part.last])
+    ]
+    tensors = [
+        {"name": "scratch" if part.tensor == SCRATCH else plan.names[part.tensor], "bytes": part.bytes}
+        for part in parts
+    ]
     return {
         "peak": {
             "step": step,
@@ -56,7 +73,9 @@ def memory_report(graph: Graph, plan: MemoryPlan) -> dict[str, Any]:
             "bytes": alive[step],
             "alive": sorted(tensors, key=lambda item: -item["bytes"]),
         },
-        "savings": [{**asdict(saving), "layers": list(saving.layers), "text": str(saving)} for saving in savings(graph)],
+        "savings": [
+            {**asdict(saving), "layers": list(saving.layers), "text": str(saving)} for saving in savings(graph)
+        ],
     }
 
 
@@ -64,7 +83,9 @@ def _outermost(parts: list[Part]) -> list[Part]:
     """Without those that lie inside another: views, and what is placed in a map that is alive too."""
     kept: list[Part] = []
     for part in sorted(parts, key=lambda part: -part.bytes):
-        if not any(other.start <= part.start and part.start + part.bytes <= other.start + other.bytes for other in kept):
+        if not any(
+            other.start <= part.start and part.start + part.bytes <= other.start + other.bytes for other in kept
+        ):
             kept.append(part)
     return kept
 
@@ -80,12 +101,18 @@ def savings(graph: Graph) -> tuple[Saving, ...]:
         names = tuple(graph.tensor(graph.ops[step].outputs[0]).name for step in sorted(group))
         found.append(Saving(names, arena - smaller, weights - fewer, macs - less))
     found = [saving for saving in found if saving.arena_bytes > 0 or saving.model_bytes > 0]
-    return tuple(sorted(found, key=lambda saving: -max(saving.arena_bytes / max(arena, 1), saving.model_bytes / max(weights, 1)))[:LARGEST])
+    return tuple(
+        sorted(
+            found, key=lambda saving: -max(saving.arena_bytes / max(arena, 1), saving.model_bytes / max(weights, 1))
+        )[:LARGEST]
+    )
 
 
 def _shapes(graph: Graph) -> Graph:
     """The graph without quantisation and values, so that shapes may change."""
-    return replace(graph, tensors=tuple(replace(tensor, quantization=None, data=_zeros(tensor)) for tensor in graph.tensors))
+    return replace(
+        graph, tensors=tuple(replace(tensor, quantization=None, data=_zeros(tensor)) for tensor in graph.tensors)
+    )
 
 
 def _zeros(tensor: Tensor) -> np.ndarray | None:
@@ -107,7 +134,9 @@ def _measure(graph: Graph) -> tuple[int, int, int]:
 
 def _channels(graph: Graph) -> tuple[dict[int, Channels], list[set[int]]]:
     """(the channels of every activation; the groups of operators that may be narrowed, each only as a whole)."""
-    made: dict[int, Channels] = {index: [(-1, graph.tensor(index).shape[-1])] for index in graph.inputs if graph.tensor(index).shape}
+    made: dict[int, Channels] = {
+        index: [(-1, graph.tensor(index).shape[-1])] for index in graph.inputs if graph.tensor(index).shape
+    }
     parent: dict[int, int] = {-1: -1}  # -1: may not change
 
     def find(step: int) -> int:
@@ -126,9 +155,16 @@ def _channels(graph: Graph) -> tuple[dict[int, Channels], list[set[int]]]:
         if op.kind in WEIGHTED and _whole(graph, op, made):
             find(step)
             made[op.outputs[0]] = [(step, width)]
-        elif follows and op.kind == "CONCATENATION" and op.options["axis"] % len(output.shape) == len(output.shape) - 1 and len(sources) == len(op.inputs):
+        elif (
+            follows
+            and op.kind == "CONCATENATION"
+            and op.options["axis"] % len(output.shape) == len(output.shape) - 1
+            and len(sources) == len(op.inputs)
+        ):
             made[op.outputs[0]] = [run for index in sources for run in made[index]]
-        elif follows and sources and (runs := _scaled(made[sources[0]], width, op.kind in (*VIEWS, "DEPTHWISE_CONV_2D"))):
+        elif (
+            follows and sources and (runs := _scaled(made[sources[0]], width, op.kind in (*VIEWS, "DEPTHWISE_CONV_2D")))
+        ):
             for index in sources[1:]:
                 _align(made[sources[0]], made[index], unite)
             made[op.outputs[0]] = runs
@@ -146,13 +182,23 @@ def _channels(graph: Graph) -> tuple[dict[int, Channels], list[set[int]]]:
 
 def _whole(graph: Graph, op: Op, made: dict[int, Channels]) -> bool:
     """Whether the weights read all channels of the input: no grouped convolution."""
-    return op.inputs[0] in made and graph.tensor(op.inputs[1]).constant and graph.tensor(op.inputs[1]).shape[-1] == sum(count for _, count in made[op.inputs[0]])
+    return (
+        op.inputs[0] in made
+        and graph.tensor(op.inputs[1]).constant
+        and graph.tensor(op.inputs[1]).shape[-1] == sum(count for _, count in made[op.inputs[0]])
+    )
 
 
 def _scaled(channels: Channels, width: int, more: bool) -> Channels:
-    """The same channels; if ``more`` is allowed (a depth multiplier, a flattened map) so often that there are ``width``. None if that cannot be."""
+    """The same channels; if ``more`` is allowed (a depth multiplier, a flattened map) so often that there are
+    ``width``. None if that cannot be.
+    """
     total = sum(count for _, count in channels)
-    return [(owner, count * width // total) for owner, count in channels] if width == total or more and width % total == 0 else []
+    return (
+        [(owner, count * width // total) for owner, count in channels]
+        if width == total or more and width % total == 0
+        else []
+    )
 
 
 def _align(a: Channels, b: Channels, unite) -> None:
@@ -176,6 +222,10 @@ def _narrowed(graph: Graph, channels: dict[int, Channels], group: Iterable[int])
             output, source = width(op.outputs[0]), width(op.inputs[0])
             kernel = tensors[op.inputs[1]]
             depthwise, grouped = op.kind == "DEPTHWISE_CONV_2D", not _whole(graph, op, channels)
-            shape = (1, *kernel.shape[1:-1], output) if depthwise else (output, *kernel.shape[1:-1], kernel.shape[-1] if grouped else source)
+            shape = (
+                (1, *kernel.shape[1:-1], output)
+                if depthwise
+                else (output, *kernel.shape[1:-1], kernel.shape[-1] if grouped else source)
+            )
             tensors[op.inputs[1]] = replace(kernel, shape=shape, data=np.broadcast_to(np.zeros((), np.int8), shape))
     return replace(graph, tensors=tuple(tensors))

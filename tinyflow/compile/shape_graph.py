@@ -1,8 +1,8 @@
 """A Graph of a genotype's network without its weights: the operators, shapes and order that our export gives.
 
 So search can ask the planner and the cost table about a network that nobody has trained or converted. Pure Python and
-numpy; weights are zeros that take no memory, tensors carry no quantisation. The structure is that of train/network.py and
-train/ds_cnn.py; tests/compile/test_shape_graph.py holds it against real conversions.
+numpy; weights are zeros that take no memory, tensors carry no quantisation. The structure is that of train/network.py
+and train/ds_cnn.py; tests/compile/test_shape_graph.py holds it against real conversions.
 """
 
 from collections.abc import Callable
@@ -57,12 +57,25 @@ def _cells(network: Nodes, genotype: Genotype, x: int) -> int:
         reduces = index in genotype.reductions
         channels *= 2 if reduces else 1
         nodes, rectify = genotype.reduction if reduces else genotype.normal, index + 1 < genotype.cells
-        before, last = last, _cell(network, nodes, f"cells_{index}", before, last, channels, reduces, after_reduction, rectify)
+        before, last = (
+            last,
+            _cell(network, nodes, f"cells_{index}", before, last, channels, reduces, after_reduction, rectify),
+        )
         after_reduction = reduces
     return last
 
 
-def _cell(network: Nodes, nodes: Cell, scope: str, before: int, last: int, channels: int, reduces: bool, after_reduction: bool, rectify: bool) -> int:
+def _cell(
+    network: Nodes,
+    nodes: Cell,
+    scope: str,
+    before: int,
+    last: int,
+    channels: int,
+    reduces: bool,
+    after_reduction: bool,
+    rectify: bool,
+) -> int:
     if after_reduction:
         states = [network.factorized_reduce(before, f"{scope}_before", channels)]
     else:
@@ -79,9 +92,21 @@ def _cell(network: Nodes, nodes: Cell, scope: str, before: int, last: int, chann
         terms = []
         for side, edge in enumerate(node):
             stride = 2 if reduces and edge.source < 2 else 1
-            terms.append(operation(network, edge.operation, f"{number}_{side}", scope, states[edge.source], lambda: positive(edge.source), stride))
+            terms.append(
+                operation(
+                    network,
+                    edge.operation,
+                    f"{number}_{side}",
+                    scope,
+                    states[edge.source],
+                    lambda: positive(edge.source),
+                    stride,
+                )
+            )
         states.append(network.sum(terms[0], terms[1], scope))
-    return network.concatenation(tuple(positive(index) if rectify else states[index] for index in range(2, len(states))), scope)
+    return network.concatenation(
+        tuple(positive(index) if rectify else states[index] for index in range(2, len(states))), scope
+    )
 
 
 def operation(network: Nodes, name: str, edge: str, cell: str, x: int, positive: Callable[[], int], stride: int) -> int:
@@ -91,7 +116,9 @@ def operation(network: Nodes, name: str, edge: str, cell: str, x: int, positive:
     kernel = int(size[0]) if size[0].isdigit() else 0
 
     def depthwise(source: int, where: str, kernel: Pair, stride: int, dilation: int = 1, biased: bool = False) -> int:
-        return network.convolution(source, where, channels, kernel, (stride, stride), dilation, depthwise=True, biased=biased)
+        return network.convolution(
+            source, where, channels, kernel, (stride, stride), dilation, depthwise=True, biased=biased
+        )
 
     def separable(source: int, first: int, stride: int, dilation: int = 1) -> int:
         middle = depthwise(source, f"{scope}_edges_{edge}_{first}", (kernel, kernel), stride, dilation)
@@ -111,8 +138,13 @@ def operation(network: Nodes, name: str, edge: str, cell: str, x: int, positive:
         case "residual_conv":
             rectified = positive()
             source = network.pool(x, f"{scope}_source", "AVERAGE_POOL_2D", stride) if stride > 1 else x
-            # The order that conversions show is the one in which nothing beside this sum has a name before it; why, is not known.
-            return network.sum(source, depthwise(rectified, f"{scope}_convolution_convolution_0", (kernel, kernel), stride, biased=True), "")
+            # The order that conversions show is the one in which nothing beside this sum has a name before it; why, is
+            # not known.
+            return network.sum(
+                source,
+                depthwise(rectified, f"{scope}_convolution_convolution_0", (kernel, kernel), stride, biased=True),
+                "",
+            )
         case "max_pool":
             return network.pool(x, scope, "MAX_POOL_2D", stride)
         case "avg_pool":
@@ -123,21 +155,34 @@ def operation(network: Nodes, name: str, edge: str, cell: str, x: int, positive:
 
 
 def _alignment(network: Nodes, layer: dict[str, Any], x: int) -> int:
-    """The kept pre-process layer (features/alignment.py): a strided convolution, then nearest neighbours to ``size``."""
+    """The kept pre-process layer (features/alignment.py): a strided convolution, then nearest
+    neighbours to ``size``.
+    """
     kernel, stride, size, channels = layer["kernel"], tuple(layer["stride"]), tuple(layer["size"]), layer["channels"]
     x = network.convolution(x, "alignment_alignment_0", channels, (kernel, kernel), stride, affine=False)
     if network.shape(x)[:2] == size:
         return x
     options = {"align_corners": False, "half_pixel_centers": True}
-    return network.add("alignment_resize", "RESIZE_NEAREST_NEIGHBOR", (x,), (*size, channels), options=options, constants=(np.array(size, np.int32),))
+    return network.add(
+        "alignment_resize",
+        "RESIZE_NEAREST_NEIGHBOR",
+        (x,),
+        (*size, channels),
+        options=options,
+        constants=(np.array(size, np.int32),),
+    )
 
 
 def _ds_cnn(network: Nodes, x: int, channels: int = 64, blocks: int = 4) -> int:
-    """The baseline of train/ds_cnn.py. Where its padding is just SAME's, the converter takes it into the convolution."""
+    """The baseline of train/ds_cnn.py. Where its padding is just SAME's, the converter takes it
+    into the convolution.
+    """
     same = all(size % 2 for size in network.shape(x)[:2])
     x = x if same else network.pad(x, (4, 5), (1, 2))
     x = network.relu(network.convolution(x, "1", channels, (10, 4), (2, 2), same=same), "3")
     for block in range(blocks):
-        x = network.relu(network.convolution(x, f"{5 + 6 * block}", channels, (3, 3), depthwise=True), f"{7 + 6 * block}")
+        x = network.relu(
+            network.convolution(x, f"{5 + 6 * block}", channels, (3, 3), depthwise=True), f"{7 + 6 * block}"
+        )
         x = network.relu(network.convolution(x, f"{8 + 6 * block}", channels), f"{10 + 6 * block}")
     return x

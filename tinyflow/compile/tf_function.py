@@ -1,8 +1,8 @@
 """The TensorFlow function of a network without its weights, and what the converter makes of it.
 
 The order of operators decides the arena. TensorFlow's importer writes them in the reverse post-order of a depth-first
-search from constants and inputs, neighbours by name; so nodes have the names here that torch.onnx and onnx_to_tf.py give
-them. Then the converter merges equal operators and moves RELU into the operator before it. Pure Python and numpy.
+search from constants and inputs, neighbours by name; so nodes have the names here that torch.onnx and onnx_to_tf.py
+give them. Then the converter merges equal operators and moves RELU into the operator before it. Pure Python and numpy.
 """
 
 from collections.abc import Callable, Iterable
@@ -44,7 +44,9 @@ class Nodes:
         self._traced: dict[tuple, int] = {}
 
     def once(self, key: tuple, make: Callable[[], int]) -> int:
-        """torch.onnx traces an operator without weights once, however often the network calls it on the same tensors."""
+        """torch.onnx traces an operator without weights once, however often the network calls it
+        on the same tensors.
+        """
         if key not in self._traced:
             self._traced[key] = make()
         return self._traced[key]
@@ -66,10 +68,21 @@ class Nodes:
 
     # ---- operators
     def convolution(
-        self, x: int, scope: str, outputs: int, kernel: Pair = (1, 1), stride: Pair = (1, 1), dilation: int = 1,
-        depthwise: bool = False, biased: bool = True, affine: bool = True, same: bool | None = None,
-    ) -> int:  # fmt: skip
-        """``biased``: a batch norm folds into it; ``affine``: with a scale and a shift. ``same``: TensorFlow's SAME or VALID; None: as torch pads odd kernels."""
+        self,
+        x: int,
+        scope: str,
+        outputs: int,
+        kernel: Pair = (1, 1),
+        stride: Pair = (1, 1),
+        dilation: int = 1,
+        depthwise: bool = False,
+        biased: bool = True,
+        affine: bool = True,
+        same: bool | None = None,
+    ) -> int:
+        """``biased``: a batch norm folds into it; ``affine``: with a scale and a shift. ``same``: TensorFlow's SAME or
+        VALID; None: as torch pads odd kernels.
+        """
         own = self.unique("DepthwiseConv2dNative" if depthwise else "Conv2D")
         name = self.onnx(scope, "Conv")
         source = x
@@ -88,11 +101,21 @@ class Nodes:
         weights = (1, *kernel, channels) if depthwise else (outputs, *kernel, channels)
         starts = (f"{name}/bias",) if biased else ()
         parameters = int(np.prod(weights)) + (2 * outputs if biased and affine else 0)
-        return self.add(name if biased else own, kind, node, (*size, outputs), options=options, weights=weights, parameters=parameters, starts=starts)
+        return self.add(
+            name if biased else own,
+            kind,
+            node,
+            (*size, outputs),
+            options=options,
+            weights=weights,
+            parameters=parameters,
+            starts=starts,
+        )
 
     def pool(self, x: int, scope: str, kind: str, stride: int) -> int:
-        """3 x 3. An average pool counts its padding, so it is padded before; a maximum one is subsampled where the origin
-        of its windows is not that of SAME."""
+        """3 x 3. An average pool counts its padding, so it is padded before; a maximum one is subsampled where the
+        origin of its windows is not that of SAME.
+        """
         return self.once((kind, x, stride), lambda: self._pool(x, scope, kind, stride))
 
     def _pool(self, x: int, scope: str, kind: str, stride: int) -> int:
@@ -115,30 +138,55 @@ class Nodes:
             return x
         height, width, channels = self.shape(x)
         pads = np.array([(0, 0), rows, columns, (0, 0)], np.int32)
-        return self.add(name or self.unique("Pad"), "PAD", (x,), (height + sum(rows), width + sum(columns), channels), constants=(pads,))
+        return self.add(
+            name or self.unique("Pad"),
+            "PAD",
+            (x,),
+            (height + sum(rows), width + sum(columns), channels),
+            constants=(pads,),
+        )
 
     def every_other(self, x: int, first: int, name: str) -> int:
         """x[first::2, first::2]."""
         rows, columns, channels = self.shape(x)
         shape = (len(range(first, rows, 2)), len(range(first, columns, 2)), channels)
         bounds = np.array([(0, first, first, 0), (1, rows, columns, channels), (1, 2, 2, 1)], np.int32)
-        return self.add(name, "STRIDED_SLICE", (x,), shape, options=dict.fromkeys(SLICE_OPTIONS, 0), constants=tuple(bounds), starts=(f"{name}/stack",))
+        return self.add(
+            name,
+            "STRIDED_SLICE",
+            (x,),
+            shape,
+            options=dict.fromkeys(SLICE_OPTIONS, 0),
+            constants=tuple(bounds),
+            starts=(f"{name}/stack",),
+        )
 
     def relu(self, x: int, scope: str) -> int:
         return self.once(("RELU", x), lambda: self.add(self.onnx(scope, "Relu"), "RELU", (x,), self.shape(x)))
 
     def sum(self, x: int, y: int, scope: str) -> int:
-        return self.once(("ADD", x, y), lambda: self.add(self.onnx(scope, "Add"), "ADD", (x, y), self.shape(x), options={"activation": "NONE"}))
+        return self.once(
+            ("ADD", x, y),
+            lambda: self.add(self.onnx(scope, "Add"), "ADD", (x, y), self.shape(x), options={"activation": "NONE"}),
+        )
 
     def concatenation(self, parts: tuple[int, ...], scope: str) -> int:
         channels = sum(self.shape(part)[2] for part in parts)
-        return self.add(self.onnx(scope, "Concat"), "CONCATENATION", parts, (*self.shape(parts[0])[:2], channels), options={"axis": 3, "activation": "NONE"})
+        return self.add(
+            self.onnx(scope, "Concat"),
+            "CONCATENATION",
+            parts,
+            (*self.shape(parts[0])[:2], channels),
+            options={"axis": 3, "activation": "NONE"},
+        )
 
     def factorized_reduce(self, x: int, scope: str, outputs: int) -> int:
         rows, columns, _ = self.shape(x)
         shifted = x
         if rows % 2 or columns % 2:
-            shifted = self.once(("PAD", x), lambda: self.pad(x, (0, rows % 2), (0, columns % 2), self.onnx(scope, "Pad")))
+            shifted = self.once(
+                ("PAD", x), lambda: self.pad(x, (0, rows % 2), (0, columns % 2), self.onnx(scope, "Pad"))
+            )
         even = self.convolution(x, f"{scope}_even_even_0", outputs // 2, stride=(2, 2))
         odd = self.once(("STRIDED_SLICE", shifted), lambda: self.every_other(shifted, 1, self.onnx(scope, "Slice")))
         odd = self.convolution(odd, f"{scope}_odd_odd_0", outputs - outputs // 2)
@@ -161,9 +209,24 @@ class Nodes:
     def finish(self, last: int, classes: int) -> None:
         """Global pool and classifier behind ``last``."""
         channels = self.shape(last)[2]
-        mean = self.add("GlobalAveragePool_output_0", "MEAN", (last,), (1, 1, channels), options={"keep_dims": True}, constants=(np.array([1, 2], np.int32),))
+        mean = self.add(
+            "GlobalAveragePool_output_0",
+            "MEAN",
+            (last,),
+            (1, 1, channels),
+            options={"keep_dims": True},
+            constants=(np.array([1, 2], np.int32),),
+        )
         options, weights = {"activation": "NONE", "weights_format": 0}, (classes, channels)
-        self.add("logits", "FULLY_CONNECTED", (mean,), (1, 1, classes), options=options, weights=weights, parameters=classes * (channels + 1))
+        self.add(
+            "logits",
+            "FULLY_CONNECTED",
+            (mean,),
+            (1, 1, classes),
+            options=options,
+            weights=weights,
+            parameters=classes * (channels + 1),
+        )
 
     def graph(self, name: str) -> Graph:
         """Ordered, merged, fused."""
@@ -197,15 +260,24 @@ class Nodes:
                 made[index] = merged[key]
                 place[index] = made[index].outputs[0]
                 continue
-            extra = tuple(tensor(f"{node.name}/constant", constant.shape, "int32", constant) for constant in node.constants)
+            extra = tuple(
+                tensor(f"{node.name}/constant", constant.shape, "int32", constant) for constant in node.constants
+            )
             if node.weights:
-                extra = (zeros(f"{node.name}/weights", node.weights, "int8"), zeros(f"{node.name}/bias", node.shape[2:], "int32"))
+                extra = (
+                    zeros(f"{node.name}/weights", node.weights, "int8"),
+                    zeros(f"{node.name}/bias", node.shape[2:], "int32"),
+                )
             place[index] = tensor(node.name, (1, *node.shape) if node.kind != "FULLY_CONNECTED" else (1, node.shape[2]))
-            made[index] = merged[key] = _resolved(Op(node.kind, (*inputs, *extra), (place[index],), dict(node.options)), tensors)
+            made[index] = merged[key] = _resolved(
+                Op(node.kind, (*inputs, *extra), (place[index],), dict(node.options)), tensors
+            )
         return tuple(tensors), made, place
 
     def _order(self) -> list[int]:
-        """Reverse post-order of the depth-first search from every start, the last name first (TensorFlow's GetReversePostOrder)."""
+        """Reverse post-order of the depth-first search from every start, the last name first (TensorFlow's
+        GetReversePostOrder).
+        """
         readers: dict[int, list[int]] = {index: [] for index in range(len(self.nodes))}
         for index, node in enumerate(self.nodes):
             for source in set(node.inputs):
@@ -221,7 +293,9 @@ class Nodes:
             elif index not in seen:
                 seen.add(index)
                 stack.append((index, True))
-                stack += [(reader, False) for reader in sorted(readers[index], key=lambda reader: self.nodes[reader].name)]
+                stack += [
+                    (reader, False) for reader in sorted(readers[index], key=lambda reader: self.nodes[reader].name)
+                ]
         return order[::-1]
 
 
@@ -242,12 +316,16 @@ def _resolved(op: Op, tensors: list[Tensor]) -> Op:
     filters = (options["filter_h"], options["filter_w"]) if "filter_h" in options else tensors[op.inputs[1]].shape[1:3]
     for axis, (side, letter) in enumerate((("top", "h"), ("left", "w"))):
         dilation = options.get(f"dilation_{letter}", 1)
-        options[f"pad_{side}"] = pad_before(source[axis + 1], filters[axis], output[axis + 1], options[f"stride_{letter}"], dilation)
+        options[f"pad_{side}"] = pad_before(
+            source[axis + 1], filters[axis], output[axis + 1], options[f"stride_{letter}"], dilation
+        )
     return replace(op, options=options)
 
 
 def _fuse_relu(ops: list[Op]) -> list[Op]:
-    """RELU becomes the activation of the operator before it, at RELU's place, where nothing else reads that one's output."""
+    """RELU becomes the activation of the operator before it, at RELU's place, where nothing else reads that one's
+    output.
+    """
     makers = {op.outputs[0]: op for op in ops}
     readers: dict[int, int] = {}
     for op in ops:

@@ -104,9 +104,11 @@ OPERATORS: dict[str, tuple[str | None, Callable[[Any], dict[str, Any]]]] = {
 
 
 # How many inputs must be there; CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED may have a bias (or -1) after them.
-REQUIRED_INPUTS = {kind: 1 for kind in OPERATORS} | {"STRIDED_SLICE": 4, "PADV2": 3}
+REQUIRED_INPUTS = dict.fromkeys(OPERATORS, 1) | {"STRIDED_SLICE": 4, "PADV2": 3}
 BIASED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
-REQUIRED_INPUTS |= {kind: 2 for kind in (*BIASED, "ADD", "SUB", "MUL", "MEAN", "PAD", "RESIZE_NEAREST_NEIGHBOR", "TRANSPOSE")}
+REQUIRED_INPUTS |= dict.fromkeys(
+    (*BIASED, "ADD", "SUB", "MUL", "MEAN", "PAD", "RESIZE_NEAREST_NEIGHBOR", "TRANSPOSE"), 2
+)
 
 
 FIXED_BATCH = "convert with a fixed batch of 1 (Keras: Input(batch_size=1, ...))"
@@ -134,25 +136,38 @@ def parse_tflite(data: bytes, name: str) -> Graph:
     from ai_edge_litert import schema_py_generated as schema
 
     if len(data) < 16 or data[4:8] != b"TFL3":
-        raise TinyflowError(f"{name} is not a TFLite flatbuffer (no TFL3 identifier)", "convert the model to .tflite first")
+        raise TinyflowError(
+            f"{name} is not a TFLite flatbuffer (no TFL3 identifier)", "convert the model to .tflite first"
+        )
     try:
         model = schema.ModelT.InitFromPackedBuf(bytearray(data))
         if len(model.subgraphs) != 1:
-            raise TinyflowError(f"{name} has {len(model.subgraphs)} subgraphs; one is supported", "export it without control flow")
+            raise TinyflowError(
+                f"{name} has {len(model.subgraphs)} subgraphs; one is supported", "export it without control flow"
+            )
         return _graph(model, model.subgraphs[0], name, schema)
     except TinyflowError:
         raise
     except Exception as error:  # the flatbuffer reader answers damage with whatever it stumbles over
-        raise TinyflowError(f"{name} is damaged: {type(error).__name__}: {error}", "export or download it again") from None
+        raise TinyflowError(
+            f"{name} is damaged: {type(error).__name__}: {error}", "export or download it again"
+        ) from None
 
 
 def _graph(model, subgraph, name: str, schema) -> Graph:
     names = {value: key for key, value in vars(schema.BuiltinOperator).items() if not key.startswith("_")}
     operators = subgraph.operators if subgraph.operators is not None else ()
-    stored = [_operator(model, operator, number, len(subgraph.tensors), names, name) for number, operator in enumerate(operators)]
+    stored = [
+        _operator(model, operator, number, len(subgraph.tensors), names, name)
+        for number, operator in enumerate(operators)
+    ]
     inputs, outputs = (tuple(int(i) for i in part) for part in (subgraph.inputs, subgraph.outputs))
     numbers = live(stored, outputs)
-    used = {*inputs, *outputs, *(index for number in numbers for index in (*stored[number].inputs, *stored[number].outputs))}
+    used = {
+        *inputs,
+        *outputs,
+        *(index for number in numbers for index in (*stored[number].inputs, *stored[number].outputs)),
+    }
     tensors = tuple(_tensor(model, tensor, index, name, index in used) for index, tensor in enumerate(subgraph.tensors))
     ops = []
     for number in numbers:
@@ -184,13 +199,19 @@ def _where(op: Op, number: int, tensors: tuple[Tensor, ...], name: str) -> str:
 def _read(op: Op, options, number: int, tensors: tuple[Tensor, ...], name: str) -> Op:
     """``op`` with its options; errors say what is wrong with the operator itself."""
     if len(op.outputs) != 1 or op.outputs[0] < 0:
-        raise TinyflowError(f"{name}: operator {number} ({op.kind}) has {len(op.outputs)} outputs; one is supported", "export it again")
+        raise TinyflowError(
+            f"{name}: operator {number} ({op.kind}) has {len(op.outputs)} outputs; one is supported", "export it again"
+        )
     kind, inputs, where = op.kind, op.inputs, _where(op, number, tensors, name)
     if kind not in OPERATORS:
-        raise TinyflowError(f"{where} is not supported", UNSUPPORTED_HINTS.get(kind) or f"supported: {', '.join(sorted(OPERATORS))}")
+        raise TinyflowError(
+            f"{where} is not supported", UNSUPPORTED_HINTS.get(kind) or f"supported: {', '.join(sorted(OPERATORS))}"
+        )
     required = inputs if kind not in BIASED else inputs[:2]
     if len(required) < REQUIRED_INPUTS[kind] or -1 in required:
-        raise TinyflowError(f"{where} has the inputs {list(inputs)}; it needs {REQUIRED_INPUTS[kind]}", "export it again")
+        raise TinyflowError(
+            f"{where} has the inputs {list(inputs)}; it needs {REQUIRED_INPUTS[kind]}", "export it again"
+        )
     table, reader = OPERATORS[kind]
     if table is not None and type(options).__name__ != table + "T":
         raise TinyflowError(f"{where} has no {table}", "export it again")
@@ -203,14 +224,17 @@ def _tensor(model, tensor, index: int, name: str, used: bool) -> Tensor:
     if not used:
         return Tensor(label, (), "unused")
     if tensor.isVariable:
-        raise TinyflowError(f"{where} is a variable; stateful models are not supported", "unroll the state into inputs and outputs")
+        raise TinyflowError(
+            f"{where} is a variable; stateful models are not supported", "unroll the state into inputs and outputs"
+        )
     if tensor.sparsity is not None:
         raise TinyflowError(f"{where} is stored sparse", "convert it without sparsity")
     shape = tuple(int(size) for size in tensor.shape) if tensor.shape is not None else ()
     signature = tuple(int(size) for size in tensor.shapeSignature) if tensor.shapeSignature is not None else ()
     if any(size < 1 for size in shape) or any(size < 0 for size in signature[1:]):
         raise TinyflowError(
-            f"{where} has the dynamic shape {list(signature or shape)}", f"only static shapes are supported: {FIXED_BATCH}"
+            f"{where} has the dynamic shape {list(signature or shape)}",
+            f"only static shapes are supported: {FIXED_BATCH}",
         )
     # A type we do not know matters only where an operator uses it; until then its number stands for it.
     dtype = DTYPES.get(tensor.type, f"type {tensor.type}")
@@ -232,14 +256,18 @@ def _data(model, tensor, shape: tuple[int, ...], dtype: str, where: str) -> np.n
     buffer = model.buffers[tensor.buffer]
     if tensor.buffer == 0 or buffer.data is None or len(buffer.data) == 0:
         if buffer.offset > 1:
-            raise TinyflowError(f"{where} is stored outside the flatbuffer", "models over 2 GiB are not for a microcontroller")
+            raise TinyflowError(
+                f"{where} is stored outside the flatbuffer", "models over 2 GiB are not for a microcontroller"
+            )
         return None
     raw = np.asarray(buffer.data, np.uint8)
     if dtype.startswith("type"):
         return raw
     need = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
     if raw.size != need:
-        raise TinyflowError(f"{where} has {raw.size} bytes of data; its shape {list(shape)} {dtype} needs {need}", "export it again")
+        raise TinyflowError(
+            f"{where} has {raw.size} bytes of data; its shape {list(shape)} {dtype} needs {need}", "export it again"
+        )
     return raw.view(np.dtype(dtype).newbyteorder("<")).reshape(shape)
 
 
@@ -250,7 +278,9 @@ def _resolve(op: Op, tensors: tuple[Tensor, ...]) -> Op:
     source, output = tensors[op.inputs[0]], tensors[op.outputs[0]]
     options = dict(op.options)
     if len(source.shape) != 4 or len(output.shape) != 4:
-        raise TinyflowError(f"{op.kind} (output {output.name!r}) works on 4-D tensors, not {list(source.shape)}", "reshape to NHWC")
+        raise TinyflowError(
+            f"{op.kind} (output {output.name!r}) works on 4-D tensors, not {list(source.shape)}", "reshape to NHWC"
+        )
     filter_h, filter_w = options.get("filter_h"), options.get("filter_w")
     if filter_h is None:
         filter_h, filter_w = tensors[op.inputs[1]].shape[1:3]
@@ -259,8 +289,8 @@ def _resolve(op: Op, tensors: tuple[Tensor, ...]) -> Op:
         want = output_size(source.shape[axis], size, stride, dilation, options["padding"]) if stride > 0 else 0
         if min(stride, dilation, size) < 1 or output.shape[axis] != want:
             raise TinyflowError(
-                f"{op.kind} (output {output.name!r}): a {options['padding']} window of {size}, stride {stride}, dilation "
-                f"{dilation} over {source.shape[axis]} does not give {output.shape[axis]}",
+                f"{op.kind} (output {output.name!r}): a {options['padding']} window of {size}, stride {stride},"
+                f" dilation {dilation} over {source.shape[axis]} does not give {output.shape[axis]}",
                 "the file contradicts itself: export it again",
             )
         options[f"pad_{side}"] = pad_before(source.shape[axis], size, want, stride, dilation)
@@ -273,7 +303,8 @@ def _check_dtypes(op: Op, tensors: tuple[Tensor, ...], where: str) -> None:
         if tensor is not None and tensor.dtype not in (DTYPES.values() if tensor.constant else ACTIVATION_DTYPES):
             raise TinyflowError(
                 f"{where}: tensor {tensor.name!r} is {tensor.dtype}",
-                "supported: int8 everywhere, float32 between QUANTIZE and DEQUANTIZE; convert with full int8 quantisation",
+                "supported: int8 everywhere, float32 between QUANTIZE and DEQUANTIZE; convert with full int8"
+                " quantisation",
             )
 
 
@@ -283,11 +314,17 @@ def _check_order(graph: Graph) -> None:
         for index in op.inputs:
             if index not in known:
                 raise TinyflowError(
-                    f"{graph.name}: {op.kind} reads {graph.tensors[index].name!r} before anything writes it", "export it again"
+                    f"{graph.name}: {op.kind} reads {graph.tensors[index].name!r} before anything writes it",
+                    "export it again",
                 )
         if op.outputs[0] in known:
-            raise TinyflowError(f"{graph.name}: {op.kind} writes {graph.tensors[op.outputs[0]].name!r}, which is already there", "export it again")
+            raise TinyflowError(
+                f"{graph.name}: {op.kind} writes {graph.tensors[op.outputs[0]].name!r}, which is already there",
+                "export it again",
+            )
         known |= set(op.outputs)
     for index in graph.outputs:
         if index not in known:
-            raise TinyflowError(f"{graph.name}: nothing writes the output {graph.tensors[index].name!r}", "export it again")
+            raise TinyflowError(
+                f"{graph.name}: nothing writes the output {graph.tensors[index].name!r}", "export it again"
+            )

@@ -149,4 +149,6 @@ def read_wav(path: Path | str, sample_rate: int, samples: int) -> np.ndarray:
     try:
         return load_clip(path, sample_rate, samples)[0]
     except BadRecording as reason:
-        raise TinyflowError(f"{path} cannot be heard: {reason}", "record it again, or convert it to 16-bit WAV") from None
+        raise TinyflowError(
+            f"{path} cannot be heard: {reason}", "record it again, or convert it to 16-bit WAV"
+        ) from None

@@ -8,7 +8,13 @@ from tinyflow.data.background import cut
 from tinyflow.recipe import Augment
 
 
-def augment(audio: np.ndarray, backgrounds: Sequence[np.ndarray], config: Augment, rng: np.random.Generator, sample_rate: int = 16000) -> np.ndarray:
+def augment(
+    audio: np.ndarray,
+    backgrounds: Sequence[np.ndarray],
+    config: Augment,
+    rng: np.random.Generator,
+    sample_rate: int = 16000,
+) -> np.ndarray:
     """Each clip shifted, mixed with background noise and changed in level, each by its own random amount.
 
     ``audio`` float32 (N, samples) in [-1, 1]; ``backgrounds`` noise recordings of any scale, int16 too. Answers a new

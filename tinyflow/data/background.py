@@ -15,7 +15,9 @@ TRUE_ZERO = 0.1  # share of silence clips that are digital silence: a muted micr
 Noises = dict[str, list[np.ndarray]]  # split -> int16 recordings
 
 
-def split_in_time(recordings: list[np.ndarray], test_clips: np.ndarray | None = None, sample_rate: int = 16000) -> Noises:
+def split_in_time(
+    recordings: list[np.ndarray], test_clips: np.ndarray | None = None, sample_rate: int = 16000
+) -> Noises:
     """The first 70 % of every recording for training, the next 15 % for validation, the last for testing.
 
     ``test_clips`` (N, samples) int16: test clips of silence. Where they were cut from these recordings, training and

@@ -74,7 +74,11 @@ class Dataset:
         except (OSError, ValueError) as error:
             raise TinyflowError(f"{self.folder}/{name}.npy or .csv cannot be read: {error}", hint) from None
         if audio.shape != (len(rows), self.samples) or audio.dtype != np.int16:
-            raise TinyflowError(f"{self.folder}/{name}.npy is {audio.dtype} {audio.shape}, {name}.csv wants int16 {(len(rows), self.samples)}", hint)
+            raise TinyflowError(
+                f"{self.folder}/{name}.npy is {audio.dtype} {audio.shape}, {name}.csv wants int16"
+                f" {(len(rows), self.samples)}",
+                hint,
+            )
         index = {label: number for number, label in enumerate(self.labels)}
         labels = np.array([index[row["label"]] for row in rows], np.int64)
         columns = (tuple(row[key] for row in rows) for key in ("word", "speaker", "source"))
@@ -123,7 +127,21 @@ class Dataset:
 
     def summary(self) -> dict[str, Any]:
         """What `tinyflow data` shows; JSON-able."""
-        keys = ("description", "task", "labels", "counts", "speakers", "clips", "sample_rate", "samples", "silence", "changes", "source", "warnings", "fingerprint")
+        keys = (
+            "description",
+            "task",
+            "labels",
+            "counts",
+            "speakers",
+            "clips",
+            "sample_rate",
+            "samples",
+            "silence",
+            "changes",
+            "source",
+            "warnings",
+            "fingerprint",
+        )
         facts = {key: self.info[key] for key in keys}
         reasons: dict[str, int] = {}
         for item in self.info["skipped"]:
@@ -131,7 +149,14 @@ class Dataset:
             reasons[kind] = reasons.get(kind, 0) + 1
         files = [f"{item['file']}: {item['reason']}" for item in self.info["skipped"][:10]]
         size = sum(path.stat().st_size for path in self.folder.iterdir() if path.is_file())
-        return {**facts, "skipped": len(self.info["skipped"]), "skipped_reasons": reasons, "skipped_files": files, "bytes": size, "folder": str(self.folder)}
+        return {
+            **facts,
+            "skipped": len(self.info["skipped"]),
+            "skipped_reasons": reasons,
+            "skipped_files": files,
+            "bytes": size,
+            "folder": str(self.folder),
+        }
 
 
 def _draw(rows: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
@@ -148,5 +173,8 @@ def load_dataset(folder: Path | str) -> Dataset:
     info = read_json(folder / "dataset.json")
     if not isinstance(info, dict) or info.get("format") != FORMAT:
         found = info.get("format") if isinstance(info, dict) else type(info).__name__
-        raise TinyflowError(f"{folder / 'dataset.json'} has format {found!r}", f"this tinyflow reads format {FORMAT}: run `tinyflow data` again")
+        raise TinyflowError(
+            f"{folder / 'dataset.json'} has format {found!r}",
+            f"this tinyflow reads format {FORMAT}: run `tinyflow data` again",
+        )
     return Dataset(folder, info)

@@ -28,14 +28,24 @@ def corpus(data: recipe.Data, base: Path, progress: Progress) -> tuple[Corpus, T
     task = _task(data, root, sorted(tree), warnings)
 
     speaker = _speaker_rule(data, base)
-    files = {f"{word}/{path.name}": path for word, paths in tree.items() if task.label(word) is not None for path in paths}
+    files = {
+        f"{word}/{path.name}": path for word, paths in tree.items() if task.label(word) is not None for path in paths
+    }
     speakers = {source: speaker(source) for source in files}
     nameless = [source for source, name in speakers.items() if not name]
     if not data.speaker_pattern and not data.speaker_csv:
-        warnings.append("split by file: the same speaker may be in training and testing, and accuracy look better than it is; name speakers with data.speaker_pattern or data.speaker_csv")
+        warnings.append(
+            "split by file: the same speaker may be in training and testing, and accuracy look better than it is; name"
+            " speakers with data.speaker_pattern or data.speaker_csv"
+        )
     elif nameless:
-        warnings.append(f"{len(nameless)} files have no speaker (for example {nameless[0]}): each counts as a speaker of its own")
-    split = split_groups({source: speakers[source] or source for source in files}, {source: task.label(source.partition("/")[0]) for source in files})
+        warnings.append(
+            f"{len(nameless)} files have no speaker (for example {nameless[0]}): each counts as a speaker of its own"
+        )
+    split = split_groups(
+        {source: speakers[source] or source for source in files},
+        {source: task.label(source.partition("/")[0]) for source in files},
+    )
     recordings = [Recording(source.partition("/")[0], split[source], speakers[source], source) for source in files]
     check_listed(recordings, task, f"own words ({root.name})")
     recordings = choose(recordings, data.max_clips_per_word, data.seed)
@@ -51,7 +61,18 @@ def corpus(data: recipe.Data, base: Path, progress: Progress) -> tuple[Corpus, T
     noises, names, broken = read_background(root / BACKGROUND_FOLDER, SAMPLE_RATE, data.seed)
     split_by = "speaker_csv" if data.speaker_csv else "speaker_pattern" if data.speaker_pattern else "file"
     facts = {"kind": "folder", "folder": root.name, "files": len(files), "split_by": split_by, "background": names}
-    return Corpus(f"own words ({root.name})", in_order(read, recordings), len(recordings), noises, facts, skipped + broken, warnings), task
+    return (
+        Corpus(
+            f"own words ({root.name})",
+            in_order(read, recordings),
+            len(recordings),
+            noises,
+            facts,
+            skipped + broken,
+            warnings,
+        ),
+        task,
+    )
 
 
 def source_fingerprint(data: recipe.Data, base: Path) -> dict[str, Any]:
@@ -72,7 +93,10 @@ def split_groups(groups: dict[str, str], labels: dict[str, str]) -> dict[str, st
     are moved, as long as training keeps a group of every class of theirs.
     """
     place = {group: int(hashlib.sha1(group.encode()).hexdigest()[:12], 16) / 16**12 for group in set(groups.values())}
-    split = {group: "validation" if at < VALIDATION else "testing" if at < VALIDATION + TESTING else "training" for group, at in place.items()}
+    split = {
+        group: "validation" if at < VALIDATION else "testing" if at < VALIDATION + TESTING else "training"
+        for group, at in place.items()
+    }
     classes: dict[str, set[str]] = defaultdict(set)  # group -> its classes
     members: dict[str, set[str]] = defaultdict(set)  # class -> its groups
     for file, group in groups.items():
@@ -86,7 +110,11 @@ def split_groups(groups: dict[str, str], labels: dict[str, str]) -> dict[str, st
         for wanted in ("testing", "validation"):
             if count(label, wanted):
                 continue
-            spare = [group for group in members[label] if split[group] == "training" and all(count(each, "training") > 1 for each in classes[group])]
+            spare = [
+                group
+                for group in members[label]
+                if split[group] == "training" and all(count(each, "training") > 1 for each in classes[group])
+            ]
             if spare:
                 split[min(spare, key=lambda group: place[group])] = wanted
     return {file: split[group] for file, group in groups.items()}
@@ -94,15 +122,22 @@ def split_groups(groups: dict[str, str], labels: dict[str, str]) -> dict[str, st
 
 def _root(data: recipe.Data, base: Path) -> Path:
     if not data.path:
-        raise TinyflowError("data.path is empty, and data.source is folder", "name the folder that has a folder per word: --data my_words/")
+        raise TinyflowError(
+            "data.path is empty, and data.source is folder",
+            "name the folder that has a folder per word: --data my_words/",
+        )
     root = base / data.path
     if not root.is_dir():
-        raise TinyflowError(f"{root} is not a folder (data.path)", "name the folder that has a folder per word: --data my_words/")
+        raise TinyflowError(
+            f"{root} is not a folder (data.path)", "name the folder that has a folder per word: --data my_words/"
+        )
     return root
 
 
 def _tree(root: Path) -> tuple[dict[str, list[Path]], list[dict[str, str]]]:
-    """Word -> its audio files, and what had to be skipped. Folders named _like_this are no words; hidden files are ignored."""
+    """Word -> its audio files, and what had to be skipped. Folders named _like_this are no words; hidden files are
+    ignored.
+    """
     tree, skipped = {}, []
     for folder in sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")):
         if folder.name == BACKGROUND_FOLDER:
@@ -118,7 +153,10 @@ def _tree(root: Path) -> tuple[dict[str, list[Path]], list[dict[str, str]]]:
             skipped.append({"file": f"{folder.name}/", "reason": "a folder without recordings"})
             del tree[folder.name]
     if not tree:
-        raise TinyflowError(f"{root} has no folder with recordings", "one folder per word, with WAV, FLAC, OGG or MP3 files in it: my_words/hello/anna_1.wav")
+        raise TinyflowError(
+            f"{root} has no folder with recordings",
+            "one folder per word, with WAV, FLAC, OGG or MP3 files in it: my_words/hello/anna_1.wav",
+        )
     return tree, skipped
 
 
@@ -128,16 +166,26 @@ def _task(data: recipe.Data, root: Path, words: list[str], warnings: list[str]) 
         missing = [word for word in TASK_WORDS[data.task] if word not in words]
         if not missing:
             return make_task(data)
-        warnings.append(f"the folder has no {', '.join(missing[:5])}{', ...' if len(missing) > 5 else ''}, so it is not the task {data.task}: every folder is a class")
+        warnings.append(
+            f"the folder has no {', '.join(missing[:5])}{', ...' if len(missing) > 5 else ''}, so it is not the task"
+            f" {data.task}: every folder is a class"
+        )
         data = recipe.Data(source="folder", task="keywords", silence=data.silence)
     missing = [word for word in data.keywords if word not in words]
     if missing:
-        raise TinyflowError(f"{root} has no folder for the keywords {', '.join(missing)}", f"folders there: {', '.join(words[:40])}")
+        raise TinyflowError(
+            f"{root} has no folder for the keywords {', '.join(missing)}", f"folders there: {', '.join(words[:40])}"
+        )
     task = make_task(data, words)
     if task.unknown and not set(words) - set(task.keywords):
-        raise TinyflowError(f"{root} has no other word than the keywords for the class {UNKNOWN}", "record other words in folders of their own, or set data.unknown=false")
+        raise TinyflowError(
+            f"{root} has no other word than the keywords for the class {UNKNOWN}",
+            "record other words in folders of their own, or set data.unknown=false",
+        )
     if len(task.labels) < 2:
-        raise TinyflowError(f"{root} makes a single class: {', '.join(task.labels)}", "add a folder with other words, or data.silence")
+        raise TinyflowError(
+            f"{root} makes a single class: {', '.join(task.labels)}", "add a folder with other words, or data.silence"
+        )
     return task
 
 
@@ -151,9 +199,15 @@ def _speaker_rule(data: recipe.Data, base: Path):
     try:
         pattern = re.compile(data.speaker_pattern)
     except re.error as error:
-        raise TinyflowError(f"data.speaker_pattern {data.speaker_pattern!r} is no regular expression: {error}", r"for anna_1.wav: '^([a-z]+)_'") from None
+        raise TinyflowError(
+            f"data.speaker_pattern {data.speaker_pattern!r} is no regular expression: {error}",
+            r"for anna_1.wav: '^([a-z]+)_'",
+        ) from None
     if pattern.groups < 1:
-        raise TinyflowError(f"data.speaker_pattern {data.speaker_pattern!r} has no group", r"put parentheses around the speaker: for anna_1.wav '^([a-z]+)_'")
+        raise TinyflowError(
+            f"data.speaker_pattern {data.speaker_pattern!r} has no group",
+            r"put parentheses around the speaker: for anna_1.wav '^([a-z]+)_'",
+        )
 
     def speaker(source: str) -> str:
         found = pattern.search(source.partition("/")[2])
@@ -167,10 +221,17 @@ def _speaker_table(path: Path) -> dict[str, str]:
         with open(path, newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError) as error:
-        raise TinyflowError(f"cannot read {path} (data.speaker_csv): {error}", "a CSV file with the columns file,speaker") from None
+        raise TinyflowError(
+            f"cannot read {path} (data.speaker_csv): {error}", "a CSV file with the columns file,speaker"
+        ) from None
     if not rows or not {"file", "speaker"} <= set(rows[0]):
-        raise TinyflowError(f"{path} has the columns {list(rows[0]) if rows else 'of an empty file'}", "data.speaker_csv wants the columns file,speaker; file is word/name.wav or name.wav")
+        raise TinyflowError(
+            f"{path} has the columns {list(rows[0]) if rows else 'of an empty file'}",
+            "data.speaker_csv wants the columns file,speaker; file is word/name.wav or name.wav",
+        )
     twice = [file for file, count in Counter(row["file"] for row in rows).items() if count > 1]
     if twice:
-        raise TinyflowError(f"{path} names {twice[0]!r} more than once", "one line a file; write word/name.wav where names repeat")
+        raise TinyflowError(
+            f"{path} names {twice[0]!r} more than once", "one line a file; write word/name.wav where names repeat"
+        )
     return {row["file"]: (row["speaker"] or "").strip() for row in rows}

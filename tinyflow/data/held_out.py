@@ -10,12 +10,14 @@ from tinyflow.data.audio import resample
 from tinyflow.data.parallel import in_order
 
 SEARCH_RATE = 1000  # Hz: enough to recognise a second of noise, and quick
-# Off the search rate's grid by half a sample the same noise still correlates at sinc(1/2) = 0.64 and more; most other noise does below 0.2.
+# Off the search rate's grid by half a sample the same noise still correlates at sinc(1/2) = 0.64 and more; most other
+# noise does below 0.2.
 ALIKE = 0.4
 
 
 def used_in(recording: np.ndarray, clips: np.ndarray, sample_rate: int) -> np.ndarray:
-    """Which samples of ``recording`` (frames,) one of ``clips`` (N, samples), at any gain, was cut from: bool (frames,).
+    """Which samples of ``recording`` (frames,) one of ``clips`` (N, samples), at any gain, was cut from: bool
+    (frames,).
 
     Normalised cross-correlation at a low rate. Noise that merely resembles a clip may be marked too.
     """
@@ -33,7 +35,9 @@ def used_in(recording: np.ndarray, clips: np.ndarray, sample_rate: int) -> np.nd
 
     def likeliest(clip: np.ndarray) -> int:
         template = _search_signal(clip, sample_rate)[:length]
-        match = np.fft.irfft(spectrum * np.conj(np.fft.rfft(template, size)), size)[: len(norm)] / np.maximum(norm, 1e-9)
+        match = np.fft.irfft(spectrum * np.conj(np.fft.rfft(template, size)), size)[: len(norm)] / np.maximum(
+            norm, 1e-9
+        )
         best = int(np.argmax(match))
         return best if match[best] > ALIKE * np.sqrt(np.sum(template**2)) else -1
 

@@ -16,7 +16,11 @@ BACKGROUND_FOLDER = "_background_noise_"
 
 def audio_files(folder: Path) -> list[Path]:
     """Files directly in ``folder`` that are named like audio, sorted."""
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in EXTENSIONS and not path.name.startswith(".") and path.is_file())
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in EXTENSIONS and not path.name.startswith(".") and path.is_file()
+    )
 
 
 def listing_fingerprint(folder: Path) -> dict[str, Any]:
@@ -35,14 +39,17 @@ def listing_fingerprint(folder: Path) -> dict[str, Any]:
     try:
         visit(str(folder), "")
     except OSError as error:
-        raise TinyflowError(f"cannot list {error.filename}: {error.strerror}", "check the folder's permissions") from None
+        raise TinyflowError(
+            f"cannot list {error.filename}: {error.strerror}", "check the folder's permissions"
+        ) from None
     return {"files": len(lines), "listing": hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()}
 
 
 def read_background(
     folder: Path, sample_rate: int, seed: int, test_clips: np.ndarray | None = None
 ) -> tuple[background.Noises, list[str], list[dict[str, str]]]:
-    """Background noise by split from the recordings in ``folder`` (made, where there are none), their names, and what was skipped.
+    """Background noise by split from the recordings in ``folder`` (made, where there are none), their names, and what
+    was skipped.
 
     ``test_clips``: test clips of silence, which training and validation must not hear (`background.split_in_time`).
     """

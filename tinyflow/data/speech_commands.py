@@ -1,4 +1,5 @@
-"""Speech Commands (Warden 2018, arXiv:1804.03209): the official folder, or recordings packed into one stream per word and split.
+"""Speech Commands (Warden 2018, arXiv:1804.03209): the official folder, or recordings packed into one stream per word
+and split.
 
 Official layout: <word>/<speaker>_nohash_<n>.wav (or .flac), _background_noise_/, testing_list.txt and
 validation_list.txt; without the lists the hash rule of the data set's README decides.
@@ -71,17 +72,28 @@ def recordings_folder(data: recipe.Data, base: Path) -> Path:
         return Path(os.environ["TINYFLOW_DATA"])
     raise TinyflowError(
         "no Speech Commands recordings named: data.path is empty and TINYFLOW_DATA is not set",
-        "give --data FOLDER, set TINYFLOW_DATA=FOLDER, or let tinyflow fetch them: --set data.path=FOLDER --set data.download=true (2.3 GB)",
+        "give --data FOLDER, set TINYFLOW_DATA=FOLDER, or let tinyflow fetch them: --set data.path=FOLDER --set"
+        " data.download=true (2.3 GB)",
     )
 
 
 def _missing(folder: Path) -> TinyflowError:
-    found = "has no Speech Commands recordings (<word>/*_nohash_*.wav, or manifest.csv)" if folder.is_dir() else "is not a folder"
-    return TinyflowError(f"{folder} {found}", "give --data FOLDER, set TINYFLOW_DATA=FOLDER, or let tinyflow fetch them there: --set data.download=true (2.3 GB)")
+    found = (
+        "has no Speech Commands recordings (<word>/*_nohash_*.wav, or manifest.csv)"
+        if folder.is_dir()
+        else "is not a folder"
+    )
+    return TinyflowError(
+        f"{folder} {found}",
+        "give --data FOLDER, set TINYFLOW_DATA=FOLDER, or let tinyflow fetch them there: --set data.download=true"
+        " (2.3 GB)",
+    )
 
 
 def find_layout(folder: Path) -> tuple[str, Path] | None:
-    """("packed" or "official", its folder) when ``folder``, or a folder in it of the usual name, holds the recordings."""
+    """("packed" or "official", its folder) when ``folder``, or a folder in it of the usual name,
+    holds the recordings.
+    """
     for root in (folder, folder / "speech_commands", folder / ARCHIVE, folder / "SpeechCommands" / ARCHIVE):
         if (root / MANIFEST).is_file() and (root / "audio").is_dir():
             return "packed", root
@@ -95,7 +107,8 @@ def _is_word_folder(path: Path) -> bool:
 
 
 def which_split(name: str) -> str:
-    """The official split of a file name: by SHA-1 of what stands before `_nohash_`, so that a speaker is in one split only.
+    """The official split of a file name: by SHA-1 of what stands before `_nohash_`, so that a speaker is in one split
+    only.
 
     The rule of the data set's README (10 % validation, 10 % testing).
     """
@@ -126,7 +139,11 @@ def official_corpus(root: Path, task: Task, data: recipe.Data) -> Corpus:
         if (root / name).is_file():
             lists = True
             # Without suffix: recordings converted to FLAC keep the lists of the WAV archive.
-            listed.update((line.strip().rsplit(".", 1)[0], split) for line in (root / name).read_text().splitlines() if line.strip())
+            listed.update(
+                (line.strip().rsplit(".", 1)[0], split)
+                for line in (root / name).read_text().splitlines()
+                if line.strip()
+            )
     recordings, files, official = [], {}, 0
     for folder in sorted(path for path in root.iterdir() if path.is_dir()):
         word = folder.name
@@ -157,7 +174,14 @@ def official_corpus(root: Path, task: Task, data: recipe.Data) -> Corpus:
     silence = _audio(map(read, [item for item in recordings if item.word == SILENCE]))
     noises, names, skipped = read_background(root / BACKGROUND_FOLDER, SAMPLE_RATE, data.seed, silence)
     recordings = choose(recordings, data.max_clips_per_word, data.seed)
-    facts = {"kind": "speech_commands", "layout": "official", "clips": official, "official_clips": OFFICIAL_CLIPS, "split_by": "lists" if lists else "hash rule", "background": names}
+    facts = {
+        "kind": "speech_commands",
+        "layout": "official",
+        "clips": official,
+        "official_clips": OFFICIAL_CLIPS,
+        "split_by": "lists" if lists else "hash rule",
+        "background": names,
+    }
     return Corpus(describe(official), in_order(read, recordings), len(recordings), noises, facts, skipped)
 
 
@@ -172,13 +196,20 @@ def packed_corpus(root: Path, task: Task, data: recipe.Data) -> Corpus:
         reader = csv.DictReader(file)
         missing = {"name", "word", "speaker", "split", "stream", "slot", "samples"} - set(reader.fieldnames or ())
         if missing:
-            raise TinyflowError(f"{root / MANIFEST} lacks the columns {', '.join(sorted(missing))}", "take the recordings' own manifest.csv")
+            raise TinyflowError(
+                f"{root / MANIFEST} lacks the columns {', '.join(sorted(missing))}",
+                "take the recordings' own manifest.csv",
+            )
         rows = list(reader)
     official = sum(row["word"] != SILENCE for row in rows)
     recordings, places = [], {}
     for number, row in enumerate(rows, start=2):
         if row["split"] not in SPLITS or not (row["slot"].isdecimal() and row["samples"].isdecimal()):
-            raise TinyflowError(f"{root / MANIFEST} line {number}: split {row['split']!r}, slot {row['slot']!r}, samples {row['samples']!r}", "take the recordings' own manifest.csv")
+            raise TinyflowError(
+                f"{root / MANIFEST} line {number}: split {row['split']!r}, slot {row['slot']!r}, samples"
+                f" {row['samples']!r}",
+                "take the recordings' own manifest.csv",
+            )
         # The official 12-class test set is the clips of the test12 streams, and no other test clip.
         other_test = task.name == "gsc12" and row["split"] == "testing" and not row["stream"].endswith(".test12")
         if task.label(row["word"]) is None or other_test:
@@ -190,11 +221,22 @@ def packed_corpus(root: Path, task: Task, data: recipe.Data) -> Corpus:
     silence = _audio(_packed_clips(root, [item for item in recordings if item.word == SILENCE], places, samples))
     noises, names, skipped = read_background(root / "background", SAMPLE_RATE, data.seed, silence)
     recordings = choose(recordings, data.max_clips_per_word, data.seed)
-    facts = {"kind": "speech_commands", "layout": "packed", "clips": official, "official_clips": OFFICIAL_CLIPS, "split_by": MANIFEST, "background": names}
-    return Corpus(describe(official), _packed_clips(root, recordings, places, samples), len(recordings), noises, facts, skipped)
+    facts = {
+        "kind": "speech_commands",
+        "layout": "packed",
+        "clips": official,
+        "official_clips": OFFICIAL_CLIPS,
+        "split_by": MANIFEST,
+        "background": names,
+    }
+    return Corpus(
+        describe(official), _packed_clips(root, recordings, places, samples), len(recordings), noises, facts, skipped
+    )
 
 
-def _packed_clips(root: Path, recordings: list[Recording], places: dict[str, tuple[str, int, int]], samples: int) -> Iterator[Clip]:
+def _packed_clips(
+    root: Path, recordings: list[Recording], places: dict[str, tuple[str, int, int]], samples: int
+) -> Iterator[Clip]:
     streams: dict[str, list[Recording]] = defaultdict(list)
     for item in recordings:
         streams[places[item.source][0]].append(item)
@@ -223,7 +265,14 @@ def _read_stream(root: Path, stream: str) -> np.ndarray:
     """int16 samples of a stream; int16 by libsndfile's own conversion, so that they equal an unpacked folder's."""
     import soundfile
 
-    path = next((root / "audio" / f"{stream}{suffix}" for suffix in (".flac", ".opus") if (root / "audio" / f"{stream}{suffix}").is_file()), None)
+    path = next(
+        (
+            root / "audio" / f"{stream}{suffix}"
+            for suffix in (".flac", ".opus")
+            if (root / "audio" / f"{stream}{suffix}").is_file()
+        ),
+        None,
+    )
     if path is None:
         raise BadRecording(f"no stream: audio/{stream}.flac or .opus")
     try:
@@ -236,19 +285,30 @@ def _read_stream(root: Path, stream: str) -> np.ndarray:
 
 
 def download(folder: Path, progress: Progress) -> None:
-    """The official archive, through torchaudio, checked by its SHA-256 and unpacked into ``folder``, whole or not at all."""
+    """The official archive, through torchaudio, checked by its SHA-256 and unpacked into ``folder``, whole or not at
+    all.
+    """
     if folder.exists() and any(folder.iterdir()):
-        raise TinyflowError(f"{folder} is not empty and holds no Speech Commands recordings", "name an empty or a new folder for the download")
+        raise TinyflowError(
+            f"{folder} is not empty and holds no Speech Commands recordings",
+            "name an empty or a new folder for the download",
+        )
     progress("download", 0, 0, "Speech Commands v0.02, 2.3 GB")
     with atomic_folder(folder) as temporary:
         archive = temporary / f"{ARCHIVE}.tar.gz"
         try:
             fetch(temporary)
         except (OSError, RuntimeError) as error:  # urllib's errors are OSErrors; torch's hash check raises RuntimeError
-            raise TinyflowError(f"cannot download Speech Commands: {error}", "check the network connection, or fetch the archive elsewhere, unpack it and give --data FOLDER") from None
+            raise TinyflowError(
+                f"cannot download Speech Commands: {error}",
+                "check the network connection, or fetch the archive elsewhere, unpack it and give --data FOLDER",
+            ) from None
         found = sha256(archive)
         if found != ARCHIVE_SHA256:
-            raise TinyflowError(f"the downloaded {archive.name} has SHA-256 {found}, not {ARCHIVE_SHA256}", "try again; if it persists, the archive was changed or damaged on the way")
+            raise TinyflowError(
+                f"the downloaded {archive.name} has SHA-256 {found}, not {ARCHIVE_SHA256}",
+                "try again; if it persists, the archive was changed or damaged on the way",
+            )
         archive.unlink()
     progress("download", 1, 1)
 

@@ -86,7 +86,9 @@ class _Rows:
     def _header(self) -> None:
         """numpy pads the header so that the first dimension may grow in place."""
         self.audio.seek(0)
-        np.lib.format.write_array_header_1_0(self.audio, {"descr": "<i2", "fortran_order": False, "shape": (self.count, self.samples)})
+        np.lib.format.write_array_header_1_0(
+            self.audio, {"descr": "<i2", "fortran_order": False, "shape": (self.count, self.samples)}
+        )
 
     def add(self, label: str, recording: Recording, audio: np.ndarray) -> bytes:
         """Appends a clip; the digest of its samples."""
@@ -122,7 +124,9 @@ def write_dataset(corpus: Corpus, task: Task, data: recipe.Data, out: Path, prog
         info["clips"] = {split: rows[split].count for split in SPLITS}
         background = hashlib.sha256(b"".join(audio.tobytes() for audio in noises)).hexdigest()
         content = {split: rows[split].digest.hexdigest() for split in SPLITS}
-        info["fingerprint"] = fingerprint([FORMAT, info["task"], info["labels"], info["silence"], SAMPLE_RATE, samples, content, background])
+        info["fingerprint"] = fingerprint(
+            [FORMAT, info["task"], info["labels"], info["silence"], SAMPLE_RATE, samples, content, background]
+        )
         write_json(folder / "dataset.json", info)
     return load_dataset(out)
 
@@ -167,8 +171,15 @@ def _fill(rows: dict[str, _Rows], corpus: Corpus, task: Task, data: recipe.Data,
         _add_silence(rows, counts, corpus.background, task, data.seed)
     _check_classes(counts, task, corpus)
     if twice:
-        corpus.warnings.append(f"{twice} clips occur, sample for sample, in two splits: accuracy will look better than it is")
-    shared = set.union(*(speakers[a] & speakers[b] for a, b in (("training", "validation"), ("training", "testing"), ("validation", "testing"))))
+        corpus.warnings.append(
+            f"{twice} clips occur, sample for sample, in two splits: accuracy will look better than it is"
+        )
+    shared = set.union(
+        *(
+            speakers[a] & speakers[b]
+            for a, b in (("training", "validation"), ("training", "testing"), ("validation", "testing"))
+        )
+    )
     if shared:
         corpus.warnings.append(f"{len(shared)} speakers are in two splits, for example {sorted(shared)[0]}")
     description = data.description or corpus.description
@@ -208,7 +219,9 @@ def _add_silence(rows: dict[str, _Rows], counts: dict[str, Counter], background:
 
 
 def check_listed(recordings: Iterable[Recording], task: Task, description: str) -> None:
-    """TinyflowError when no recording of a class is listed for a split: better before minutes of decoding than after."""
+    """TinyflowError when no recording of a class is listed for a split: better before minutes of
+    decoding than after.
+    """
     counts: dict[str, Counter] = {split: Counter() for split in SPLITS}
     for item in recordings:
         counts[item.split][task.label(item.word)] += 1
@@ -219,20 +232,31 @@ def check_listed(recordings: Iterable[Recording], task: Task, description: str) 
 def _check_splits(counts: dict[str, Counter], task: Task, description: str, made: Sequence[str]) -> None:
     """``made``: splits whose silence is made, not recorded."""
     for split in SPLITS:
-        missing = [label for label in task.labels if not counts[split][label] and not (label == SILENCE and split in made)]
+        missing = [
+            label for label in task.labels if not counts[split][label] and not (label == SILENCE and split in made)
+        ]
         if missing:
             there = [word for word in task.keywords if all(counts[each][word] for each in SPLITS)]
-            way_out = f"these words can be learned from these recordings: data.task=keywords, data.keywords={there}" if there else "record more clips, by more speakers"
+            way_out = (
+                f"these words can be learned from these recordings: data.task=keywords, data.keywords={there}"
+                if there
+                else "record more clips, by more speakers"
+            )
             raise TinyflowError(f"no {split} clip of {', '.join(missing)} in these recordings ({description})", way_out)
 
 
 def _check_classes(counts: dict[str, Counter], task: Task, corpus: Corpus) -> None:
     """Every class needs a clip in every split; few clips are worth a warning."""
     if not any(sum(count.values()) for count in counts.values()):
-        raise TinyflowError(f"no usable recording of the task {task.name}", "check data.path: one folder per word, with WAV, FLAC, OGG or MP3 files")
+        raise TinyflowError(
+            f"no usable recording of the task {task.name}",
+            "check data.path: one folder per word, with WAV, FLAC, OGG or MP3 files",
+        )
     _check_splits(counts, task, corpus.description, made=("training",))
     total = {label: sum(counts[split][label] for split in SPLITS) for label in task.labels if label != SILENCE}
     few = [f"{label} ({count})" for label, count in total.items() if count < FEW]
     if few:
         names = ", ".join(few[:8]) + (f" and {len(few) - 8} more" if len(few) > 8 else "")
-        corpus.warnings.append(f"fewer than {FEW} clips of {names}: expect poor recognition; {UNKNOWN} and augmentation help little there")
+        corpus.warnings.append(
+            f"fewer than {FEW} clips of {names}: expect poor recognition; {UNKNOWN} and augmentation help little there"
+        )

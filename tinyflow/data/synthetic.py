@@ -30,7 +30,26 @@ SYNTHESIS = 1  # raised when the same recipe would give other clips
 ACCENTS = ("en-us", "en-gb", "en-gb-x-rp", "en-gb-scotland", "en-gb-x-gbclan", "en-gb-x-gbcwmd", "en-029", "en-us-nyc")
 # espeak-ng's voice variants: other formants, pitch and voicing. A variant speaks in one split only.
 VARIANTS = {
-    "training": ("m1", "m2", "m3", "m4", "m7", "f1", "f2", "f4", "adam", "Alicia", "Andy", "belinda", "ed", "Gene", "linda", "max", "michael", "paul"),
+    "training": (
+        "m1",
+        "m2",
+        "m3",
+        "m4",
+        "m7",
+        "f1",
+        "f2",
+        "f4",
+        "adam",
+        "Alicia",
+        "Andy",
+        "belinda",
+        "ed",
+        "Gene",
+        "linda",
+        "max",
+        "michael",
+        "paul",
+    ),
     "validation": ("m5", "f3", "david", "Annie", "pablo"),
     "testing": ("m6", "m8", "f5", "benjamin", "steph", "Andrea", "robert"),
 }
@@ -38,7 +57,11 @@ VARIANTS = {
 RATES = {"training": (130, 160, 190, 220), "validation": (140, 170, 200), "testing": (150, 180, 210)}
 RATE_STEP, FASTEST = 30, 420
 PITCHES = (25, 75)  # of espeak-ng's 0 to 99
-NOISES = {"training": ("white", "pink", "babble"), "validation": ("white", "pink", "babble"), "testing": ("brown", "blue", "hum")}
+NOISES = {
+    "training": ("white", "pink", "babble"),
+    "validation": ("white", "pink", "babble"),
+    "testing": ("brown", "blue", "hum"),
+}
 NOISE_SECONDS = 20
 BABBLE_VOICES = 24
 SNR_DB = (5.0, 30.0)  # of the word against the noise
@@ -60,9 +83,14 @@ class Utterance:
 def corpus(data: recipe.Data, base: Path, progress: Progress) -> tuple[Corpus, Task]:
     """`data.synthetic.clips_per_word` clips of every word of the task, over all splits."""
     task = make_task(data)
-    words = task.keywords + (tuple(word for word in data.synthetic.unknown_words if word not in task.keywords) if task.unknown else ())
+    words = task.keywords + (
+        tuple(word for word in data.synthetic.unknown_words if word not in task.keywords) if task.unknown else ()
+    )
     if task.unknown and len(words) == len(task.keywords):
-        raise TinyflowError("data.synthetic.unknown_words has no word besides the keywords", "list words that are not keywords, or set data.unknown=false")
+        raise TinyflowError(
+            "data.synthetic.unknown_words has no word besides the keywords",
+            "list words that are not keywords, or set data.unknown=false",
+        )
     version = espeak_version()
     voices = available_voices()
     samples = clip_samples(data)
@@ -73,7 +101,12 @@ def corpus(data: recipe.Data, base: Path, progress: Progress) -> tuple[Corpus, T
         for split, count in split_counts(data.synthetic).items():
             for number in range(count):
                 spoken = utterance(word, split, number, data.seed, voices)
-                item = Recording(word, split, spoken.voice, f"{word}/{spoken.voice}_rate{spoken.rate}_pitch{spoken.pitch}_{split}{number}")
+                item = Recording(
+                    word,
+                    split,
+                    spoken.voice,
+                    f"{word}/{spoken.voice}_rate{spoken.rate}_pitch{spoken.pitch}_{split}{number}",
+                )
                 recordings.append(item)
                 numbers[item.source] = (spoken, number)
     recordings = choose(recordings, data.max_clips_per_word, data.seed)
@@ -102,7 +135,11 @@ def split_counts(config: recipe.Synthetic) -> dict[str, int]:
     """Clips of a word in each split, at least one."""
     validation = max(1, round(config.clips_per_word * config.validation_fraction))
     testing = max(1, round(config.clips_per_word * config.test_fraction))
-    return {"training": max(1, config.clips_per_word - validation - testing), "validation": validation, "testing": testing}
+    return {
+        "training": max(1, config.clips_per_word - validation - testing),
+        "validation": validation,
+        "testing": testing,
+    }
 
 
 def clip_rng(seed: int, *what: object) -> np.random.Generator:
@@ -118,7 +155,9 @@ def utterance(word: str, split: str, number: int, seed: int, voices: dict[str, t
 
 
 def speak(spoken: Utterance, samples: int) -> np.ndarray:
-    """The word at 16 kHz, float32, at most ``samples`` long, without the silence around it; faster where it would not fit."""
+    """The word at 16 kHz, float32, at most ``samples`` long, without the silence around it; faster where it would not
+    fit.
+    """
     rate = spoken.rate
     while rate <= FASTEST:
         audio = trim(_espeak(spoken, rate))
@@ -138,10 +177,15 @@ def _espeak(spoken: Utterance, rate: int) -> np.ndarray:
     # A WAV stream: 44 bytes of header (its lengths unknown to espeak-ng), then 16-bit mono samples.
     if done.returncode or wav[:4] != b"RIFF" or wav[36:40] != b"data":
         message = done.stderr.decode(errors="replace").strip() or f"exit status {done.returncode}"
-        raise TinyflowError(f"espeak-ng cannot say {spoken.word!r} with the voice {spoken.voice}: {message}", "`tinyflow doctor` checks espeak-ng")
+        raise TinyflowError(
+            f"espeak-ng cannot say {spoken.word!r} with the voice {spoken.voice}: {message}",
+            "`tinyflow doctor` checks espeak-ng",
+        )
     audio = np.frombuffer(wav[44 : 44 + (len(wav) - 44) // 2 * 2], "<i2")
     if not audio.any():
-        raise TinyflowError(f"espeak-ng says nothing for {spoken.word!r}", "keywords are written words, letters and spaces")
+        raise TinyflowError(
+            f"espeak-ng says nothing for {spoken.word!r}", "keywords are written words, letters and spaces"
+        )
     return resample(audio / np.float32(32768), int.from_bytes(wav[24:28], "little"), SAMPLE_RATE)
 
 
@@ -153,7 +197,9 @@ def trim(audio: np.ndarray) -> np.ndarray:
 
 
 def mix(word: np.ndarray, noises: list[np.ndarray], samples: int, rng: np.random.Generator) -> np.ndarray:
-    """The word at a random place in a clip, over noise at a random signal-to-noise ratio, at a random level; int16 (samples,)."""
+    """The word at a random place in a clip, over noise at a random signal-to-noise ratio, at a random level; int16
+    (samples,).
+    """
     start = int(rng.integers(samples - len(word) + 1))
     clip = np.zeros(samples)
     clip[start : start + len(word)] = word
@@ -161,7 +207,9 @@ def mix(word: np.ndarray, noises: list[np.ndarray], samples: int, rng: np.random
         noise = noises[rng.integers(len(noises))]
         noise = background.cut(noise, int(rng.integers(len(noise))), samples).astype(np.float64)
         ratio = 10 ** (-rng.uniform(*SNR_DB) / 20)
-        clip += noise * (ratio * np.sqrt(np.mean(np.square(word, dtype=np.float64))) / max(np.sqrt(np.mean(noise**2)), 1e-12))
+        clip += noise * (
+            ratio * np.sqrt(np.mean(np.square(word, dtype=np.float64))) / max(np.sqrt(np.mean(noise**2)), 1e-12)
+        )
     return to_int16(clip * (10 ** (rng.uniform(*PEAK_DB) / 20) / np.abs(clip).max()))
 
 
@@ -172,7 +220,10 @@ def make_noises(seed: int, words: tuple[str, ...], voices: dict[str, tuple[str, 
     def recording(split: str, kind: str) -> np.ndarray:
         rng = clip_rng(seed, "noise", split, kind)
         if kind == "babble":
-            crowd: Iterator[Utterance] = (utterance(words[index % len(words)], split, index, seed + 1, voices) for index in range(4 * BABBLE_VOICES))
+            crowd: Iterator[Utterance] = (
+                utterance(words[index % len(words)], split, index, seed + 1, voices)
+                for index in range(4 * BABBLE_VOICES)
+            )
             spoken = list(in_order(lambda item: speak(item, samples), crowd))
             return background.babble(spoken * (NOISE_SECONDS // 5), length, rng)
         return getattr(background, kind)(length, rng)
@@ -181,13 +232,23 @@ def make_noises(seed: int, words: tuple[str, ...], voices: dict[str, tuple[str, 
 
 
 def available_voices() -> dict[str, tuple[str, ...]]:
-    """accent+variant by split, of those this espeak-ng has (it would speak a missing one with its default, in silence)."""
+    """accent+variant by split, of those this espeak-ng has (it would speak a missing one with its
+    default, in silence).
+    """
     accents = {line.split()[1] for line in _ask("--voices=en").splitlines()[1:] if len(line.split()) > 1}
     variants = set(re.findall(r"!v/(\S+)", _ask("--voices=variant")))
-    found = {split: tuple(f"{accent}+{name}" for name in names if name in variants for accent in ACCENTS if accent in accents) for split, names in VARIANTS.items()}
+    found = {
+        split: tuple(
+            f"{accent}+{name}" for name in names if name in variants for accent in ACCENTS if accent in accents
+        )
+        for split, names in VARIANTS.items()
+    }
     for split, names in found.items():
         if len(names) < 2:
-            raise TinyflowError(f"espeak-ng has {len(names)} of the English voices for {split}", "install its voices: apt-get install espeak-ng espeak-ng-data")
+            raise TinyflowError(
+                f"espeak-ng has {len(names)} of the English voices for {split}",
+                "install its voices: apt-get install espeak-ng espeak-ng-data",
+            )
     return found
 
 
@@ -199,11 +260,16 @@ def espeak_version() -> str:
 
 
 def _ask(option: str) -> str:
-    return subprocess.run([_program(), option], capture_output=True, text=True, timeout=60, env={**os.environ, "LC_ALL": "C"}).stdout
+    return subprocess.run(
+        [_program(), option], capture_output=True, text=True, timeout=60, env={**os.environ, "LC_ALL": "C"}
+    ).stdout
 
 
 def _program() -> str:
     path = shutil.which("espeak-ng")
     if not path:
-        raise TinyflowError("espeak-ng is not installed, and data.source is synthetic", "run `make setup`, or `apt-get install espeak-ng`; or use recordings: --data FOLDER")
+        raise TinyflowError(
+            "espeak-ng is not installed, and data.source is synthetic",
+            "run `make setup`, or `apt-get install espeak-ng`; or use recordings: --data FOLDER",
+        )
     return path

@@ -18,16 +18,50 @@ COMMANDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go
 NAMES = ("marvin", "sheila")
 # Speech Commands v0.02, alphabetically, as torchaudio and others order them.
 WORDS = (
-    "backward", "bed", "bird", "cat", "dog", "down", "eight", "five", "follow", "forward", "four", "go", "happy", "house",
-    "learn", "left", "marvin", "nine", "no", "off", "on", "one", "right", "seven", "sheila", "six", "stop", "three", "tree",
-    "two", "up", "visual", "wow", "yes", "zero",
-)  # fmt: skip
+    "backward",
+    "bed",
+    "bird",
+    "cat",
+    "dog",
+    "down",
+    "eight",
+    "five",
+    "follow",
+    "forward",
+    "four",
+    "go",
+    "happy",
+    "house",
+    "learn",
+    "left",
+    "marvin",
+    "nine",
+    "no",
+    "off",
+    "on",
+    "one",
+    "right",
+    "seven",
+    "sheila",
+    "six",
+    "stop",
+    "three",
+    "tree",
+    "two",
+    "up",
+    "visual",
+    "wow",
+    "yes",
+    "zero",
+)
 TASK_WORDS = {"gsc12": COMMANDS, "gsc35": WORDS, "names": NAMES}
 
 
 @dataclass(frozen=True)
 class Task:
-    """The classes. ``unknown``: other words form ``_unknown_``; ``silence``: its share of a training epoch, 0 for none."""
+    """The classes. ``unknown``: other words form ``_unknown_``; ``silence``: its share of a
+    training epoch, 0 for none.
+    """
 
     name: str
     keywords: tuple[str, ...]
@@ -53,18 +87,25 @@ def make_task(data: recipe.Data, words: Sequence[str] = ()) -> Task:
         return Task("gsc35", WORDS, unknown=False, silence=0.0)
     if data.task == "gsc12":
         if not data.silence:
-            raise TinyflowError("data.silence is 0, and gsc12 has a class _silence_", "give it a share, 0.1 as usual, or use data.task=keywords")
+            raise TinyflowError(
+                "data.silence is 0, and gsc12 has a class _silence_",
+                "give it a share, 0.1 as usual, or use data.task=keywords",
+            )
         return Task("gsc12", COMMANDS, unknown=True, silence=data.silence)
     if data.task == "names":
         return Task("names", NAMES, unknown=True, silence=0.0)
     if not data.keywords:
         if not words:
-            raise TinyflowError("data.keywords is empty", "list the words to spot: data: {task: keywords, keywords: ['yes', 'no']}")
+            raise TinyflowError(
+                "data.keywords is empty", "list the words to spot: data: {task: keywords, keywords: ['yes', 'no']}"
+            )
         # Every folder is a class; one called _unknown_ is that class and stands last.
         return Task("keywords", tuple(word for word in words if word != UNKNOWN), UNKNOWN in words, data.silence)
     for word in data.keywords:
         if word in (SILENCE, UNKNOWN) or not word.strip():
-            raise TinyflowError(f"data.keywords has {word!r}", "list words only: data.silence and data.unknown add those classes")
+            raise TinyflowError(
+                f"data.keywords has {word!r}", "list words only: data.silence and data.unknown add those classes"
+            )
     if len(set(data.keywords)) != len(data.keywords):
         raise TinyflowError(f"data.keywords names a word twice: {', '.join(data.keywords)}", "list every word once")
     return Task("keywords", tuple(data.keywords), data.unknown, data.silence)

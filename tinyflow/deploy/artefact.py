@@ -42,7 +42,10 @@ class Firmware:
         if not self.elf.is_file():
             raise TinyflowError(f"{self.elf} does not exist", f"tinyflow build --board {self.board}")
         if self.elf_sha256 and sha256(self.elf) != self.elf_sha256:
-            raise TinyflowError(f"{self.elf} is not the file that was built: its SHA-256 differs", f"delete {self.folder}, then tinyflow build --board {self.board}")
+            raise TinyflowError(
+                f"{self.elf} is not the file that was built: its SHA-256 differs",
+                f"delete {self.folder}, then tinyflow build --board {self.board}",
+            )
 
     def write(self) -> None:
         value: dict[str, Any] = asdict(self)
@@ -58,4 +61,6 @@ def load_firmware(folder: Path | str) -> Firmware:
     try:
         return Firmware(folder=folder, **{**value, "operators": read_layers(value["operators"])})
     except (KeyError, TypeError) as error:
-        raise TinyflowError(f"{folder / FIRMWARE} was written by another version of tinyflow: {error}", "run `tinyflow build` again") from None
+        raise TinyflowError(
+            f"{folder / FIRMWARE} was written by another version of tinyflow: {error}", "run `tinyflow build` again"
+        ) from None

@@ -53,7 +53,9 @@ class Comparison:
 
 
 def baseline_of(profile: Profile) -> dict[str, Any]:
-    """What a baseline file holds of ``profile``. Wall time (the host's nanoseconds) is no figure: it differs every time."""
+    """What a baseline file holds of ``profile``. Wall time (the host's nanoseconds) is no figure: it differs every
+    time.
+    """
     frontend, unit = profile.frontend, profile.unit
     figures: dict[str, float] = {
         "arena_bytes": profile.arena_bytes,
@@ -69,7 +71,9 @@ def baseline_of(profile: Profile) -> dict[str, Any]:
         if frontend:
             figures[f"frontend_{unit}_per_second"] = round(frontend.units_per_second)
     accuracy = profile.accuracy
-    figures |= {f"accuracy_{kind}": accuracy[kind] for kind in ("float", "int8") if isinstance(accuracy.get(kind), float)}
+    figures |= {
+        f"accuracy_{kind}": accuracy[kind] for kind in ("float", "int8") if isinstance(accuracy.get(kind), float)
+    }
     return {
         "format": FORMAT,
         "board": profile.board,
@@ -91,7 +95,10 @@ def write_baseline(path: Path, profile: Profile) -> None:
 def read_baseline(path: Path) -> dict[str, Any]:
     """TinyflowError: no such file, no JSON, or no baseline."""
     if not path.is_file():
-        raise TinyflowError(f"there is no baseline {path}", f"write it once, and commit it: the same command with --write-baseline {path}")
+        raise TinyflowError(
+            f"there is no baseline {path}",
+            f"write it once, and commit it: the same command with --write-baseline {path}",
+        )
     try:
         value = read_json(path)
     except TinyflowError as error:
@@ -99,21 +106,28 @@ def read_baseline(path: Path) -> dict[str, Any]:
     numbers = isinstance(value, dict) and isinstance(value.get("figures"), dict)
     numbers = numbers and all(type(item) in (int, float) and math.isfinite(item) for item in value["figures"].values())
     if not numbers or value.get("format") != FORMAT or not all(isinstance(value.get(key), str) for key in ALIKE + TOLD):
-        raise TinyflowError(f"{path} is no baseline of this version of tinyflow", f"write it anew: --write-baseline {path}")
+        raise TinyflowError(
+            f"{path} is no baseline of this version of tinyflow", f"write it anew: --write-baseline {path}"
+        )
     return value
 
 
 def refuse_unlike(path: Path, was: dict[str, Any], now: dict[str, str]) -> None:
-    """TinyflowError when the baseline ``was`` is of something else than ``now`` (keys of ALIKE, all or those known yet)."""
+    """TinyflowError when the baseline ``was`` is of something else than ``now`` (keys of ALIKE, all or those known
+    yet).
+    """
     for key, value in now.items():
         if was[key] != value:
             raise TinyflowError(
                 f"{path} cannot be compared: its {key.replace('_', ' ')} is {was[key]!r}, this profile's is {value!r}",
-                f"give every board, runtime and emulator a baseline of its own, or write this one anew: --write-baseline {path}",
+                "give every board, runtime and emulator a baseline of its own, or write this one anew:"
+                f" --write-baseline {path}",
             )
 
 
-def compare(path: Path, was: dict[str, Any], profile: Profile, tolerance: float = 0.02, points: float = POINTS) -> Comparison:
+def compare(
+    path: Path, was: dict[str, Any], profile: Profile, tolerance: float = 0.02, points: float = POINTS
+) -> Comparison:
     """``profile`` against the baseline ``was`` of the file ``path``.
 
     tolerance: by how much a figure may get worse, as a share; points: an accuracy, in points of 100.
@@ -123,9 +137,20 @@ def compare(path: Path, was: dict[str, Any], profile: Profile, tolerance: float 
     refuse_unlike(path, was, {key: now[key] for key in ALIKE})
     gone = sorted(was["figures"].keys() - now["figures"].keys())
     if gone:
-        raise TinyflowError(f"{path} has {', '.join(gone)}; this profile has none", f"write the baseline anew if that is meant: --write-baseline {path}")
-    changes = tuple(_change(figure, was["figures"][figure], value, tolerance, points / 100) for figure, value in sorted(now["figures"].items()) if figure in was["figures"])
-    notes = [f"another {key} than the baseline's: {now[key] or 'none'}, was {was[key] or 'none'}" for key in TOLD if was[key] != now[key]]
+        raise TinyflowError(
+            f"{path} has {', '.join(gone)}; this profile has none",
+            f"write the baseline anew if that is meant: --write-baseline {path}",
+        )
+    changes = tuple(
+        _change(figure, was["figures"][figure], value, tolerance, points / 100)
+        for figure, value in sorted(now["figures"].items())
+        if figure in was["figures"]
+    )
+    notes = [
+        f"another {key} than the baseline's: {now[key] or 'none'}, was {was[key] or 'none'}"
+        for key in TOLD
+        if was[key] != now[key]
+    ]
     new = sorted(now["figures"].keys() - was["figures"].keys())
     notes += [f"not in the baseline yet: {', '.join(new)}"] if new else []
     return Comparison(str(path), changes, tuple(notes))
@@ -136,12 +161,14 @@ def _change(figure: str, was: float, now: float, tolerance: float, points: float
     allowed = points if accuracy else tolerance
     change = now - was if accuracy else (now - was) / was if was else float(now > 0)
     worse = -change if accuracy else change
-    verdict = "same" if now == was else "worse" if worse > allowed + 1e-12 else "better" if -worse > allowed else "within"
+    verdict = (
+        "same" if now == was else "worse" if worse > allowed + 1e-12 else "better" if -worse > allowed else "within"
+    )
     return Change(figure, was, now, change, allowed, verdict)
 
 
 def parse_tolerance(text: str) -> float:
-    """"2%" -> 0.02."""
+    """ "2%" -> 0.02."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?) ?%", text.strip())
     if not found:
         raise TinyflowError(f"--tolerance {text} is no percentage", "write it as --tolerance 2%")
@@ -152,5 +179,11 @@ def describe(change: Change) -> str:
     """ "flash bytes 118,904, was 110,000: +8.09 %, allowed +2.00 %"."""
     name = change.figure.replace("_", " ")
     if change.figure.startswith("accuracy_"):
-        return f"{name} {100 * change.now:.2f} %, was {100 * change.was:.2f} %: {100 * change.change:+.2f} points, allowed {-100 * change.allowed:+.2f}"
-    return f"{name} {change.now:,}, was {change.was:,}: {100 * change.change:+.2f} %, allowed {100 * change.allowed:+.2f} %"
+        return (
+            f"{name} {100 * change.now:.2f} %, was {100 * change.was:.2f} %: {100 * change.change:+.2f} points, allowed"
+            f" {-100 * change.allowed:+.2f}"
+        )
+    return (
+        f"{name} {change.now:,}, was {change.was:,}: {100 * change.change:+.2f} %, allowed"
+        f" {100 * change.allowed:+.2f} %"
+    )

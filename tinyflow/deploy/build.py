@@ -1,7 +1,7 @@
 """Stage build: a compiled model becomes firmware for a board.
 
-In the folder: firmware.elf, firmware.map, firmware.json, compile_commands.json, linker.ld (Cortex-M), generated/ (all C that is
-not in firmware/). Equal inputs give an equal ELF, byte for byte, wherever it is built.
+In the folder: firmware.elf, firmware.map, firmware.json, compile_commands.json, linker.ld (Cortex-M), generated/ (all C
+that is not in firmware/). Equal inputs give an equal ELF, byte for byte, wherever it is built.
 """
 
 import hashlib
@@ -39,18 +39,28 @@ Runtime = Literal["aot", "tflm"]
 
 
 def build(
-    compiled: CompiledModel, board: Board, out: Path, progress: Progress = silent, clips: int | None = None, runtime: Runtime = "aot",
-    listen: Listen = Listen(), tflm: "Tflm | None" = None,
-) -> Firmware:  # fmt: skip
+    compiled: CompiledModel,
+    board: Board,
+    out: Path,
+    progress: Progress = silent,
+    clips: int | None = None,
+    runtime: Runtime = "aot",
+    listen: Listen = Listen(),
+    tflm: "Tflm | None" = None,
+) -> Firmware:
     """Firmware of ``compiled`` for ``board`` in the folder ``out``, which is replaced whole or left alone.
 
     clips: self-test clips to embed (None: all that compile stored; 0: none). runtime: the C of compile (aot), or TFLM's
-    interpreter around the library in TFLM_ROOT (tflm, docs/tflm.md). listen: what the firmware's recogniser does unasked. Errors: no compiler, cmake or ninja
-    (`make setup`); what the compiler says; an image that does not fit, with by how much and what is largest.
+    interpreter around the library in TFLM_ROOT (tflm, docs/tflm.md). listen: what the firmware's recogniser does
+    unasked. Errors: no compiler, cmake or ninja (`make setup`); what the compiler says; an image that does not fit,
+    with by how much and what is largest.
     """
     out = Path(out).resolve()
     if any(character in str(out) for character in '";\\'):
-        raise TinyflowError(f"CMake cannot work in a path with quotes, semicolons or backslashes: {out}", "rename the model's file, or give another --runs")
+        raise TinyflowError(
+            f"CMake cannot work in a path with quotes, semicolons or backslashes: {out}",
+            "rename the model's file, or give another --runs",
+        )
     compiler = _compiler(board)
     version = compiler_version(board)
     progress(f"build {board.name}", 0, 3, "generating")
@@ -60,8 +70,8 @@ def build(
         _generate(compiled, board, found, generated, runtime)
         operators, arena_bytes = (), compiled.arena_bytes
         if runtime == "tflm":
-            from tinyflow.deploy.tflm.library import find_tflm
             from tinyflow.deploy.tflm.arena import arena_need
+            from tinyflow.deploy.tflm.library import find_tflm
             from tinyflow.deploy.tflm.source import write_source
 
             tflm = tflm or find_tflm(board)
@@ -72,7 +82,9 @@ def build(
         if board.compiler != "host":
             (stage / "linker.ld").write_text(linker_script(board))
         build_id = _build_id(board, stage, version)
-        _write_config(compiled, board, 0 if found is None else len(found["clips"]), build_id, generated / "app_config.h")
+        _write_config(
+            compiled, board, 0 if found is None else len(found["clips"]), build_id, generated / "app_config.h"
+        )
         progress(f"build {board.name}", 1, 3, "compiling")
         _compile(board, compiler, _settings(compiled, board), stage, tflm)
         progress(f"build {board.name}", 2, 3, "measuring")
@@ -104,7 +116,9 @@ def build(
 
 
 def compile_probe(board: Board, tflm: "Tflm", stage: Path) -> None:
-    """firmware.elf in ``stage``: not the app, but the program that finds the arena of the model in ``stage``/generated."""
+    """firmware.elf in ``stage``: not the app, but the program that finds the arena of the model in
+    ``stage``/generated.
+    """
     (stage / "linker.ld").write_text(linker_script(board))
     _compile(board, _compiler(board), {}, stage, tflm, "probe")
     _finish(stage, stage)
@@ -115,7 +129,10 @@ def _compiler(board: Board) -> list[str]:
         return host_compiler()
     path = shutil.which(CROSS_COMPILER)
     if path is None:
-        raise TinyflowError(f"{CROSS_COMPILER} is not installed", "run `make setup` (Debian: apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi)")
+        raise TinyflowError(
+            f"{CROSS_COMPILER} is not installed",
+            "run `make setup` (Debian: apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi)",
+        )
     return [path]
 
 
@@ -162,7 +179,20 @@ def _build_id(board: Board, stage: Path, compiler_version: str) -> str:
     del values["folder"]  # where it lies on this machine
     digest.update(json.dumps([values, compiler_version], sort_keys=True).encode())
     # what CMakeLists.txt takes
-    folders = [FIRMWARE_SOURCES / name for name in ("app", "kernels", "frontend", "frontend_fixed", "listen", "microphone", "model", "port/cortexm", f"port/{board.port}")]
+    folders = [
+        FIRMWARE_SOURCES / name
+        for name in (
+            "app",
+            "kernels",
+            "frontend",
+            "frontend_fixed",
+            "listen",
+            "microphone",
+            "model",
+            "port/cortexm",
+            f"port/{board.port}",
+        )
+    ]
     files = [FIRMWARE_SOURCES / name for name in ("CMakeLists.txt", "toolchain.cmake", "port/port.h")]
     files += [path for folder in folders for path in folder.glob("*.[ch]")]
     files += (FIRMWARE_SOURCES / "model" / "tflm").iterdir()
@@ -192,11 +222,18 @@ def _write_config(compiled: CompiledModel, board: Board, clips: int, build_id: s
         "SELFTEST_CLIPS": clips,
     }
     lines = "".join(f"#define {key} {value}\n" for key, value in values.items())
-    path.write_text(f"/* SPDX-License-Identifier: Apache-2.0 */\n#ifndef TINYFLOW_APP_CONFIG_H\n#define TINYFLOW_APP_CONFIG_H\n\n{lines}\n#endif\n")
+    path.write_text(
+        "/* SPDX-License-Identifier: Apache-2.0 */\n#ifndef TINYFLOW_APP_CONFIG_H\n#define"
+        f" TINYFLOW_APP_CONFIG_H\n\n{lines}\n#endif\n"
+    )
 
 
 def _settings(compiled: CompiledModel, board: Board) -> dict[str, Any]:
-    return {"TINYFLOW_FRONTEND": _frontend(compiled, board), "TINYFLOW_LISTEN": int(can_listen(compiled)), "TINYFLOW_MICROPHONE": _microphone(board) or ""}
+    return {
+        "TINYFLOW_FRONTEND": _frontend(compiled, board),
+        "TINYFLOW_LISTEN": int(can_listen(compiled)),
+        "TINYFLOW_MICROPHONE": _microphone(board) or "",
+    }
 
 
 def _microphone(board: Board) -> Path | None:
@@ -207,10 +244,20 @@ def _microphone(board: Board) -> Path | None:
         if (folder / f"{board.microphone}.c").is_file():
             return folder / f"{board.microphone}.c"
     known = ", ".join(sorted(path.stem for path in (FIRMWARE_SOURCES / "microphone").glob("*.c")))
-    raise TinyflowError(f"board {board.name}: no microphone driver {board.microphone!r}", f"firmware/microphone has {known}; or put {board.microphone}.c into {board.folder}")
+    raise TinyflowError(
+        f"board {board.name}: no microphone driver {board.microphone!r}",
+        f"firmware/microphone has {known}; or put {board.microphone}.c into {board.folder}",
+    )
 
 
-def _compile(board: Board, compiler: list[str], settings: dict[str, Any], stage: Path, tflm: "Tflm | None" = None, program: str = "model") -> None:
+def _compile(
+    board: Board,
+    compiler: list[str],
+    settings: dict[str, Any],
+    stage: Path,
+    tflm: "Tflm | None" = None,
+    program: str = "model",
+) -> None:
     """settings: of CMakeLists.txt, about the model. program: of firmware/model/tflm, where ``tflm`` is given."""
     defines = {**board.defines, "CONSOLE_BAUD": board.console.baud, "CLOCK_HZ": board.clock_hz}
     settings = {
@@ -229,7 +276,11 @@ def _compile(board: Board, compiler: list[str], settings: dict[str, Any], stage:
             "TINYFLOW_TFLM_DEFINES": ";".join(tflm.defines),
         }
     if board.compiler == "host":
-        settings |= {"CMAKE_C_COMPILER": shutil.which(compiler[0]), "CMAKE_C_FLAGS": shlex.join(compiler[1:]), "TINYFLOW_LINKER_SCRIPT": ""}
+        settings |= {
+            "CMAKE_C_COMPILER": shutil.which(compiler[0]),
+            "CMAKE_C_FLAGS": shlex.join(compiler[1:]),
+            "TINYFLOW_LINKER_SCRIPT": "",
+        }
     else:
         settings |= {
             "CMAKE_TOOLCHAIN_FILE": FIRMWARE_SOURCES / "toolchain.cmake",
@@ -246,7 +297,11 @@ def _compile(board: Board, compiler: list[str], settings: dict[str, Any], stage:
         over = overflows(output)
         if over:
             raise _too_large(board, over, stage, build)
-        hint = f"{tflm.library} was built by {tflm.archive.compiler or 'an unknown compiler'}" if tflm else "if the C is generated, this is a bug of tinyflow"
+        hint = (
+            f"{tflm.library} was built by {tflm.archive.compiler or 'an unknown compiler'}"
+            if tflm
+            else "if the C is generated, this is a bug of tinyflow"
+        )
         raise TinyflowError(f"the compiler failed for {board.name}:\n{_errors(output)}", hint)
 
 
@@ -258,8 +313,18 @@ def _too_large(board: Board, over: dict[str, int], stage: Path, build: Path) -> 
 
 
 def _run(command: list[str]) -> tuple[int, str]:
-    # The environment's flags would slip into the image behind the build id's back; a translated linker would not be understood.
-    unwanted = ("CFLAGS", "CXXFLAGS", "CPPFLAGS", "LDFLAGS", "CMAKE_GENERATOR", "CMAKE_TOOLCHAIN_FILE", "LANGUAGE", "LC_ALL")
+    # The environment's flags would slip into the image behind the build id's back; a translated linker would not be
+    # understood.
+    unwanted = (
+        "CFLAGS",
+        "CXXFLAGS",
+        "CPPFLAGS",
+        "LDFLAGS",
+        "CMAKE_GENERATOR",
+        "CMAKE_TOOLCHAIN_FILE",
+        "LANGUAGE",
+        "LC_ALL",
+    )
     environment = {key: value for key, value in os.environ.items() if key not in unwanted} | {"LC_MESSAGES": "C"}
     if "LC_ALL" in os.environ:
         environment["LC_CTYPE"] = os.environ["LC_ALL"]
@@ -269,7 +334,9 @@ def _run(command: list[str]) -> tuple[int, str]:
 
 def _errors(output: str) -> str:
     """The compiler's complaints without ninja's command lines."""
-    lines = [line for line in output.splitlines() if not re.match(r"\[\d+/\d+\]|FAILED|ninja:", line) and " -o " not in line]
+    lines = [
+        line for line in output.splitlines() if not re.match(r"\[\d+/\d+\]|FAILED|ninja:", line) and " -o " not in line
+    ]
     return "\n".join(lines)[:3000]
 
 

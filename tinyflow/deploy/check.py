@@ -9,7 +9,16 @@ import numpy as np
 from tinyflow.board import Board
 from tinyflow.compile.artefact import CompiledModel
 from tinyflow.deploy.artefact import Firmware
-from tinyflow.deploy.baseline import POINTS, Comparison, baseline_of, compare, describe, read_baseline, refuse_unlike, write_baseline
+from tinyflow.deploy.baseline import (
+    POINTS,
+    Comparison,
+    baseline_of,
+    compare,
+    describe,
+    read_baseline,
+    refuse_unlike,
+    write_baseline,
+)
 from tinyflow.deploy.profile import Profile, profile
 from tinyflow.deploy.run import selftest
 from tinyflow.deploy.validate import validate
@@ -27,28 +36,51 @@ class Limits:
     points: float = POINTS  # of accuracy
 
     def read(self) -> dict[str, Any] | None:
-        """The baseline, before anything is made: a wrong path should show early. Later when one is written meanwhile."""
+        """The baseline, before anything is made: a wrong path should show early. Later when one is
+        written meanwhile.
+        """
         if self.baseline and self.write and self.baseline.resolve() == self.write.resolve():
-            raise TinyflowError(f"{self.baseline} is to be compared with and to be written", "a regression would pass from the second run on: name two files, or leave one of the options out")
+            raise TinyflowError(
+                f"{self.baseline} is to be compared with and to be written",
+                "a regression would pass from the second run on: name two files, or leave one of the options out",
+            )
         return read_baseline(self.baseline) if self.baseline and (self.baseline.is_file() or not self.write) else None
 
     def expect(self, was: dict[str, Any] | None, firmware: Firmware, board: Board) -> None:
         """Refuses a baseline of something else before the board is asked anything."""
         if was and board.emulator:
-            known = {"board": board.name, "runtime": firmware.runtime, "place": board.emulator, "unit": board.counter.unit}
+            known = {
+                "board": board.name,
+                "runtime": firmware.runtime,
+                "place": board.emulator,
+                "unit": board.counter.unit,
+            }
             refuse_unlike(self.baseline, was, known)
 
     def compare(self, was: dict[str, Any] | None, profile: Profile, write: bool = True) -> Comparison | None:
-        """Compares with ``was``, and (with ``write``) writes what is to be written. Errors: a baseline of something else."""
+        """Compares with ``was``, and (with ``write``) writes what is to be written. Errors: a baseline of something
+        else.
+        """
         if self.write and write:
             write_baseline(self.write, profile)
-        return compare(self.baseline, was or read_baseline(self.baseline), profile, self.tolerance, self.points) if self.baseline else None
+        return (
+            compare(self.baseline, was or read_baseline(self.baseline), profile, self.tolerance, self.points)
+            if self.baseline
+            else None
+        )
 
 
 def check(
-    firmware: Firmware, board: Board, compiled: CompiledModel, audio: np.ndarray | None, limits: Limits, was: dict[str, Any] | None = None,
-    out: Path | None = None, seed: int = 0, progress: Progress = silent,
-) -> dict[str, Any]:  # fmt: skip
+    firmware: Firmware,
+    board: Board,
+    compiled: CompiledModel,
+    audio: np.ndarray | None,
+    limits: Limits,
+    was: dict[str, Any] | None = None,
+    out: Path | None = None,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> dict[str, Any]:
     """Self-test (where the firmware has clips), validation on random rows and ``audio`` int16 (N, samples), profile.
 
     out: the profile's folder. Returns passed, reasons (one line for each thing that failed), selftest, validation,

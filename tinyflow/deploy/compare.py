@@ -88,11 +88,18 @@ class SideBySide:
 
 
 def compare_runtimes(
-    aot: Firmware, tflm: Firmware | None, board: Board, compiled: CompiledModel, out: Path | None = None, seed: int = 0, progress: Progress = silent
+    aot: Firmware,
+    tflm: Firmware | None,
+    board: Board,
+    compiled: CompiledModel,
+    out: Path | None = None,
+    seed: int = 0,
+    progress: Progress = silent,
 ) -> SideBySide:
     """Profiles both firmwares of ``compiled`` on ``board`` and gives both the same random rows of ``seed``.
 
-    tflm: None for the board host, where tflite_micro plays its part: arena, operators and answers, and nothing is counted.
+    tflm: None for the board host, where tflite_micro plays its part: arena, operators and answers, and nothing is
+    counted.
     out: a folder that gets comparison.json, comparison.png and each runtime's own profile. Errors: those of profile().
     """
     x = np.random.default_rng(seed).integers(-128, 128, (ROWS, *compiled.input.shape[1:]), dtype=np.int8)
@@ -100,7 +107,10 @@ def compare_runtimes(
     if tflm is None:
         result = _on_host(aot, board, compiled, x, ours)
     else:
-        profiles = [profile(firmware, board, compiled, None if out is None else out / firmware.runtime, progress) for firmware in (aot, tflm)]
+        profiles = [
+            profile(firmware, board, compiled, None if out is None else out / firmware.runtime, progress)
+            for firmware in (aot, tflm)
+        ]
         theirs, _ = run_rows(tflm, board, compiled, x, progress)
         counts = [{layer.index: layer.units for layer in item.layers} for item in profiles]
         result = SideBySide(
@@ -135,8 +145,8 @@ def _side(counted: Profile, firmware: Firmware, by: str) -> Side:
 
 def _on_host(aot: Firmware, board: Board, compiled: CompiledModel, x: np.ndarray, ours: np.ndarray) -> SideBySide:
     from tinyflow.compile import oracle
-    from tinyflow.deploy.tflm.wheel import arena_need
     from tinyflow.deploy.tflm.source import operators
+    from tinyflow.deploy.tflm.wheel import arena_need
 
     theirs = operators(compiled.tflite)
     return SideBySide(
@@ -145,15 +155,41 @@ def _on_host(aot: Firmware, board: Board, compiled: CompiledModel, x: np.ndarray
         emulator="",
         model=compiled.name,
         unit="",
-        aot=Side("aot", "generated C", None, None, compiled.model_bytes, None, compiled.arena_bytes, None, len(compiled.layers)),
-        tflm=Side("tflm", oracle.version(), None, None, compiled.tflite.stat().st_size, None, arena_need(compiled), None, len(theirs)),
+        aot=Side(
+            "aot",
+            "generated C",
+            None,
+            None,
+            compiled.model_bytes,
+            None,
+            compiled.arena_bytes,
+            None,
+            len(compiled.layers),
+        ),
+        tflm=Side(
+            "tflm",
+            oracle.version(),
+            None,
+            None,
+            compiled.tflite.stat().st_size,
+            None,
+            arena_need(compiled),
+            None,
+            len(theirs),
+        ),
         operators=pair(compiled.layers, theirs, {}, {}),
         rows=len(x),
         equal=_equal(ours, oracle.invoke(compiled.tflite, x)),
         profiles=(),
         notes=(
-            "nothing is counted on this machine: take an emulated board for instructions, flash and stack (docs/tflm.md)",
-            "TFLM's arena is tflite_micro's need here: pointers of 64 bits and an allocator that records; on a Cortex-M it is less",
+            (
+                "nothing is counted on this machine: take an emulated board for instructions, flash and stack"
+                " (docs/tflm.md)"
+            ),
+            (
+                "TFLM's arena is tflite_micro's need here: pointers of 64 bits and an allocator that records; on a"
+                " Cortex-M it is less"
+            ),
         ),
     )
 
@@ -162,10 +198,14 @@ def _equal(ours: np.ndarray, theirs: np.ndarray) -> int:
     return int((ours == theirs.reshape(ours.shape)).reshape(len(ours), -1).all(axis=1).sum())
 
 
-def pair(layers: tuple[Layer, ...], operators: tuple[Layer, ...], counted: dict[int, int], counted_tflm: dict[int, int]) -> tuple[Group, ...]:
-    """The compiler's layers beside the file's operators, in the file's order, cut where both have computed the same tensor.
+def pair(
+    layers: tuple[Layer, ...], operators: tuple[Layer, ...], counted: dict[int, int], counted_tflm: dict[int, int]
+) -> tuple[Group, ...]:
+    """The compiler's layers beside the file's operators, in the file's order, cut where both have computed the same
+    tensor.
 
-    counted: units by index, of each. What one side does on the way to a tensor is that tensor's; what comes after the last one, its.
+    counted: units by index, of each. What one side does on the way to a tensor is that tensor's; what comes after the
+    last one, its.
     """
     common = {layer.tensor for layer in layers} & {operator.tensor for operator in operators} or {-1}
 
@@ -187,8 +227,12 @@ def pair(layers: tuple[Layer, ...], operators: tuple[Layer, ...], counted: dict[
 
     return tuple(
         Group(
-            tuple(item.kind for item in ours[tensor]), tuple(item.kind for item in group), group[-1].name, sum(item.macs for item in group),
-            units(ours[tensor], counted), units(group, counted_tflm),
+            tuple(item.kind for item in ours[tensor]),
+            tuple(item.kind for item in group),
+            group[-1].name,
+            sum(item.macs for item in group),
+            units(ours[tensor], counted),
+            units(group, counted_tflm),
         )
         for tensor, group in theirs.items()
-    )  # fmt: skip
+    )

@@ -58,7 +58,9 @@ class Console:
         self._buffer = b""
         self._heard: list[str] = []
 
-    def request(self, command: str, timeout: float | None = None, on_event: Callable[[dict], None] | None = None, **fields: Any) -> dict[str, Any]:
+    def request(
+        self, command: str, timeout: float | None = None, on_event: Callable[[dict], None] | None = None, **fields: Any
+    ) -> dict[str, Any]:
         """Sends {"cmd": command, "id": n, ...fields} and returns the answer with that id.
 
         on_event: called with each event line of this request. Errors: CommandError for an error line;
@@ -82,18 +84,31 @@ class Console:
                     on_event(answer)
             elif "error" in answer:
                 code, detail = str(answer["error"]), str(answer.get("detail", ""))
-                raise CommandError(code, f"the firmware refused {command!r}: {code}{': ' + detail if detail else ''}", "docs/console.md lists the errors")
+                raise CommandError(
+                    code,
+                    f"the firmware refused {command!r}: {code}{': ' + detail if detail else ''}",
+                    "docs/console.md lists the errors",
+                )
             elif answer.get("ok") == command:
                 return answer
 
-    def put(self, command: str, data: bytes, start: int = 0, on_event: Callable[[dict], None] | None = None) -> dict[str, Any]:
-        """Sends ``data`` through ``command`` ("put", "audio", "stream") line by line, each acknowledged; returns the last answer.
+    def put(
+        self, command: str, data: bytes, start: int = 0, on_event: Callable[[dict], None] | None = None
+    ) -> dict[str, Any]:
+        """Sends ``data`` through ``command`` ("put", "audio", "stream") line by line, each acknowledged; returns the
+        last answer.
 
-        start: the offset of its first byte, where earlier calls sent what comes before it."""
+        start: the offset of its first byte, where earlier calls sent what comes before it.
+        """
         answer: dict[str, Any] = {}
         for offset in range(0, len(data), CHUNK_BYTES):
             chunk = data[offset : offset + CHUNK_BYTES]
-            fields = {"offset": start + offset, "size": len(chunk), "crc": zlib.crc32(chunk), "data": base64.b64encode(chunk).decode()}
+            fields = {
+                "offset": start + offset,
+                "size": len(chunk),
+                "crc": zlib.crc32(chunk),
+                "data": base64.b64encode(chunk).decode(),
+            }
             for attempt in range(RETRIES + 1):
                 try:
                     answer = self.request(command, on_event=on_event, **fields)
@@ -114,7 +129,10 @@ class Console:
                 if chunk is not None and len(chunk) == ask:
                     break
                 if attempt == RETRIES:
-                    raise TinyflowError(f"{command!r} came back damaged {RETRIES + 1} times (length or CRC-32)", "check the cable and the baud rate")
+                    raise TinyflowError(
+                        f"{command!r} came back damaged {RETRIES + 1} times (length or CRC-32)",
+                        "check the cable and the baud rate",
+                    )
             data += chunk
         return data
 
@@ -144,7 +162,11 @@ class Console:
             left = deadline - time.monotonic()
             if left <= 0:
                 last = self._heard[-1] if self._heard else "nothing"
-                partial = f", then {self._buffer[-80:].decode(errors='replace')!r} without an end of line" if self._buffer else ""
+                partial = (
+                    f", then {self._buffer[-80:].decode(errors='replace')!r} without an end of line"
+                    if self._buffer
+                    else ""
+                )
                 raise TinyflowError(
                     f"no answer to {command!r} from {self.transport.name} in time; last heard: {last}{partial}",
                     "raise the timeout if the model is large; else reset the board and try again",
@@ -157,7 +179,10 @@ class Console:
     def _ended(self, reason: str) -> TinyflowError:
         last = self._heard[-1] if self._heard else "nothing"
         details = "; ".join(text for text in (reason, self.transport.post_mortem()) if text)
-        return TinyflowError(f"{self.transport.name} ended: {details or 'no reason given'}; last heard: {last}", "run it again; if it repeats, it is a bug of the firmware")
+        return TinyflowError(
+            f"{self.transport.name} ended: {details or 'no reason given'}; last heard: {last}",
+            "run it again; if it repeats, it is a bug of the firmware",
+        )
 
 
 def payload(answer: dict[str, Any]) -> bytes | None:
@@ -172,6 +197,8 @@ def payload(answer: dict[str, Any]) -> bytes | None:
 def _fault(line: dict[str, Any], command: str) -> TinyflowError:
     registers = ", ".join(f"{key} {value}" for key, value in line.items() if key not in ("event", "reason"))
     return TinyflowError(
-        f"the firmware stopped during {command!r}: {line.get('reason', 'unknown')}" + (f" ({registers})" if registers else ""),
-        "arm-none-eabi-addr2line -f -e firmware.elf <pc> names the line; a stack overflow wants a larger stack_bytes in board.yaml",
+        f"the firmware stopped during {command!r}: {line.get('reason', 'unknown')}"
+        + (f" ({registers})" if registers else ""),
+        "arm-none-eabi-addr2line -f -e firmware.elf <pc> names the line; a stack overflow wants a larger stack_bytes in"
+        " board.yaml",
     )

@@ -34,15 +34,26 @@ class Settings:
     @classmethod
     def of(cls, listen: Listen, compiled: CompiledModel) -> "Settings":
         rate, hop = frontend(compiled)["sample_rate"], frontend(compiled)["hop"]
-        return cls(listen.every, listen.average, max(1, round(256 * listen.threshold)), -(-listen.refractory_ms * rate // (1000 * hop)))
+        return cls(
+            listen.every,
+            listen.average,
+            max(1, round(256 * listen.threshold)),
+            -(-listen.refractory_ms * rate // (1000 * hop)),
+        )
 
 
 def frontend(compiled: CompiledModel) -> dict:
     """The front end's numbers. TinyflowError for a model that cannot listen."""
     if compiled.frontend is None:
-        raise TinyflowError(f"{compiled.name} has no front end: it takes features, not audio", "listen with a model that tinyflow trained: leave --tflite out")
+        raise TinyflowError(
+            f"{compiled.name} has no front end: it takes features, not audio",
+            "listen with a model that tinyflow trained: leave --tflite out",
+        )
     if len(compiled.labels) != compiled.output.elements:
-        raise TinyflowError(f"{compiled.name} has {len(compiled.labels)} labels for {compiled.output.elements} outputs", "compile it again: tinyflow compile")
+        raise TinyflowError(
+            f"{compiled.name} has {len(compiled.labels)} labels for {compiled.output.elements} outputs",
+            "compile it again: tinyflow compile",
+        )
     return compiled.frontend
 
 
@@ -51,11 +62,17 @@ def can_listen(compiled: CompiledModel) -> bool:
 
 
 def counts(compiled: CompiledModel, listen: Listen) -> tuple[bool, ...]:
-    """Of every label, whether it is a word to be heard: not _silence_, _unknown_ and their like, nor what listen.ignore names."""
+    """Of every label, whether it is a word to be heard: not _silence_, _unknown_ and their like, nor what listen.ignore
+    names.
+    """
     for label in listen.ignore:
         if label not in compiled.labels:
-            raise TinyflowError(f"listen.ignore names {label!r}, which is no label", f"the labels are: {', '.join(compiled.labels)}")
-    return tuple(not (label.startswith("_") and label.endswith("_")) and label not in listen.ignore for label in compiled.labels)
+            raise TinyflowError(
+                f"listen.ignore names {label!r}, which is no label", f"the labels are: {', '.join(compiled.labels)}"
+            )
+    return tuple(
+        not (label.startswith("_") and label.endswith("_")) and label not in listen.ignore for label in compiled.labels
+    )
 
 
 def gives_posteriors(compiled: CompiledModel) -> bool:
@@ -89,7 +106,9 @@ def detect(outputs: np.ndarray, compiled: CompiledModel, listen: Listen) -> list
     words: list[Word] = []
     quiet = 0
     for run in range(len(scores)):
-        sums = scores[max(0, run + 1 - settings.average) : run + 1].sum(axis=0)  # the first runs lack some: they count as 0
+        sums = scores[max(0, run + 1 - settings.average) : run + 1].sum(
+            axis=0
+        )  # the first runs lack some: they count as 0
         best = int(sums.argmax())
         quiet = max(0, quiet - settings.every)
         if quiet == 0 and fires[best] and sums[best] >= settings.threshold * settings.average:
@@ -117,12 +136,19 @@ def write_constants(compiled: CompiledModel, listen: Listen, folder: Path) -> No
         "POWERS": len(table),
     }
     lines = "".join(f"#define LISTEN_{key} {value}\n" for key, value in values.items())
-    (folder / "listen_config.h").write_text(f"{LINE}#ifndef TINYFLOW_LISTEN_CONFIG_H\n#define TINYFLOW_LISTEN_CONFIG_H\n\n{lines}\n#endif\n")
-    names = ", ".join('"' + "".join(c if c.isascii() and c.isprintable() and c not in '"\\?' else "_" for c in label) + '"' for label in compiled.labels)
+    (folder / "listen_config.h").write_text(
+        f"{LINE}#ifndef TINYFLOW_LISTEN_CONFIG_H\n#define TINYFLOW_LISTEN_CONFIG_H\n\n{lines}\n#endif\n"
+    )
+    names = ", ".join(
+        '"' + "".join(c if c.isascii() and c.isprintable() and c not in '"\\?' else "_" for c in label) + '"'
+        for label in compiled.labels
+    )
     (folder / "listen_tables.c").write_text(
         f'{LINE}#include "listen.h"\n\n'
-        f"const listen_settings listen_defaults = {{{settings.every}, {settings.average}, {settings.threshold}, {settings.refractory}}};\n"
+        f"const listen_settings listen_defaults = {{{settings.every}, {settings.average}, {settings.threshold},"
+        f" {settings.refractory}}};\n"
         f"const char *const listen_words[LISTEN_LABELS] = {{{names}}};\n"
-        f"const uint8_t listen_counts[LISTEN_LABELS] = {{{', '.join(str(int(fires)) for fires in counts(compiled, listen))}}};\n"
+        "const uint8_t listen_counts[LISTEN_LABELS] ="
+        f" {{{', '.join(str(int(fires)) for fires in counts(compiled, listen))}}};\n"
         f"const uint16_t listen_powers[LISTEN_POWERS] = {{{', '.join(map(str, table.tolist()))}}};\n"
     )

@@ -48,10 +48,15 @@ class Device:
 
     def hello(self) -> dict[str, Any]:
         """What the firmware says of itself: build, board, protocol, model, counter, counter_bits, counter_hz,
-        input, output, arena (bytes), layers, frontend, clips, warning; with a front end also sample_rate, window, hop, mfcc."""
+        input, output, arena (bytes), layers, frontend, clips, warning; with a front end also sample_rate, window, hop,
+        mfcc.
+        """
         answer = self.console.request("hello")
         if answer.get("protocol") != PROTOCOL:
-            raise TinyflowError(f"the firmware speaks protocol {answer.get('protocol')}, this tinyflow {PROTOCOL}", "build the firmware again")
+            raise TinyflowError(
+                f"the firmware speaks protocol {answer.get('protocol')}, this tinyflow {PROTOCOL}",
+                "build the firmware again",
+            )
         self.hello_line = {key: value for key, value in answer.items() if key not in ("ok", "id")}
         return self.hello_line
 
@@ -89,15 +94,21 @@ class Device:
         return np.array(answers, dtype=np.int8).reshape(len(rows), self._known("output"))
 
     def recognise(self, audio: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """int16 (N, samples), wholly computed on the device -> (features int8 (N, input bytes), answers int8 (N, output bytes))."""
+        """int16 (N, samples), wholly computed on the device -> (features int8 (N, input bytes), answers int8 (N, output
+        bytes)).
+        """
         if not self._known("frontend"):
-            raise TinyflowError("this firmware has no front end: it takes features, not audio", "build a model that tinyflow trained")
+            raise TinyflowError(
+                "this firmware has no front end: it takes features, not audio", "build a model that tinyflow trained"
+            )
         audio = np.asarray(audio)
         if audio.dtype != np.int16 or audio.ndim != 2:
             raise TinyflowError(f"audio is {audio.dtype} {audio.shape}", "int16 (N, samples)")
         need = self._known("clip_samples")
         if audio.shape[1] < need:
-            raise TinyflowError(f"clips of {audio.shape[1]} samples; the model listens to {need}", "pad the recording with silence")
+            raise TinyflowError(
+                f"clips of {audio.shape[1]} samples; the model listens to {need}", "pad the recording with silence"
+            )
         self._forget()
         features, answers = [], []
         for clip in audio:
@@ -122,7 +133,9 @@ class Device:
         stack_bytes (invoke, from the top of the stack); with a front end: frontend {ticks, units (one clip), frames,
         steps {name: {ticks, units}} of one frame, stack_bytes}.
         """
-        data = self._rows(np.zeros(self._known("input"), np.int8) if input is None else input, np.int8, self._known("input"))[0]
+        data = self._rows(
+            np.zeros(self._known("input"), np.int8) if input is None else input, np.int8, self._known("input")
+        )[0]
         frontend = self._profile_frontend(audio) if self._known("frontend") else None
         self._forget()
         for _ in range(2):
@@ -158,7 +171,13 @@ class Device:
         events: list[dict] = []
         answer = self.console.request("frontend", on_event=events.append)
         steps = {event["name"]: self._count(event["ticks"]) for event in events}
-        return {**self._count(heard["ticks"]), "frames": heard["frames"], "frame": self._count(answer["ticks"]), "steps": steps, "stack_bytes": answer["stack"]}
+        return {
+            **self._count(heard["ticks"]),
+            "frames": heard["frames"],
+            "frame": self._count(answer["ticks"]),
+            "steps": steps,
+            "stack_bytes": answer["stack"],
+        }
 
     def _forget(self) -> None:
         self.ticks, self.frontend_ticks, self.stack_bytes = [], [], 0
@@ -186,7 +205,8 @@ class Device:
         value = np.asarray(value)
         if value.dtype != dtype or value.size == 0 or value.size % width:
             raise TinyflowError(
-                f"input is {value.dtype} {value.shape}; the firmware takes {np.dtype(dtype)} rows of {width}", "check that the firmware is of this model"
+                f"input is {value.dtype} {value.shape}; the firmware takes {np.dtype(dtype)} rows of {width}",
+                "check that the firmware is of this model",
             )
         return np.ascontiguousarray(value).reshape(-1, width)
 
@@ -206,12 +226,20 @@ def connect(firmware: Firmware, board: Board, timeout: float = 60.0) -> Device:
         said = _first_hello(device)
         again = f"tinyflow {'flash' if board.emulator == 'serial' else 'build'} --board {board.name}"
         if said["board"] != board.name:
-            raise TinyflowError(f"{device.console.transport.name} runs a firmware of {said['board']}, not {board.name}", again)
+            raise TinyflowError(
+                f"{device.console.transport.name} runs a firmware of {said['board']}, not {board.name}", again
+            )
         if said["build"] != firmware.build_id:
-            raise TinyflowError(f"{device.console.transport.name} runs build {said['build']}, not {firmware.build_id} of {firmware.folder}", again)
+            raise TinyflowError(
+                f"{device.console.transport.name} runs build {said['build']}, not {firmware.build_id} of"
+                f" {firmware.folder}",
+                again,
+            )
     except BaseException as error:
         device.close()
-        if isinstance(error, TinyflowError) and board.emulator == "serial":  # boards share USB ids: this may be another one
+        if (
+            isinstance(error, TinyflowError) and board.emulator == "serial"
+        ):  # boards share USB ids: this may be another one
             elsewhere = ["--port", *(f"--emulator {name}" for name in places_of(board) if name != "serial")]
             error.hint += f"; if another board is plugged in: {' or '.join(elsewhere)}"
         raise

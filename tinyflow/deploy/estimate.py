@@ -29,12 +29,19 @@ def estimate_time(profile: "Profile", counted: Board, target: Board) -> Estimate
     that are not instructions.
     """
     if target.estimate is None or not target.clock_hz:
-        raise TinyflowError(f"board {target.name} has no estimate of cycles per instruction", "give its board.yaml an `estimate` and a `clock_hz` (docs/profile.md)")
+        raise TinyflowError(
+            f"board {target.name} has no estimate of cycles per instruction",
+            "give its board.yaml an `estimate` and a `clock_hz` (docs/profile.md)",
+        )
     if profile.unit != "instructions":
-        raise TinyflowError(f"{counted.name} counts {profile.unit}, and an estimate needs instructions", "profile on an emulated board of the same core")
+        raise TinyflowError(
+            f"{counted.name} counts {profile.unit}, and an estimate needs instructions",
+            "profile on an emulated board of the same core",
+        )
     if counted.cpu_flags != target.cpu_flags:
         raise TinyflowError(
-            f"instructions of {counted.name} ({' '.join(counted.cpu_flags)}) say nothing of {target.name} ({' '.join(target.cpu_flags)})",
+            f"instructions of {counted.name} ({' '.join(counted.cpu_flags)}) say nothing of {target.name}"
+            f" ({' '.join(target.cpu_flags)})",
             "choose an emulated board of the same core: mps2-an386 for a Cortex-M4F",
         )
     network, frontend = target.estimate.network, target.estimate.frontend
@@ -42,7 +49,9 @@ def estimate_time(profile: "Profile", counted: Board, target: Board) -> Estimate
     def milliseconds(instructions: float, cycles: tuple[float, float]) -> tuple[float, float]:
         return 1000 * instructions * cycles[0] / target.clock_hz, 1000 * instructions * cycles[1] / target.clock_hz
 
-    by = f"{network[0]:g} to {network[1]:g} cycles" + (f" (front end {frontend[0]:g} to {frontend[1]:g})" if profile.frontend else "")
+    by = f"{network[0]:g} to {network[1]:g} cycles" + (
+        f" (front end {frontend[0]:g} to {frontend[1]:g})" if profile.frontend else ""
+    )
     return EstimatedTime(
         target.name,
         target.clock_hz,

@@ -1,8 +1,9 @@
 """Stage export: a compiled model as a folder of C that needs nothing of this project.
 
-Flat: model.c, the kernels it calls, the front end where it has one, tinyflow.h and tinyflow.c (firmware/export), an example;
-beside them what CMake, Zephyr and PlatformIO want, README.md, LICENSE, and tinyflow-export.json, by which a later export
-knows the folder. The files are those of firmware/ but for their global names, which all get the prefix ``tinyflow_``.
+Flat: model.c, the kernels it calls, the front end where it has one, tinyflow.h and tinyflow.c (firmware/export), an
+example; beside them what CMake, Zephyr and PlatformIO want, README.md, LICENSE, and tinyflow-export.json, by which a
+later export knows the folder. The files are those of firmware/ but for their global names, which all get the prefix
+``tinyflow_``.
 """
 
 import json
@@ -24,15 +25,18 @@ TEMPLATES = FIRMWARE / "export"
 LICENSE = FIRMWARE.parent / "LICENSE"
 MARK = "tinyflow-export.json"
 
-# Functions of model.h and model.c, everything of the front end; not the files' names nor static objects (model_params_0).
+# Functions of model.h and model.c, everything of the front end; not the files' names nor static objects
+# (model_params_0).
 _MODEL_NAMES = r"model_(?:init|input|invoke|invoke_layer|output|arena|layer_\d+)\b"
 _FRONTEND_NAMES = r"frontend_\w+\b(?!\.[ch]\b)"
-_DEFINITION = re.compile(r"^(?!static|typedef)(?:\w+[ *]+)+(\w+)\([^;{}]*\) \{|\.global (?=(\w+))", re.MULTILINE)  # of a function that others may call
+_DEFINITION = re.compile(
+    r"^(?!static|typedef)(?:\w+[ *]+)+(\w+)\([^;{}]*\) \{|\.global (?=(\w+))", re.MULTILINE
+)  # of a function that others may call
 
 
 _FLOAT_NOTE = """
-The features are the same on every machine, bit for bit: `fp.h` forbids fusing of floats by a pragma (GCC and clang), and
-refuses `-ffast-math`. Without an FPU they are right, but slow: `tinyflow export --fixed` computes them in integers.
+The features are the same on every machine, bit for bit: `fp.h` forbids fusing of floats by a pragma (GCC and clang),
+and refuses `-ffast-math`. Without an FPU they are right, but slow: `tinyflow export --fixed` computes them in integers.
 """
 _FIXED_NOTE = """
 The features are computed in integers, for cores without FPU; they are the same on every machine, bit for bit.
@@ -60,12 +64,24 @@ def export(compiled: CompiledModel, out: Path | str, force: bool = False, fixed:
             (folder / name).parent.mkdir(exist_ok=True)
             (folder / name).write_text(text)
         written = {name: sha256(folder / name) for name in sorted(files)}
-        write_json(folder / MARK, {"tinyflow": __version__, "model": compiled.name, "tflite_sha256": sha256(compiled.tflite), "files": written})
+        write_json(
+            folder / MARK,
+            {
+                "tinyflow": __version__,
+                "model": compiled.name,
+                "tflite_sha256": sha256(compiled.tflite),
+                "files": written,
+            },
+        )
     return {
         "folder": str(out),
         "model": compiled.name,
         "files": [*written, MARK],
-        "kernels": [name.removesuffix(".c") for name in written if (FIRMWARE / "kernels" / name).is_file() and name.endswith(".c")],
+        "kernels": [
+            name.removesuffix(".c")
+            for name in written
+            if (FIRMWARE / "kernels" / name).is_file() and name.endswith(".c")
+        ],
         "frontend": compiled.frontend is not None,
         "model_bytes": compiled.model_bytes,
         "arena_bytes": compiled.arena_bytes,
@@ -78,17 +94,25 @@ def _may_replace(out: Path, force: bool) -> None:
     if not out.is_dir() or not any(out.iterdir()):
         return
     if Path.cwd().is_relative_to(out):
-        raise TinyflowError(f"{out} is, or holds, the folder you are in: an export replaces it whole", "--out a folder of its own")
+        raise TinyflowError(
+            f"{out} is, or holds, the folder you are in: an export replaces it whole", "--out a folder of its own"
+        )
     if force:
         return
     if not (out / MARK).is_file():
-        raise TinyflowError(f"{out} was not written by tinyflow export", "--out another folder, or --force to replace it with all that is in it")
+        raise TinyflowError(
+            f"{out} was not written by tinyflow export",
+            "--out another folder, or --force to replace it with all that is in it",
+        )
     known = read_json(out / MARK).get("files", {})
     found = {path.relative_to(out).as_posix(): path for path in out.rglob("*") if path.is_file() and path.name != MARK}
     changed = sorted(name for name, path in found.items() if name not in known or sha256(path) != known[name])
     if changed:
         named = ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")
-        raise TinyflowError(f"{out} holds files that were added or changed since its export: {named}", "move them, or --force to lose them")
+        raise TinyflowError(
+            f"{out} holds files that were added or changed since its export: {named}",
+            "move them, or --force to lose them",
+        )
 
 
 def _templates(compiled: CompiledModel) -> list[Path]:
@@ -102,7 +126,9 @@ def _sources(compiled: CompiledModel, fixed: bool) -> set[Path]:
     chosen = {compiled.c / "model.c", *_kernels(compiled.c / "model.c")}
     roots = [TEMPLATES / "tinyflow.c"]
     if compiled.frontend:
-        generated, code = (compiled.c / FIXED, FIRMWARE / "frontend_fixed") if fixed else (compiled.c, FIRMWARE / "frontend")
+        generated, code = (
+            (compiled.c / FIXED, FIRMWARE / "frontend_fixed") if fixed else (compiled.c, FIRMWARE / "frontend")
+        )
         folders += [generated, code, FIRMWARE / "frontend"]
         chosen |= {*code.glob("*.c"), FRAMES, *generated.glob("frontend_*.c")}
         roots.append(TEMPLATES / "tinyflow_audio.c")
@@ -148,7 +174,9 @@ def _prefixed(source: str) -> str:
 
 
 def _config(compiled: CompiledModel) -> str:
-    labels = ", ".join(json.dumps(label) for label in compiled.labels) or '""'  # JSON's strings are C's for printable text
+    labels = (
+        ", ".join(json.dumps(label) for label in compiled.labels) or '""'
+    )  # JSON's strings are C's for printable text
     values = {
         **_port_values("INPUT", compiled.input),
         **_port_values("OUTPUT", compiled.output),
@@ -168,15 +196,19 @@ def _config(compiled: CompiledModel) -> str:
         }
     lines = "".join(f"#define {name} {value} /* {said} */\n" for name, (value, said) in values.items())
     return (
-        f"/* SPDX-License-Identifier: Apache-2.0 */\n/* Generated by tinyflow export: {_plain(compiled.name)}. A real number is scale * (int8 - zero point). */\n"
-        f"#ifndef TINYFLOW_CONFIG_H\n#define TINYFLOW_CONFIG_H\n\n{lines}\n#endif\n"
+        f"/* SPDX-License-Identifier: Apache-2.0 */\n/* Generated by tinyflow export: {_plain(compiled.name)}. A real"
+        " number is scale * (int8 - zero point). */\n#ifndef TINYFLOW_CONFIG_H\n#define"
+        f" TINYFLOW_CONFIG_H\n\n{lines}\n#endif\n"
     )
 
 
 def _port_values(side: str, port: Port) -> dict[str, tuple[Any, str]]:
     return {
         f"TINYFLOW_{side}_BYTES": (port.elements, f"int8 {_shape(port)}"),
-        f"TINYFLOW_{side}_SCALE": (f"{port.scale:.9g}f" if "." in f"{port.scale:.9g}" or "e" in f"{port.scale:.9g}" else f"{port.scale:.1f}f", "float"),
+        f"TINYFLOW_{side}_SCALE": (
+            f"{port.scale:.9g}f" if "." in f"{port.scale:.9g}" or "e" in f"{port.scale:.9g}" else f"{port.scale:.1f}f",
+            "float",
+        ),
         f"TINYFLOW_{side}_ZERO_POINT": (port.zero_point, "int8"),
     }
 
@@ -210,17 +242,31 @@ def _readme(compiled: CompiledModel, template: str, fixed: bool) -> str:
     usage = "tinyflow_init();\nmemcpy(tinyflow_input(), x, TINYFLOW_INPUT_BYTES);\nconst int8_t *y = tinyflow_invoke();"
     if compiled.frontend:
         mfcc = MfccConfig(**compiled.frontend)
-        rows = f"| audio | {mfcc.sample_rate} Hz, 16 bits, mono: MFCC, window {mfcc.window}, hop {mfcc.hop}, {mfcc.n_mels} mels, {mfcc.n_mfcc} coefficients |\n"
+        rows = (
+            f"| audio | {mfcc.sample_rate} Hz, 16 bits, mono: MFCC, window {mfcc.window}, hop {mfcc.hop}, {mfcc.n_mels}"
+            f" mels, {mfcc.n_mfcc} coefficients |\n"
+        )
         rows += f"| classes | {', '.join(map(_plain, compiled.labels))} |\n"
         fpu = "" if fixed else " (and `CONFIG_FPU=y` where the core has one)"
         usage = (
-            "tinyflow_init();\nint heard = tinyflow_classify(samples); /* TINYFLOW_CLIP_SAMPLES of them */\n"
-            "printf(\"%s\\n\", tinyflow_label(heard));\n\n/* or as the sound arrives, in pieces of any length: a hop costs one frame */\n"
-            "tinyflow_stream_push(samples, count);\nheard = tinyflow_stream_classify(); /* -1 until a whole clip was heard */"
+            "tinyflow_init();\nint heard = tinyflow_classify(samples); /* TINYFLOW_CLIP_SAMPLES of them"
+            ' */\nprintf("%s\\n", tinyflow_label(heard));\n\n/* or as the sound arrives, in pieces of any length: a hop'
+            " costs one frame */\ntinyflow_stream_push(samples, count);\nheard = tinyflow_stream_classify(); /* -1"
+            " until a whole clip was heard */"
         )
         notes = _FIXED_NOTE if fixed else _FLOAT_NOTE
     return template.format(
-        name=_plain(compiled.name), version=__version__, rows=rows, usage=usage, fpu=fpu, notes=notes, macs=compiled.macs,
-        model_bytes=compiled.model_bytes, arena_bytes=compiled.arena_bytes,
-        **{side: f"int8 {_shape(port)}, real = {port.scale:.9g} * (q - ({port.zero_point}))" for side, port in (("input", compiled.input), ("output", compiled.output))},
-    )  # fmt: skip
+        name=_plain(compiled.name),
+        version=__version__,
+        rows=rows,
+        usage=usage,
+        fpu=fpu,
+        notes=notes,
+        macs=compiled.macs,
+        model_bytes=compiled.model_bytes,
+        arena_bytes=compiled.arena_bytes,
+        **{
+            side: f"int8 {_shape(port)}, real = {port.scale:.9g} * (q - ({port.zero_point}))"
+            for side, port in (("input", compiled.input), ("output", compiled.output))
+        },
+    )

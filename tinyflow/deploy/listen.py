@@ -37,13 +37,17 @@ def must_have_microphone(board: Board) -> None:
 
 
 def read_long(wav: Path) -> np.ndarray:
-    """A recording of any rate, length and number of channels: int16 (samples,) at SAMPLE_RATE. Errors: no file, no audio."""
+    """A recording of any rate, length and number of channels: int16 (samples,) at SAMPLE_RATE. Errors: no file, no
+    audio.
+    """
     if not wav.is_file():
         raise TinyflowError(f"no recording at {wav}", "name a WAV, FLAC, OGG or MP3 file")
     try:
         return load_background(wav, SAMPLE_RATE)
     except BadRecording as reason:
-        raise TinyflowError(f"{wav} cannot be heard: {reason}", "record it again, or convert it to 16-bit WAV") from None
+        raise TinyflowError(
+            f"{wav} cannot be heard: {reason}", "record it again, or convert it to 16-bit WAV"
+        ) from None
 
 
 def listen_to(
@@ -56,16 +60,18 @@ def listen_to(
     on_word: OnWord | None = None,
     timeout: float = TIMEOUT,
 ) -> dict[str, Any]:
-    """int16 ``audio`` (samples,) streamed to the board, then as much silence as the network takes at once, for a word at the end.
+    """int16 ``audio`` (samples,) streamed to the board, then as much silence as the network takes at once, for a word
+    at the end.
 
     Returns words (each {word, score, seconds, sample}: ``seconds`` to the end of what the network was given), seconds,
-    settings, and what it cost (``costs``). on_word is called with each word as the board tells it. Errors: shorter audio
-    than the network takes at once.
+    settings, and what it cost (``costs``). on_word is called with each word as the board tells it. Errors: shorter
+    audio than the network takes at once.
     """
     rate = frontend(compiled)["sample_rate"]
     if len(audio) < _window(compiled):
         raise TinyflowError(
-            f"the recording is {len(audio) / rate:.2f} s long; {compiled.name} takes {_window(compiled) / rate:.2f} s at once",
+            f"the recording is {len(audio) / rate:.2f} s long; {compiled.name} takes {_window(compiled) / rate:.2f} s"
+            " at once",
             "tinyflow run --wav pads a short one with silence and says which word it is",
         )
     data = np.concatenate([audio, np.zeros(_window(compiled), np.int16)]).astype("<i2").tobytes()
@@ -79,35 +85,62 @@ def listen_to(
             done = at + CHUNK_BYTES
             if done % (2 * rate) < CHUNK_BYTES or done >= len(data):  # once a second
                 total = -(-len(data) // (2 * rate))
-                progress(f"listen on {board.name}", total if done >= len(data) else done // (2 * rate), total, f"s of audio, {len(words)} words")
+                progress(
+                    f"listen on {board.name}",
+                    total if done >= len(data) else done // (2 * rate),
+                    total,
+                    f"s of audio, {len(words)} words",
+                )
         return {**_result(device, compiled, listen, words, answer, peers), "seconds": len(audio) / rate}
 
 
 def listen_microphone(
-    firmware: Firmware, board: Board, compiled: CompiledModel, listen: Listen, going: Callable[[float], bool], on_word: OnWord | None = None, timeout: float = TIMEOUT
+    firmware: Firmware,
+    board: Board,
+    compiled: CompiledModel,
+    listen: Listen,
+    going: Callable[[float], bool],
+    on_word: OnWord | None = None,
+    timeout: float = TIMEOUT,
 ) -> dict[str, Any]:
-    """The board's own microphone, as long as ``going`` (called every second with the seconds heard) says so. Returns as listen_to."""
+    """The board's own microphone, as long as ``going`` (called every second with the seconds heard) says so. Returns as
+    listen_to.
+    """
     must_have_microphone(board)
     rate = frontend(compiled)["sample_rate"]
     words: list[dict[str, Any]] = []
     hear, peers = _hearer(words, rate, on_word), _peers(board)
     with connect(firmware, board, timeout=timeout) as device:
         begin(device, Settings.of(listen, compiled))
-        answer: dict[str, Any] = {"samples": 0, "frames": 0, "runs": 0, "lost": 0, "frontend_ticks": 0, "network_ticks": 0, "detector_ticks": 0}
+        answer: dict[str, Any] = {
+            "samples": 0,
+            "frames": 0,
+            "runs": 0,
+            "lost": 0,
+            "frontend_ticks": 0,
+            "network_ticks": 0,
+            "detector_ticks": 0,
+        }
         while going(answer["samples"] / rate):
             try:
                 answer = device.console.request("microphone", seconds=1, on_event=hear)
             except CommandError as error:
                 if error.code != "microphone":
                     raise
-                raise TinyflowError(f"the microphone of {board.name} ({board.microphone}): {error.message.partition('microphone: ')[2]}", "docs/listen.md: microphones") from None
+                raise TinyflowError(
+                    f"the microphone of {board.name} ({board.microphone}):"
+                    f" {error.message.partition('microphone: ')[2]}",
+                    "docs/listen.md: microphones",
+                ) from None
         return {**_result(device, compiled, listen, words, answer, peers), "seconds": answer["samples"] / rate}
 
 
 @contextmanager
 def until_interrupted(seconds: float | None) -> Iterator[Callable[[float], bool]]:
-    """A ``going`` for listen_microphone: until Ctrl-C, or ``seconds`` heard. A handler, not an exception: the board is asked for
-    a second at a time, and its answer is waited for, so that it is ready for the next command. A second Ctrl-C does not wait."""
+    """A ``going`` for listen_microphone: until Ctrl-C, or ``seconds`` heard. A handler, not an exception: the board is
+    asked for a second at a time, and its answer is waited for, so that it is ready for the next command. A second
+    Ctrl-C does not wait.
+    """
     stopped = Event()
 
     def stop(*_: object) -> None:
@@ -134,34 +167,55 @@ def _window(compiled: CompiledModel) -> int:
 
 def _hearer(words: list[dict[str, Any]], rate: int, on_word: OnWord | None) -> Callable[[dict], None]:
     def hear(event: dict) -> None:
-        words.append({"word": event["word"], "score": event["score"] / 256, "seconds": event["sample"] / rate, "sample": event["sample"]})
+        words.append(
+            {
+                "word": event["word"],
+                "score": event["score"] / 256,
+                "seconds": event["sample"] / rate,
+                "sample": event["sample"],
+            }
+        )
         if on_word:
             on_word(words[-1])
 
     return hear
 
 
-def _result(device: Device, compiled: CompiledModel, listen: Listen, words: list[dict[str, Any]], answer: dict[str, Any], peers: list[Board]) -> dict[str, Any]:
+def _result(
+    device: Device,
+    compiled: CompiledModel,
+    listen: Listen,
+    words: list[dict[str, Any]],
+    answer: dict[str, Any],
+    peers: list[Board],
+) -> dict[str, Any]:
     return {
         "board": device.board.name,
         "build_id": device.hello_line["build"],
         "words": words,
-        "settings": {key: value for key, value in vars(listen).items()},
+        "settings": dict(vars(listen).items()),
         "samples_lost": answer["lost"],
         "costs": costs(device.board, compiled, listen, answer, peers),
     }
 
 
-def costs(board: Board, compiled: CompiledModel, listen: Listen, answer: dict[str, Any], peers: list[Board]) -> dict[str, Any]:
+def costs(
+    board: Board, compiled: CompiledModel, listen: Listen, answer: dict[str, Any], peers: list[Board]
+) -> dict[str, Any]:
     """What a second of audio costs in the steady state, from the counts of a stream: every frame and every run of the
     network by its mean, times how many there are in a second.
 
-    Returns unit, counter, frames, runs, frames_a_second, runs_a_second, per_second {frontend, network, detector, all}, and
+    Returns unit, counter, frames, runs, frames_a_second, runs_a_second, per_second {frontend, network, detector, all},
+    and
     budgets: for every one of ``peers`` {board, what, budget, share}; for a board that counts its own cycles its clock.
     """
     config = frontend(compiled)
     frames_a_second = config["sample_rate"] / config["hop"]
-    rates = {"frontend": ("frames", frames_a_second), "network": ("runs", frames_a_second / listen.every), "detector": ("runs", frames_a_second / listen.every)}
+    rates = {
+        "frontend": ("frames", frames_a_second),
+        "network": ("runs", frames_a_second / listen.every),
+        "detector": ("runs", frames_a_second / listen.every),
+    }
     per_second = {}
     for part, (of, rate) in rates.items():
         units = answer[f"{part}_ticks"] * board.counter.rate
@@ -180,7 +234,9 @@ def costs(board: Board, compiled: CompiledModel, listen: Listen, answer: dict[st
 
 
 def _peers(board: Board) -> list[Board]:
-    """This board, and every other of its core, that has a budget of instructions: what is counted here is executed there too."""
+    """This board, and every other of its core, that has a budget of instructions: what is counted here is executed
+    there too.
+    """
     others = [load_board(name) for name in board_names() if name != board.name]
     return [other for other in (board, *others) if other.core == board.core and other.instruction_budget]
 
@@ -190,4 +246,12 @@ def _budgets(board: Board, per_second: float, peers: list[Board]) -> list[dict[s
         return [{"board": board.name, "what": "clock", "budget": board.clock_hz, "share": per_second / board.clock_hz}]
     if board.counter.unit != "instructions":
         return []
-    return [{"board": peer.name, "what": "instruction_budget", "budget": peer.instruction_budget, "share": per_second / peer.instruction_budget} for peer in peers]
+    return [
+        {
+            "board": peer.name,
+            "what": "instruction_budget",
+            "budget": peer.instruction_budget,
+            "share": per_second / peer.instruction_budget,
+        }
+        for peer in peers
+    ]

@@ -12,8 +12,8 @@ from tinyflow.board import Board
 from tinyflow.compile.artefact import CompiledModel
 from tinyflow.deploy.artefact import Firmware
 from tinyflow.deploy.estimate import EstimatedTime, estimate_time
-from tinyflow.deploy.places.place import emulator_version, place
 from tinyflow.deploy.image.sizes import Sizes, measure
+from tinyflow.deploy.places.place import emulator_version, place
 from tinyflow.errors import TinyflowError
 from tinyflow.progress import Progress, silent
 
@@ -110,14 +110,19 @@ class Profile:
 
 
 def profile(
-    firmware: Firmware, board: Board, compiled: CompiledModel, out: Path | None = None, progress: Progress = silent, estimate: Board | None = None
+    firmware: Firmware,
+    board: Board,
+    compiled: CompiledModel,
+    out: Path | None = None,
+    progress: Progress = silent,
+    estimate: Board | None = None,
 ) -> Profile:
     """Counts every layer and front-end step of ``firmware`` on ``board``, and measures its image.
 
     The input is the first self-test clip when the model has one, else zeros. out: a folder that gets profile.json,
-    layers.png, frontend.png, flash.png and arena.png. estimate: a real board to estimate the time of; without, ``board``
-    itself when it has an estimate and instructions were counted. Errors: those of connect() and estimate_time(), and a
-    firmware that is not of ``compiled``.
+    layers.png, frontend.png, flash.png and arena.png. estimate: a real board to estimate the time of; without,
+    ``board`` itself when it has an estimate and instructions were counted. Errors: those of connect() and
+    estimate_time(), and a firmware that is not of ``compiled``.
     """
     from tinyflow.deploy.device import connect
 
@@ -131,7 +136,8 @@ def profile(
         said = device.hello_line
     if len(counted["layers"]) != len(firmware.operators or compiled.layers):
         raise TinyflowError(
-            f"{firmware.elf} counts {len(counted['layers'])} layers, {compiled.folder} has {len(firmware.operators or compiled.layers)}",
+            f"{firmware.elf} counts {len(counted['layers'])} layers, {compiled.folder} has"
+            f" {len(firmware.operators or compiled.layers)}",
             f"tinyflow build --board {board.name} --runtime {firmware.runtime}",
         )
     progress(task, 1, 3, "measuring")
@@ -153,24 +159,41 @@ def _clip(compiled: CompiledModel) -> tuple[np.ndarray | None, np.ndarray | None
     if not compiled.selftest.is_file():
         return None, None
     with np.load(compiled.selftest) as clips:
-        features = clips["features"][0].astype(np.int8).ravel() if "features" in clips and len(clips["features"]) else None
+        features = (
+            clips["features"][0].astype(np.int8).ravel() if "features" in clips and len(clips["features"]) else None
+        )
         audio = clips["clips"][0].astype(np.int16) if "clips" in clips and len(clips["clips"]) else None
     return features, audio
 
 
 def _profile(
-    firmware: Firmware, board: Board, compiled: CompiledModel, counted: dict[str, Any], said: dict[str, Any], sizes: Sizes
+    firmware: Firmware,
+    board: Board,
+    compiled: CompiledModel,
+    counted: dict[str, Any],
+    said: dict[str, Any],
+    sizes: Sizes,
 ) -> Profile:
     unit, resolution = counted["unit"], counted["resolution"]
     units = [layer["units"] for layer in counted["layers"]]
     total, invoke = sum(units), counted["invoke"]["units"]
     layers = tuple(
         LayerCount(
-            layer.index, layer.kind, layer.name, layer.input_shape, layer.output_shape, layer.macs,
-            count, count / layer.macs if layer.macs else None, count / total if total else 0.0, layer.kernels, layer.in_place, layer.scratch,
+            layer.index,
+            layer.kind,
+            layer.name,
+            layer.input_shape,
+            layer.output_shape,
+            layer.macs,
+            count,
+            count / layer.macs if layer.macs else None,
+            count / total if total else 0.0,
+            layer.kernels,
+            layer.in_place,
+            layer.scratch,
         )
         for layer, count in zip(firmware.operators or compiled.layers, units)
-    )  # fmt: skip
+    )
     difference = (total - invoke) / invoke if invoke else 0.0
     notes = [f"counted: {unit} of {counted['counter']}, resolution {resolution}"]
     if board.counter.note:
@@ -180,7 +203,8 @@ def _profile(
     if abs(difference) > AGREEMENT:
         rounding = len(units) * resolution / invoke if invoke else 0.0
         notes.append(
-            f"the layers sum to {total:,} {unit}, {difference:+.2%} from the invoke total of {invoke:,}: beyond {AGREEMENT:.1%}"
+            f"the layers sum to {total:,} {unit}, {difference:+.2%} from the invoke total of {invoke:,}: beyond"
+            f" {AGREEMENT:.1%}"
             + (f" (the counter's resolution alone allows {rounding:.2%})" if rounding > AGREEMENT else "")
         )
     if said.get("warning"):
@@ -235,7 +259,8 @@ def _frontend(counted: dict[str, Any], said: dict[str, Any]) -> FrontendCount:
         units_per_second=counted["units"] / seconds,
         frame_units=counted["frame"]["units"],
         steps=tuple(
-            StepCount(name, step["units"], step["units"] * frames / seconds, step["units"] / total if total else 0.0) for name, step in steps.items()
+            StepCount(name, step["units"], step["units"] * frames / seconds, step["units"] / total if total else 0.0)
+            for name, step in steps.items()
         ),
         stack_bytes=counted["stack_bytes"],
     )
@@ -249,9 +274,16 @@ def write_pictures(result: Profile, compiled: CompiledModel, out: Path) -> None:
     how = f"{result.model} on {result.board}: {result.invoke_units:,} {result.unit} per inference (counted)\n{by}"
     layers_figure(result.layers, result.unit, how, out / "layers.png")
     if frontend := result.frontend:
-        how = f"front end on {result.board}: {frontend.units_per_second:,.0f} {result.unit} per second of audio (counted)\n{by}"
+        how = (
+            f"front end on {result.board}: {frontend.units_per_second:,.0f} {result.unit} per second of audio"
+            f" (counted)\n{by}"
+        )
         frontend_figure(frontend, result.unit, how, out / "frontend.png")
-    flash_figure(result.sizes, f"{result.model} on {result.board}: {result.sizes.flash_bytes:,} B of flash (measured)", out / "flash.png")
+    flash_figure(
+        result.sizes,
+        f"{result.model} on {result.board}: {result.sizes.flash_bytes:,} B of flash (measured)",
+        out / "flash.png",
+    )
     plan = compiled.folder / "arena.png"
     if plan.is_file() and result.arena_bound_bytes:
         with atomic_path(out / "arena.png") as temporary:

@@ -32,25 +32,40 @@ def selftest(firmware: Firmware, board: Board, timeout: float = TIMEOUT) -> dict
         hello = device.hello_line
     reason = ""
     if not result["passed"]:
-        wrong = next(clip for clip in result["results"] if clip["feature"] < hello["input"] or clip["answer"] < hello["output"])
+        wrong = next(
+            clip for clip in result["results"] if clip["feature"] < hello["input"] or clip["answer"] < hello["output"]
+        )
         what, at = ("feature", wrong["feature"]) if wrong["feature"] < hello["input"] else ("answer", wrong["answer"])
         reason = f"clip {wrong['clip']} ({wrong['word']}): {what} {at} differs from the stored one"
-    return {"board": board.name, "build_id": firmware.build_id, **result, "reason": reason, **_counted(board, "frontend", result["frontend_units"]), **_counted(board, "inference", result["network_units"])}
+    return {
+        "board": board.name,
+        "build_id": firmware.build_id,
+        **result,
+        "reason": reason,
+        **_counted(board, "frontend", result["frontend_units"]),
+        **_counted(board, "inference", result["network_units"]),
+    }
 
 
 def run_rows(
-    firmware: Firmware, board: Board, compiled: CompiledModel, x: np.ndarray, progress: Progress = silent, timeout: float = TIMEOUT
+    firmware: Firmware,
+    board: Board,
+    compiled: CompiledModel,
+    x: np.ndarray,
+    progress: Progress = silent,
+    timeout: float = TIMEOUT,
 ) -> tuple[np.ndarray, dict[str, Any]]:
     """int8 ``x`` (N, *input shape without batch) on the board -> (int8 (N, *output shape without batch), facts).
 
     facts: rows, instructions_per_inference (None where the counter does not count instructions; see ``unit`` and
-    ``units_per_inference``), their least and greatest, resolution, arena, flash, model, RAM and stack bytes, compiler, flags.
-    Counts are of model_invoke alone, from the second run on. Errors: another shape or type, both named.
+    ``units_per_inference``), their least and greatest, resolution, arena, flash, model, RAM and stack bytes, compiler,
+    flags. Counts are of model_invoke alone, from the second run on. Errors: another shape or type, both named.
     """
     shape = compiled.input.shape[1:]
     if x.dtype != np.int8 or x.shape[1:] != shape or x.ndim != len(shape) + 1 or not len(x):
         raise TinyflowError(
-            f"the rows are {x.dtype} {list(x.shape)}; {compiled.name} takes int8 [N, {', '.join(map(str, shape))}] with N at least 1",
+            f"the rows are {x.dtype} {list(x.shape)}; {compiled.name} takes int8 [N, {', '.join(map(str, shape))}] with"
+            " N at least 1",
             f"quantise with scale {compiled.input.scale:g} and zero point {compiled.input.zero_point}, and reshape",
         )
     answers = np.empty((len(x), compiled.output.elements), np.int8)
@@ -84,21 +99,31 @@ def run_rows(
     return answers.reshape(len(x), *compiled.output.shape[1:]), facts
 
 
-def hear(firmware: Firmware, board: Board, compiled: CompiledModel, audio: np.ndarray, timeout: float = TIMEOUT) -> dict[str, Any]:
+def hear(
+    firmware: Firmware, board: Board, compiled: CompiledModel, audio: np.ndarray, timeout: float = TIMEOUT
+) -> dict[str, Any]:
     """Which word the board hears in int16 ``audio`` (samples,); features and network are computed there.
 
     Returns word, score (the network's output for it), scores {label: output}, and counts of front end and network.
     """
     if not compiled.labels:
-        raise TinyflowError(f"{compiled.name} has no labels: it is a foreign model", "tinyflow run --input X.npy --output Y.npy")
+        raise TinyflowError(
+            f"{compiled.name} has no labels: it is a foreign model", "tinyflow run --input X.npy --output Y.npy"
+        )
     with connect(firmware, board, timeout=timeout) as device:
         return _heard(device, compiled, audio)
 
 
-def hear_file(firmware: Firmware, board: Board, compiled: CompiledModel, wav: Path, timeout: float = TIMEOUT) -> dict[str, Any]:
-    """``hear`` for a recording of any rate, length and number of channels; a longer one is cut to its loudest window."""
+def hear_file(
+    firmware: Firmware, board: Board, compiled: CompiledModel, wav: Path, timeout: float = TIMEOUT
+) -> dict[str, Any]:
+    """``hear`` for a recording of any rate, length and number of channels; a longer one is cut to
+    its loudest window.
+    """
     if compiled.frontend is None:
-        raise TinyflowError(f"{compiled.name} has no front end: it is a foreign model", "tinyflow run --input X.npy --output Y.npy")
+        raise TinyflowError(
+            f"{compiled.name} has no front end: it is a foreign model", "tinyflow run --input X.npy --output Y.npy"
+        )
     from tinyflow.data.audio import read_wav
 
     rate = compiled.frontend["sample_rate"]
@@ -124,7 +149,11 @@ def _heard(device: Device, compiled: CompiledModel, audio: np.ndarray) -> dict[s
 def _counted(board: Board, what: str, units: int) -> dict[str, Any]:
     """A count under its honest name: instructions only where instructions were counted."""
     key = "per_inference" if what == "inference" else f"of_{what}"
-    return {f"instructions_{key}": units if board.counter.unit == "instructions" else None, f"units_{key}": units, "unit": board.counter.unit}
+    return {
+        f"instructions_{key}": units if board.counter.unit == "instructions" else None,
+        f"units_{key}": units,
+        "unit": board.counter.unit,
+    }
 
 
 def read_rows(path: Path) -> np.ndarray:

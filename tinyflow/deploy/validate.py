@@ -1,8 +1,8 @@
 """Stage validate: the firmware's answers against tflite_micro, bit for bit, and the parity gate of the front end.
 
 With audio, on the same clips (docs/architecture.md):
-(a) features: C on the host = C on the device bit for bit; C against torch at most 1 LSB of int8 in at most 0.1 % of the values;
-(b) network on Python's int8 features: bit-exact with tflite_micro;
+(a) features: C on the host = C on the device bit for bit; C against torch at most 1 LSB of int8 in at most 0.1 % of the
+values; (b) network on Python's int8 features: bit-exact with tflite_micro;
 (c) network on the device's own features: bit-exact with tflite_micro on those same features.
 """
 
@@ -31,7 +31,8 @@ def validate(
     progress: Progress = silent,
     timeout: float = TIMEOUT,
 ) -> dict[str, Any]:
-    """Runs ``x`` int8 (N, *input shape without batch), or ``n`` random rows of ``seed``, and int16 ``audio`` (N, samples).
+    """Runs ``x`` int8 (N, *input shape without batch), or ``n`` random rows of ``seed``, and int16 ``audio`` (N,
+    samples).
 
     Returns passed, reason ("" when passed, else the first difference: row, layer, element, both values), rows, equal,
     oracle (its version) and, with audio, parity {features, network, end_to_end}. Errors: wrong shapes; no oracle.
@@ -41,12 +42,22 @@ def validate(
     rows = _rows(compiled, x, n, seed)
     if firmware.runtime != "aot":
         compiled = replace(compiled, layers=())  # they can be read back from our own arena alone
-    result: dict[str, Any] = {"board": board.name, "build_id": firmware.build_id, "model": compiled.name, "oracle": oracle.version(), "compiler": firmware.compiler}
+    result: dict[str, Any] = {
+        "board": board.name,
+        "build_id": firmware.build_id,
+        "model": compiled.name,
+        "oracle": oracle.version(),
+        "compiler": firmware.compiler,
+    }
     reasons = []
     with connect(firmware, board, timeout=timeout) as device:
         network = _network(device, compiled, rows, progress, "random rows" if x is None else "given rows")
         reasons.append(network["reason"])
-        result |= {"rows": len(rows), "equal": network["equal"], "source": "random, seed " + str(seed) if x is None else "given"}
+        result |= {
+            "rows": len(rows),
+            "equal": network["equal"],
+            "source": "random, seed " + str(seed) if x is None else "given",
+        }
         if audio is not None:
             result["parity"] = _parity(device, compiled, audio, progress)
             reasons += [check["reason"] for check in result["parity"].values()]
@@ -61,11 +72,21 @@ def _rows(compiled: CompiledModel, x: np.ndarray | None, n: int, seed: int) -> n
             raise TinyflowError(f"{n} rows to validate", "at least 1")
         return np.random.default_rng(seed).integers(-128, 128, (n, *shape), dtype=np.int8)
     if x.dtype != np.int8 or x.shape[1:] != shape or x.ndim != len(shape) + 1 or not len(x):
-        raise TinyflowError(f"the rows are {x.dtype} {list(x.shape)}; {compiled.name} takes int8 [N, {', '.join(map(str, shape))}]", "quantise and reshape")
+        raise TinyflowError(
+            f"the rows are {x.dtype} {list(x.shape)}; {compiled.name} takes int8 [N, {', '.join(map(str, shape))}]",
+            "quantise and reshape",
+        )
     return x
 
 
-def _network(device: Device, compiled: CompiledModel, rows: np.ndarray, progress: Progress, what: str, answers: np.ndarray | None = None) -> dict[str, Any]:
+def _network(
+    device: Device,
+    compiled: CompiledModel,
+    rows: np.ndarray,
+    progress: Progress,
+    what: str,
+    answers: np.ndarray | None = None,
+) -> dict[str, Any]:
     """The device's answers to ``rows`` (computed now, or given) against tflite_micro's."""
     from tinyflow.compile import oracle
 
@@ -76,18 +97,32 @@ def _network(device: Device, compiled: CompiledModel, rows: np.ndarray, progress
             progress(f"validate on {device.board.name}", index + 1, len(rows), what)
     expected = oracle.invoke(compiled.tflite, rows.reshape(len(rows), *compiled.input.shape[1:])).reshape(answers.shape)
     equal = (answers == expected).all(axis=1)
-    reason = "" if equal.all() else _first_difference(device, compiled, rows, int(np.flatnonzero(~equal)[0]), answers, expected)
-    return {"passed": not reason, "rows": len(rows), "equal": int(equal.sum()), "reason": f"{what}: {reason}" if reason else ""}
+    reason = (
+        ""
+        if equal.all()
+        else _first_difference(device, compiled, rows, int(np.flatnonzero(~equal)[0]), answers, expected)
+    )
+    return {
+        "passed": not reason,
+        "rows": len(rows),
+        "equal": int(equal.sum()),
+        "reason": f"{what}: {reason}" if reason else "",
+    }
 
 
-def _first_difference(device: Device, compiled: CompiledModel, rows: np.ndarray, row: int, answers: np.ndarray, expected: np.ndarray) -> str:
+def _first_difference(
+    device: Device, compiled: CompiledModel, rows: np.ndarray, row: int, answers: np.ndarray, expected: np.ndarray
+) -> str:
     """The first layer that differs, by running the row up to each layer in turn."""
     from tinyflow.compile import oracle
 
     at = int(np.flatnonzero(answers[row] != expected[row])[0])
     output = f"row {row}, output {at}: ours {answers[row, at]}, oracle {expected[row, at]}"
     if not compiled.layers:
-        return f"{output}; TFLM's interpreter does not keep what its operators compute: tinyflow profile --compare aot,tflm says which runtime differs"
+        return (
+            f"{output}; TFLM's interpreter does not keep what its operators compute: tinyflow profile --compare"
+            " aot,tflm says which runtime differs"
+        )
     ours = [_layer_output(device, layer, rows[row]) for layer in compiled.layers]
     found = oracle.first_difference(compiled, row, rows[row], ours)
     return f"{output}; every layer run by itself agrees" if found is None else str(found)
@@ -98,7 +133,9 @@ def _layer_output(device: Device, layer: Layer, row: np.ndarray) -> np.ndarray:
     return layer.value(data)
 
 
-def _parity(device: Device, compiled: CompiledModel, audio: np.ndarray, progress: Progress) -> dict[str, dict[str, Any]]:
+def _parity(
+    device: Device, compiled: CompiledModel, audio: np.ndarray, progress: Progress
+) -> dict[str, dict[str, Any]]:
     if compiled.frontend is None:
         raise TinyflowError(f"{compiled.name} has no front end: it is a foreign model", "validate it without audio")
     from tinyflow.compile.frontend import HostFrontend
@@ -117,7 +154,9 @@ def _parity(device: Device, compiled: CompiledModel, audio: np.ndarray, progress
     reason = ""
     if identical < len(audio):
         clip, element = np.argwhere(on_device != on_host)[0]
-        reason = f"features: clip {clip}, value {element}: device {on_device[clip, element]}, host {on_host[clip, element]}"
+        reason = (
+            f"features: clip {clip}, value {element}: device {on_device[clip, element]}, host {on_host[clip, element]}"
+        )
     elif not against_torch.passed:
         reason = f"features, C against torch: {against_torch}"
     return {
@@ -145,5 +184,7 @@ def torch_features(compiled: CompiledModel, audio: np.ndarray) -> np.ndarray:
     from tinyflow.features.quantize import FeatureQuantization
 
     with torch.inference_mode():
-        mfcc = Mfcc(MfccConfig.from_dict(compiled.frontend))(torch.from_numpy(audio.astype(np.float32) / 32768.0)).numpy()
+        mfcc = Mfcc(MfccConfig.from_dict(compiled.frontend))(
+            torch.from_numpy(audio.astype(np.float32) / 32768.0)
+        ).numpy()
     return FeatureQuantization(np.float32(compiled.multiplier), np.float32(compiled.offset)).quantize(mfcc)

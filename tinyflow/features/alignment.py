@@ -5,8 +5,9 @@ exactly the smallest size, and a batch norm without affine: a scale cannot hide 
 something. All of it exists in int8 TFLite. Zero-pad: to the largest size (train/padding.py).
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -52,7 +53,10 @@ def padded_size(configs: Sequence[MfccConfig]) -> tuple[int, int]:
 def alignments(configs: Sequence[MfccConfig], channels: int = 1) -> tuple[Alignment, ...]:
     """One layer per configuration, all of one depth: per axis the largest stride that leaves at least the target."""
     size = aligned_size(configs)
-    return tuple(Alignment(KERNEL, tuple(_stride(n, target) for n, target in zip(config.shape, size)), size, channels) for config in configs)
+    return tuple(
+        Alignment(KERNEL, tuple(_stride(n, target) for n, target in zip(config.shape, size)), size, channels)
+        for config in configs
+    )
 
 
 def _stride(n: int, target: int) -> int:
@@ -63,7 +67,13 @@ def geometry(configs: Sequence[MfccConfig]) -> list[dict[str, Any]]:
     """What ``alignments`` does to each configuration, as rows of a table: sizes are (frames, coefficients)."""
     layers = zip(configs, alignments(configs))
     return [
-        {"frontend": config.name, "features": config.shape, "stride": layer.stride, "convolved": layer.convolved(config.shape), "aligned": layer.size}
+        {
+            "frontend": config.name,
+            "features": config.shape,
+            "stride": layer.stride,
+            "convolved": layer.convolved(config.shape),
+            "aligned": layer.size,
+        }
         for config, layer in layers
     ]
 
@@ -94,9 +104,12 @@ def plain_norm(channels: int) -> nn.Module:
 
 
 class AlignmentBranch(nn.Sequential):
-    """Features (N, 1, frames, n_mfcc) to samples (N, channels, *size). ``norm`` makes the batch norm, without affine, of so
-    many channels: the search's sums its statistics over processes."""
+    """Features (N, 1, frames, n_mfcc) to samples (N, channels, *size). ``norm`` makes the batch norm, without affine,
+    of so many channels: the search's sums its statistics over processes.
+    """
 
     def __init__(self, alignment: Alignment, norm: Callable[[int], nn.Module] = plain_norm):
-        convolution = nn.Conv2d(1, alignment.channels, alignment.kernel, alignment.stride, alignment.kernel // 2, bias=False)
+        convolution = nn.Conv2d(
+            1, alignment.channels, alignment.kernel, alignment.stride, alignment.kernel // 2, bias=False
+        )
         super().__init__(convolution, Resample(alignment.size), norm(alignment.channels))

@@ -9,12 +9,12 @@ from tinyflow.features.config import MfccConfig
 from tinyflow.features.mfcc import full_float32
 from tinyflow.features.tables import LOG_OFFSET, dct_matrix, hann_window, mel_bank
 
-
 PIECE = 4  # clips per thread that a CPU takes at a time: their spectra stay in its cache, which doubles the speed
 
 
 class FeatureBank(torch.nn.Module):
-    """Waveforms float32 (N, samples) to the MFCC (N, frames, n_mfcc) of every one of ``configs``, as ``Mfcc(config)`` to rounding.
+    """Waveforms float32 (N, samples) to the MFCC (N, frames, n_mfcc) of every one of ``configs``, as ``Mfcc(config)``
+    to rounding.
 
     Frame t of a front end covers samples [t*hop, t*hop + window), so with the same window and n_fft a front end whose
     hop is k times another's is every k-th frame of it: one STFT serves both. The log mel energies of a number of bands
@@ -48,7 +48,9 @@ class FeatureBank(torch.nn.Module):
                     self._group(piece, members, found)
         return [torch.cat(parts) if parts else None for parts in found]
 
-    def _group(self, waveform: torch.Tensor, members: list[tuple[int, MfccConfig]], found: list[list[torch.Tensor]]) -> None:
+    def _group(
+        self, waveform: torch.Tensor, members: list[tuple[int, MfccConfig]], found: list[list[torch.Tensor]]
+    ) -> None:
         """The front ends of one STFT; the first has the shortest hop."""
         base = members[0][1]
         frames = waveform.unfold(1, base.window, base.hop) * getattr(self, _window(base))  # (N, frames, window)
@@ -65,7 +67,9 @@ class FeatureBank(torch.nn.Module):
 
 
 def stft_groups(configs: Sequence[tuple[int, MfccConfig]]) -> list[list[tuple[int, MfccConfig]]]:
-    """Numbered front ends by the STFT that serves them: same window and n_fft, hops that are multiples of the first's."""
+    """Numbered front ends by the STFT that serves them: same window and n_fft, hops that are
+    multiples of the first's.
+    """
     groups: list[list[tuple[int, MfccConfig]]] = []
     for index, config in sorted(configs, key=lambda item: item[1].hop):
         for group in groups:

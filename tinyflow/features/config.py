@@ -39,13 +39,19 @@ class MfccConfig:
             if not isinstance(value, int) or value <= 0:
                 raise TinyflowError(f"MfccConfig.{name} is {value!r}", f"{name} is a positive whole number")
         if self.n_fft < self.window:
-            raise TinyflowError(f"n_fft {self.n_fft} is smaller than window {self.window}", "raise n_fft or leave it out")
+            raise TinyflowError(
+                f"n_fft {self.n_fft} is smaller than window {self.window}", "raise n_fft or leave it out"
+            )
         if self.n_mfcc > self.n_mels:
-            raise TinyflowError(f"n_mfcc {self.n_mfcc} exceeds n_mels {self.n_mels}", "at most n_mels coefficients exist")
+            raise TinyflowError(
+                f"n_mfcc {self.n_mfcc} exceeds n_mels {self.n_mels}", "at most n_mels coefficients exist"
+            )
         if self.hop > self.window:
             raise TinyflowError(f"hop {self.hop} exceeds window {self.window}: samples would be lost", "hop <= window")
         if self.n_fft % 2 or not smooth(self.n_fft):
-            raise TinyflowError(f"n_fft {self.n_fft} is not an even product of 2, 3 and 5", "for example 400, 512, 640 or 1024")
+            raise TinyflowError(
+                f"n_fft {self.n_fft} is not an even product of 2, 3 and 5", "for example 400, 512, 640 or 1024"
+            )
 
     def frames(self, samples: int | None = None) -> int:
         """Frames in ``samples`` samples of audio (default: one second)."""
@@ -81,7 +87,9 @@ class MfccConfig:
         try:
             return MfccConfig(**value)
         except TypeError as error:
-            raise TinyflowError(f"mfcc: {error}", "known fields: sample_rate, window, hop, n_mels, n_mfcc, n_fft") from None
+            raise TinyflowError(
+                f"mfcc: {error}", "known fields: sample_rate, window, hop, n_mels, n_mfcc, n_fft"
+            ) from None
 
 
 # Paper, Table 1: windows of 25 ms and 40 ms, two hops each, two mel banks.

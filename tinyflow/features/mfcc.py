@@ -1,7 +1,7 @@
 """MFCC in torch, batched, on CPU or GPU: the definition that the generated C is measured against."""
 
-from contextlib import contextmanager
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 

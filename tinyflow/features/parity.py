@@ -26,12 +26,17 @@ class Parity:
 
     def __str__(self) -> str:
         verdict = "passed" if self.passed else "FAILED"
-        return f"{verdict}: {self.differing} of {self.values} values differ ({self.share:.4%}), by at most {self.largest_lsb} LSB"
+        return (
+            f"{verdict}: {self.differing} of {self.values} values differ ({self.share:.4%}), by at most"
+            f" {self.largest_lsb} LSB"
+        )
 
 
 def compare(c: np.ndarray, torch: np.ndarray) -> Parity:
     """Two int8 arrays of one shape. Passed: at most 1 LSB apart, in at most 0.1 % of the values."""
     if c.shape != torch.shape or c.dtype != np.int8 or torch.dtype != np.int8 or not c.size:
-        raise TinyflowError(f"parity: {c.dtype} {c.shape} against {torch.dtype} {torch.shape}", "both are int8 of one shape, not empty")
+        raise TinyflowError(
+            f"parity: {c.dtype} {c.shape} against {torch.dtype} {torch.shape}", "both are int8 of one shape, not empty"
+        )
     difference = np.abs(c.astype(np.int16) - torch.astype(np.int16))
     return Parity(c.size, int(np.count_nonzero(difference)), int(difference.max()))

@@ -28,6 +28,8 @@ class FeatureQuantization:
         return FeatureQuantization(multiplier.astype(np.float32), offset.astype(np.float32))
 
     def quantize(self, mfcc: np.ndarray) -> np.ndarray:
-        """float32 (..., n_mfcc) to int8: product, then sum, each rounded to float32; then half to even, then clamped."""
+        """float32 (..., n_mfcc) to int8: product, then sum, each rounded to float32; then half to
+        even, then clamped.
+        """
         product = np.asarray(mfcc, dtype=np.float32) * self.multiplier
         return np.clip(np.rint(product + self.offset), -128, 127).astype(np.int8)

@@ -26,7 +26,9 @@ class Scaler:
         if self.mean.ndim != 1 or self.mean.shape != self.std.shape:
             raise TinyflowError(f"scaler: mean {self.mean.shape} and std {self.std.shape} differ", "both are (n_mfcc,)")
         if not (np.isfinite(self.mean).all() and np.isfinite(self.std).all() and (self.std > 0).all()):
-            raise TinyflowError("scaler: mean or std is not finite, or std is not positive", "fit it on training clips again")
+            raise TinyflowError(
+                "scaler: mean or std is not finite, or std is not positive", "fit it on training clips again"
+            )
 
     @staticmethod
     def fit(batches: Iterable[Any]) -> "Scaler":
@@ -71,4 +73,6 @@ class Scaler:
         try:
             return Scaler(np.array(value["mean"]), np.array(value["std"]))
         except (KeyError, TypeError, ValueError) as error:
-            raise TinyflowError(f"scaler: {error!r}", 'it is {"mean": [...], "std": [...]}, one number per coefficient') from None
+            raise TinyflowError(
+                f"scaler: {error!r}", 'it is {"mean": [...], "std": [...]}, one number per coefficient'
+            ) from None

@@ -9,8 +9,8 @@ from tinyflow.errors import TinyflowError
 
 if TYPE_CHECKING:
     from tinyflow.deploy.compare import SideBySide
-    from tinyflow.deploy.profile import FrontendCount, LayerCount
     from tinyflow.deploy.image.sizes import Sizes
+    from tinyflow.deploy.profile import FrontendCount, LayerCount
 
 LARGEST = 25  # functions and constants shown by name
 
@@ -21,7 +21,9 @@ def _figure(width: float, height: float, rows: int = 1, ratios: Sequence[float] 
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError:
-        raise TinyflowError("matplotlib is not installed, and pictures need it", "pip install 'tinyflow[compile]', or make setup") from None
+        raise TinyflowError(
+            "matplotlib is not installed, and pictures need it", "pip install 'tinyflow[compile]', or make setup"
+        ) from None
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure, figure.subplots(rows, 1, height_ratios=ratios, squeeze=False)[:, 0]
@@ -56,7 +58,10 @@ def layers_figure(layers: "Sequence[LayerCount]", unit: str, title: str, path: P
     """Units per layer in order of execution, coloured by operator."""
     figure, (axes,) = _figure(9, 1.5 + 0.19 * len(layers))
     colours = _colours([layer.kind for layer in layers])
-    notes = [f"{layer.share:.1%}" + (f", {layer.units_per_mac:.2f} per MAC" if layer.units_per_mac else "") for layer in layers]
+    notes = [
+        f"{layer.share:.1%}" + (f", {layer.units_per_mac:.2f} per MAC" if layer.units_per_mac else "")
+        for layer in layers
+    ]
     names = [f"{layer.index} {layer.kind} {'x'.join(map(str, layer.output_shape[1:]))}" for layer in layers]
     _bars(axes, names, [layer.units for layer in layers], notes, [colours[layer.kind] for layer in layers])
     axes.set_xlabel(unit)
@@ -69,7 +74,13 @@ def frontend_figure(frontend: "FrontendCount", unit: str, title: str, path: Path
     figure, (axes,) = _figure(9, 1.5 + 0.25 * len(frontend.steps))
     colours = _colours([step.name for step in frontend.steps])
     notes = [f"{step.share:.1%}, {step.units:,} a frame" for step in frontend.steps]
-    _bars(axes, [step.name for step in frontend.steps], [step.units_per_second for step in frontend.steps], notes, [colours[step.name] for step in frontend.steps])
+    _bars(
+        axes,
+        [step.name for step in frontend.steps],
+        [step.units_per_second for step in frontend.steps],
+        notes,
+        [colours[step.name] for step in frontend.steps],
+    )
     axes.set_xlabel(f"{unit} per second of audio")
     axes.set_title(title, fontsize=9)
     _save(figure, path)
@@ -79,14 +90,26 @@ def flash_figure(sizes: "Sizes", title: str, path: Path) -> None:
     """Bytes of flash by section, and the largest functions and constants."""
     symbols = sorted((*sizes.functions, *sizes.constants), key=lambda symbol: -symbol.bytes)[:LARGEST]
     sections = [section for section in sizes.sections if section.flash]
-    figure, (above, below) = _figure(9, 2.5 + 0.19 * (len(sections) + len(symbols)), 2, (len(sections) + 1, len(symbols) + 1))
+    figure, (above, below) = _figure(
+        9, 2.5 + 0.19 * (len(sections) + len(symbols)), 2, (len(sections) + 1, len(symbols) + 1)
+    )
     colours = _colours([section.name for section in sections] + [symbol.section for symbol in symbols])
     flash = max(sizes.flash_bytes, 1)
-    _bars(above, [section.name for section in sections], [section.bytes for section in sections],
-          [f"{section.bytes:,} B, {section.bytes / flash:.1%}" for section in sections], [colours[section.name] for section in sections])
+    _bars(
+        above,
+        [section.name for section in sections],
+        [section.bytes for section in sections],
+        [f"{section.bytes:,} B, {section.bytes / flash:.1%}" for section in sections],
+        [colours[section.name] for section in sections],
+    )
     above.set_title(title, fontsize=9)
-    _bars(below, [symbol.name[:48] for symbol in symbols], [symbol.bytes for symbol in symbols],
-          [f"{symbol.bytes:,} B" for symbol in symbols], [colours[symbol.section] for symbol in symbols])
+    _bars(
+        below,
+        [symbol.name[:48] for symbol in symbols],
+        [symbol.bytes for symbol in symbols],
+        [f"{symbol.bytes:,} B" for symbol in symbols],
+        [colours[symbol.section] for symbol in symbols],
+    )
     below.set_title("the largest functions and constants", fontsize=8)
     below.set_xlabel("bytes of flash")
     _save(figure, path)
@@ -97,13 +120,27 @@ def comparison_figure(comparison: "SideBySide", path: Path) -> None:
     ours, theirs = comparison.aot.figures(), comparison.tflm.figures()
     keys = [key for key in ours if ours[key] is not None and theirs[key] is not None]
     groups = [group for group in comparison.operators if group.aot_units is not None]
-    figure, panels = _figure(9, 2 + 0.42 * (len(keys) + len(groups)), 2 if groups else 1, (len(keys) + 1, len(groups) + 1) if groups else (1,))
+    figure, panels = _figure(
+        9,
+        2 + 0.42 * (len(keys) + len(groups)),
+        2 if groups else 1,
+        (len(keys) + 1, len(groups) + 1) if groups else (1,),
+    )
     names = [name for key in keys for name in (f"{key} aot", "tflm")]
     values = [value / max(ours[key], theirs[key], 1) for key in keys for value in (ours[key], theirs[key])]
     colours = ["tab:blue", "tab:orange"]
-    _bars(panels[0], names, values, [f"{value:,}" for key in keys for value in (ours[key], theirs[key])], colours * len(keys))
+    _bars(
+        panels[0],
+        names,
+        values,
+        [f"{value:,}" for key in keys for value in (ours[key], theirs[key])],
+        colours * len(keys),
+    )
     panels[0].set_xticks([])
-    panels[0].set_title(f"{comparison.model} on {comparison.board} {comparison.emulator}: aot and tflm\n{comparison.tflm.by}", fontsize=9)
+    panels[0].set_title(
+        f"{comparison.model} on {comparison.board} {comparison.emulator}: aot and tflm\n{comparison.tflm.by}",
+        fontsize=9,
+    )
     if groups:
         names = [name for group in groups for name in (" + ".join(group.tflm)[:40] + " aot", "tflm")]
         units = [count for group in groups for count in (group.aot_units, group.tflm_units)]

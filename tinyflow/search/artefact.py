@@ -21,7 +21,9 @@ class SearchResult:
     data_choice: str  # "chosen...", "not met: ..." (the stop rule; arg max of gamma stands in), "not data aware"
 
 
-def save_search(folder: Path, genotype: Genotype, history: dict[str, Any], warnings: tuple[str, ...], data_choice: str) -> None:
+def save_search(
+    folder: Path, genotype: Genotype, history: dict[str, Any], warnings: tuple[str, ...], data_choice: str
+) -> None:
     """The genotype is written last: where it lies, the search was finished."""
     write_json(folder / HISTORY, {**history, "warnings": list(warnings), "data_choice": data_choice})
     genotype.write(folder / GENOTYPE)
@@ -34,4 +36,6 @@ def load_search(folder: Path | str) -> SearchResult:
     try:
         return SearchResult(folder, genotype, history, tuple(history["warnings"]), history["data_choice"])
     except (KeyError, TypeError):
-        raise TinyflowError(f"{folder / HISTORY} was written by another version of tinyflow", "run `tinyflow search` again") from None
+        raise TinyflowError(
+            f"{folder / HISTORY} was written by another version of tinyflow", "run `tinyflow search` again"
+        ) from None

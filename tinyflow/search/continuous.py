@@ -1,8 +1,9 @@
 """A front end whose window and hop are learnt by gradient descent: the paper's future work (its section 5).
 
-The short-time Fourier transform is differentiable in the length of its window and in the place of every frame, as Leiber
-et al. (2023, "Differentiable short-time Fourier transform with respect to the hop length") show: a frame is cut at the
-whole sample before its place t * hop, and the Hann window, a continuous function, is shifted by the rest. Nothing is
+The short-time Fourier transform is differentiable in the length of its window and in the place of every frame, as
+Leiber et al. (2023, "Differentiable short-time Fourier transform with respect to the hop length") show: a frame is cut
+at the whole sample before its place t * hop, and the Hann window, a continuous function, is shifted by the rest.
+Nothing is
 interpolated: the power spectrum does not see where a frame begins.
 """
 
@@ -25,17 +26,21 @@ Bounds = tuple[float, float]  # samples
 class ContinuousFrontend(nn.Module):
     """Waveforms float32 (N, samples) to standardised features (N, 1, frames, n_mfcc).
 
-    ``parameters()`` are two numbers, of window and hop; they move within ``windows`` and ``hops`` (samples; default: from
-    half to twice those of ``config``, where they start). The FFT has ``support`` points throughout, at least the longest window, so
-    that a longer window means a finer resolution and not other frequencies: with 40 mels the first sample is on average within
-    0.08 standard deviations of ``config``'s own, with 80, where n_fft = window leaves filters empty, within 0.25. ``frames``
-    are as many as the shortest window and hop have; those that no longer fit into the clip fade to 0, the mean, as the hop
-    grows. Coefficients are standardised over the batch (running statistics in eval mode), as no scaler can be fixed beforehand.
+    ``parameters()`` are two numbers, of window and hop; they move within ``windows`` and ``hops`` (samples; default:
+    from half to twice those of ``config``, where they start). The FFT has ``support`` points throughout, at least the
+    longest window, so that a longer window means a finer resolution and not other frequencies: with 40 mels the first
+    sample is on average within
+    0.08 standard deviations of ``config``'s own, with 80, where n_fft = window leaves filters empty, within 0.25.
+    ``frames`` are as many as the shortest window and hop have; those that no longer fit into the clip fade to 0, the
+    mean, as the hop grows. Coefficients are standardised over the batch (running statistics in eval mode), as no scaler
+    can be fixed beforehand.
     """
 
     channels = 1  # of the sample
 
-    def __init__(self, config: MfccConfig, samples: int | None = None, windows: Bounds | None = None, hops: Bounds | None = None):
+    def __init__(
+        self, config: MfccConfig, samples: int | None = None, windows: Bounds | None = None, hops: Bounds | None = None
+    ):
         super().__init__()
         self.config = config
         self.samples = config.sample_rate if samples is None else samples
@@ -43,12 +48,19 @@ class ContinuousFrontend(nn.Module):
         self.hops = hops or (config.hop / 2, 2 * config.hop)
         for name, start, (low, high) in (("window", config.window, self.windows), ("hop", config.hop, self.hops)):
             if not 1 <= low < start < high:
-                raise TinyflowError(f"the {name} {start} does not lie between {low:g} and {high:g} samples", "bounds on either side of where the search starts")
+                raise TinyflowError(
+                    f"the {name} {start} does not lie between {low:g} and {high:g} samples",
+                    "bounds on either side of where the search starts",
+                )
         self.support = next(n for n in range(2 * math.ceil(self.windows[1] / 2) + 2, 2**31, 2) if smooth(n))
         if self.windows[1] > self.samples:
-            raise TinyflowError(f"a window of {self.windows[1]:g} samples does not fit into {self.samples}", "a lower bound")
+            raise TinyflowError(
+                f"a window of {self.windows[1]:g} samples does not fit into {self.samples}", "a lower bound"
+            )
         self.frames = 1 + math.ceil((self.samples - self.windows[0]) / self.hops[0])
-        self.position = nn.Parameter(torch.tensor([_position(config.window, self.windows), _position(config.hop, self.hops)]))
+        self.position = nn.Parameter(
+            torch.tensor([_position(config.window, self.windows), _position(config.hop, self.hops)])
+        )
         dense = replace(config, n_fft=self.support)
         self.register_buffer("mel_bank", torch.from_numpy(mel_bank(dense)), persistent=False)
         self.register_buffer("dct", torch.from_numpy(dct_matrix(dense)), persistent=False)
@@ -78,7 +90,9 @@ class ContinuousFrontend(nn.Module):
         With a whole window and hop the frames within the clip are those of Mfcc(window, hop, n_fft=support).
         """
         if waveform.dim() != 2 or waveform.shape[1] != self.samples:
-            raise TinyflowError(f"the continuous front end got waveforms {tuple(waveform.shape)}", f"(N, {self.samples})")
+            raise TinyflowError(
+                f"the continuous front end got waveforms {tuple(waveform.shape)}", f"(N, {self.samples})"
+            )
         window, hop = self.window_hop()
         number = torch.arange(self.frames, dtype=torch.float64, device=waveform.device)
         places = number * hop
@@ -95,11 +109,16 @@ class ContinuousFrontend(nn.Module):
         return mfcc, (1 + (self.samples - window) / hop - number).clamp(0, 1)
 
     def snap(self) -> MfccConfig:
-        """The nearest front end that the C can compute: an even window of factors 2, 3 and 5 (n_fft = window), a whole hop."""
+        """The nearest front end that the C can compute: an even window of factors 2, 3 and 5 (n_fft = window), a whole
+        hop.
+        """
         window, hop = (float(value) for value in self.window_hop())
         fits = [n for n in range(2, self.support + 1, 2) if smooth(n) and self.windows[0] <= n <= self.windows[1]]
         if not fits:
-            raise TinyflowError(f"no even product of 2, 3 and 5 lies between {self.windows[0]:g} and {self.windows[1]:g}", "wider bounds of the window")
+            raise TinyflowError(
+                f"no even product of 2, 3 and 5 lies between {self.windows[0]:g} and {self.windows[1]:g}",
+                "wider bounds of the window",
+            )
         chosen = min(fits, key=lambda n: abs(n - window))
         return replace(self.config, window=chosen, n_fft=chosen, hop=max(1, min(round(hop), chosen)))
 
@@ -110,7 +129,9 @@ class ContinuousFrontend(nn.Module):
 
 
 def _value(position: Tensor, bounds: Bounds) -> Tensor:
-    """From low to high on a logarithmic scale, as ``position`` goes from -inf to inf; in float64, as frames count in samples."""
+    """From low to high on a logarithmic scale, as ``position`` goes from -inf to inf; in float64, as frames count in
+    samples.
+    """
     low, high = bounds
     return low * (high / low) ** torch.sigmoid(position.double())
 

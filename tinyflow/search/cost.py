@@ -4,8 +4,9 @@ Derivation keeps two edges a node and one operation an edge, never ``none``. So 
 ``inclusion``, an operation on it with its share of alpha without ``none``. All costs are of the *derived* network: its
 channels, cells, stem stride and map sizes, weighted by softmax(gamma) with the front end's own instructions.
 
-For one-hot mixtures these are the costs of that genotype: parameters exactly, instructions to a few per cent (what the compiler
-decides over the whole network, such as copies between layouts, is left out), memory to the tolerance that docs/cost.md states.
+For one-hot mixtures these are the costs of that genotype: parameters exactly, instructions to a few per cent (what the
+compiler decides over the whole network, such as copies between layouts, is left out), memory to the tolerance that
+docs/cost.md states.
 """
 
 from typing import NamedTuple
@@ -58,7 +59,11 @@ class Resources:
             if source < 2:
                 chosen[edge, names.index(REFERENCE[config.operations])] = 1
         happened = self.events.probabilities(chosen)
-        whole = [instructions.network_instructions(shape_graph(network, ordered=False)) + instructions.frontend_instructions(network.mfcc) for network in networks]
+        whole = [
+            instructions.network_instructions(shape_graph(network, ordered=False))
+            + instructions.frontend_instructions(network.mfcc)
+            for network in networks
+        ]
         self.fixed = torch.tensor(whole, dtype=torch.float64) - self.prices @ happened
         self.fixed_parameters = count_parameters(networks[0]) - float(self.parameter_prices @ happened)
         self.budgets = image.budgets(board, configs) if board else None
@@ -67,7 +72,12 @@ class Resources:
         """Of ``mixing`` and softmax(gamma) (configurations,)."""
         self._to(gamma.device)
         gamma = gamma.double()
-        chosen = torch.cat([choices(mixing.normal_alpha.double(), mixing.normal_beta.double()), choices(mixing.reduction_alpha.double(), mixing.reduction_beta.double())])
+        chosen = torch.cat(
+            [
+                choices(mixing.normal_alpha.double(), mixing.normal_beta.double()),
+                choices(mixing.reduction_alpha.double(), mixing.reduction_beta.double()),
+            ]
+        )
         happened = self.events.probabilities(chosen)
         return Expected(
             (gamma @ (self.fixed + self.prices @ happened)).float(),
@@ -76,8 +86,9 @@ class Resources:
         )
 
     def penalty(self, expected: Expected, epoch: int) -> Tensor:
-        """resource_weight, raised from 0 over the epochs after the warm-up, times the sum of log(expected / budget) over the budgets
-        that are exceeded; 0-d. A budget of 0 is not checked."""
+        """resource_weight, raised from 0 over the epochs after the warm-up, times the sum of log(expected / budget)
+        over the budgets that are exceeded; 0-d. A budget of 0 is not checked.
+        """
         done = (epoch + 1 - self.config.warmup_epochs) / max(self.config.resource_anneal_epochs, 1)
         weight = self.config.resource_weight * min(max(done, 0.0), 1.0)
         if self.budgets is None:
@@ -89,7 +100,9 @@ class Resources:
         if self.fixed.device != device:
             self.events.to(device)
             self.peak.to(device)
-            self.fixed, self.prices, self.parameter_prices = (part.to(device) for part in (self.fixed, self.prices, self.parameter_prices))
+            self.fixed, self.prices, self.parameter_prices = (
+                part.to(device) for part in (self.fixed, self.prices, self.parameter_prices)
+            )
 
 
 def choices(alpha: Tensor, beta: Tensor) -> Tensor:
@@ -101,8 +114,8 @@ def choices(alpha: Tensor, beta: Tensor) -> Tensor:
 def inclusion(strength: Tensor) -> Tensor:
     """Probability (14,) that derivation keeps each edge; two a node in all.
 
-    Twice the share of ``strength`` (14,) among the edges that enter its node. Where that is more than 1, the edge is kept for
-    certain, and the others share the second place.
+    Twice the share of ``strength`` (14,) among the edges that enter its node. Where that is more than 1, the edge is
+    kept for certain, and the others share the second place.
     """
     parts = []
     for part in strength.split(BY_NODE):
@@ -121,8 +134,20 @@ def _reference(config: Search, configs: tuple[MfccConfig, ...], index: int, clas
     """The derived network of front end ``index`` with the plainest cells: both edges of every node from the inputs."""
     cell: Cell = ((Edge(REFERENCE[config.operations], 0), Edge(REFERENCE[config.operations], 1)),) * NODES
     several = len(configs) > 1
-    layer = alignments(configs, config.alignment_channels)[index].to_dict() if several and config.alignment == "preprocess" and config.keep_alignment else None
+    layer = (
+        alignments(configs, config.alignment_channels)[index].to_dict()
+        if several and config.alignment == "preprocess" and config.keep_alignment
+        else None
+    )
     return Genotype(
-        "search", tuple(f"class {number}" for number in range(classes)), configs[index], cell, cell, config.derived_channels or config.channels,
-        config.derived_cells or config.cells, config.stem_stride, config.alignment if several else "native", layer,
-    )  # fmt: skip
+        "search",
+        tuple(f"class {number}" for number in range(classes)),
+        configs[index],
+        cell,
+        cell,
+        config.derived_channels or config.channels,
+        config.derived_cells or config.cells,
+        config.stem_stride,
+        config.alignment if several else "native",
+        layer,
+    )

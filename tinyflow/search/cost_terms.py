@@ -1,10 +1,12 @@
-"""The parts that expected costs are sums of: which operators a choice of edges brings, and what they cost in every cell.
+"""The parts that expected costs are sums of: which operators a choice of edges brings, and what they cost in every
+cell.
 
-An event is "some of these (cell kind, edge, operation) is chosen", or that two such happen together. Every operator of the
-converted network depends on one: a convolution on its own edge and operation; a pool on all edges of the source that share it
-(the converter merges equal operators); the RELU of a state on somebody who reads it rectified and somebody who reads it as
-it is (else it is part of the operator before it, and free). What the compiler decides over the whole network is left out (pools
-that it leaves pixel after pixel, copies between layouts, RELUs that depthwise convolutions take over): a few per cent either way.
+An event is "some of these (cell kind, edge, operation) is chosen", or that two such happen together. Every operator of
+the converted network depends on one: a convolution on its own edge and operation; a pool on all edges of the source
+that share it (the converter merges equal operators); the RELU of a state on somebody who reads it rectified and
+somebody who reads it as it is (else it is part of the operator before it, and free). What the compiler decides over the
+whole network is left out (pools that it leaves pixel after pixel, copies between layouts, RELUs that depthwise
+convolutions take over): a few per cent either way.
 """
 
 from collections import defaultdict
@@ -15,7 +17,7 @@ from torch import Tensor
 
 from tinyflow.compile.graph import Graph
 from tinyflow.compile.passes import LOCAL
-from tinyflow.compile.shape_graph import STEM_MULTIPLIER, operation
+from tinyflow.compile.shape_graph import operation
 from tinyflow.compile.tf_function import Nodes
 from tinyflow.genotype import NODES, Genotype
 from tinyflow.search import instructions
@@ -93,7 +95,11 @@ def _source_costs(place: Place, source: int, names: tuple[str, ...], costs: Cost
             price = 0.0 if free else instructions.operator_instructions(graph, op)
             parents = [parent for parent in op.inputs if not graph.tensor(parent).constant]
             if op.kind not in instructions.MACS and all(parent in keys for parent in parents):
-                key = keys[op.outputs[0]] = (op.kind, *sorted(op.options.items()), *(keys[parent] for parent in parents))
+                key = keys[op.outputs[0]] = (
+                    op.kind,
+                    *sorted(op.options.items()),
+                    *(keys[parent] for parent in parents),
+                )
                 shared[key].add(index)
                 prices[key] = price
             else:
@@ -123,11 +129,15 @@ def _source_costs(place: Place, source: int, names: tuple[str, ...], costs: Cost
 
 
 def _operation_graph(network: Nodes, sources: tuple[int, int], result: int) -> tuple[Graph, tuple[int, ...]]:
-    """The operators of an edge as they end up beside each other, all in planes, as most are; and the tensors of ``sources`` in it."""
+    """The operators of an edge as they end up beside each other, all in planes, as most are; and the tensors of
+    ``sources`` in it.
+    """
     tensors, made, place = network.operators(range(len(network.nodes)))
     tensors = tuple(replace(tensor, planar=len(tensor.shape) == 4 and not tensor.constant) for tensor in tensors)
     inputs = tuple(place[source] for source in sources)
-    graph = Graph("operation", tensors, tuple({op.outputs: op for op in made.values()}.values()), inputs, (place[result],))
+    graph = Graph(
+        "operation", tensors, tuple({op.outputs: op for op in made.values()}.values()), inputs, (place[result],)
+    )
     for function in LOCAL:
         graph = function(graph)
     return graph, inputs
@@ -137,7 +147,10 @@ class Events:
     """Probabilities of all events that some costs name, as tensors."""
 
     def __init__(self, costs: list[Costs], operations: int):
-        self.events = sorted({event for cost in costs for part in (cost.instructions, cost.parameters) for event in part}, key=lambda event: [sorted(wanted) for wanted in event])
+        self.events = sorted(
+            {event for cost in costs for part in (cost.instructions, cost.parameters) for event in part},
+            key=lambda event: [sorted(wanted) for wanted in event],
+        )
         wanted = sorted({part for event in self.events for part in event}, key=sorted)
         at = {part: index for index, part in enumerate(wanted)}
         self.members = torch.zeros(len(wanted), 2 * len(EDGES), operations, dtype=torch.float64)
@@ -156,7 +169,9 @@ class Events:
     def probabilities(self, chosen: Tensor) -> Tensor:
         """(events,) from ``chosen`` (2 * 14, operations): edges are taken to decide independently."""
         nobody = (1 - torch.einsum("weo,eo->we", self.members, chosen)).clamp_min(0)
-        while nobody.shape[1] > 1:  # a product by halves: the gradient of torch.prod looks for zeros and waits for the device
+        while (
+            nobody.shape[1] > 1
+        ):  # a product by halves: the gradient of torch.prod looks for zeros and waits for the device
             if nobody.shape[1] % 2:
                 nobody = torch.cat([nobody, torch.ones_like(nobody[:, :1])], 1)
             nobody = torch.mul(*nobody.chunk(2, 1))

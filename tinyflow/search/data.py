@@ -44,15 +44,16 @@ class Batch:
 class SearchData:
     """Batches of ``dataset`` for the front ends ``configs``.
 
-    Features are kept as float32 when they take at most a quarter of the device's memory, as float16 when at most half (a
-    value is then off by less than 1 % of its standard deviation); else waveforms are kept, int16, and features computed
-    for every batch. The choice looks at the memory that is built in, not at what is free, so that a resumed search makes it
-    again; ``storage`` overrides it. Table 1 has 45,840 values a clip: 85,000 training clips with their silence and
-    validation, 103,000 in all, take 18.9 GB in float32 (an H200 has 150), 9.4 GB in float16, 3.3 GB as waveforms.
+    Features are kept as float32 when they take at most a quarter of the device's memory, as float16 when at most half
+    (a value is then off by less than 1 % of its standard deviation); else waveforms are kept, int16, and features
+    computed for every batch. The choice looks at the memory that is built in, not at what is free, so that a resumed
+    search makes it again; ``storage`` overrides it. Table 1 has 45,840 values a clip: 85,000 training clips with their
+    silence and validation, 103,000 in all, take 18.9 GB in float32 (an H200 has 150), 9.4 GB in float16, 3.3 GB as
+    waveforms.
 
     Silence that training wants (row -1) is drawn from a pool: the silence of epoch 0, on which the scalers are fitted.
-    Validation is cut in two, by speakers where they are known and stratified by label: ``held_out`` of it for ``proxy``,
-    the rest for ``validation``. ``waveforms``: batches bring their waveforms too.
+    Validation is cut in two, by speakers where they are known and stratified by label: ``held_out`` of it for
+    ``proxy``, the rest for ``validation``. ``waveforms``: batches bring their waveforms too.
     """
 
     def __init__(
@@ -65,33 +66,48 @@ class SearchData:
         self.kept: tuple[int, ...] = tuple(range(len(self.configs)))
         for front_end in self.configs:
             if front_end.sample_rate != dataset.sample_rate:
-                wrong = f"front end {front_end.name} is for {front_end.sample_rate} Hz, the clips have {dataset.sample_rate} Hz"
+                wrong = (
+                    f"front end {front_end.name} is for {front_end.sample_rate} Hz, the clips have"
+                    f" {dataset.sample_rate} Hz"
+                )
                 raise TinyflowError(wrong, "front ends and data share one sample rate")
 
         first = dataset.training_epoch(0, self.seed)
         if len(first) < 2:
             raise TinyflowError("there are fewer than 2 training clips", "check the data stage: tinyflow data")
-        self.steps = max(1, len(first) // config.batch_size)  # the clips that do not fill a batch wait for another epoch
+        self.steps = max(
+            1, len(first) // config.batch_size
+        )  # the clips that do not fill a batch wait for another epoch
         validation = dataset.split("validation")
         rows = balanced(validation.labels, dataset.labels, CUT)
-        parts = split_validation(validation.labels[rows], [validation.speakers[row] for row in rows], config.held_out, CUT)
+        parts = split_validation(
+            validation.labels[rows], [validation.speakers[row] for row in rows], config.held_out, CUT
+        )
         self.search_rows, self.held_out_rows = (rows[part] for part in parts)
         self._validation_labels = self._tensor(validation.labels)
         self._epoch: tuple[int, Tensor, Tensor] | None = None
         self._passes: dict[int, Tensor] = {}
 
         spoken = dataset.split("training").audio
-        silence = dataset.clip(np.full(int((first.audio_rows == SILENCE_ROW).sum()), SILENCE_ROW), np.random.default_rng([self.seed, 0]))
+        silence = dataset.clip(
+            np.full(int((first.audio_rows == SILENCE_ROW).sum()), SILENCE_ROW), np.random.default_rng([self.seed, 0])
+        )
         self._spoken, self._silent = len(spoken), len(silence)
         values = sum(int(np.prod((item.frames(dataset.samples), item.n_mfcc))) for item in self.configs)
-        self.storage: Storage = storage or choose_storage((len(spoken) + len(silence) + len(validation)) * values, self.device, world)
+        self.storage: Storage = storage or choose_storage(
+            (len(spoken) + len(silence) + len(validation)) * values, self.device, world
+        )
         self.bank = FeatureBank(self.configs).to(self.device)
         audio = (spoken, silence, validation.audio)
-        heard = np.bincount(np.maximum(first.audio_rows, 0), first.audio_rows >= 0, len(spoken))  # repeats of a clip in epoch 0
+        heard = np.bincount(
+            np.maximum(first.audio_rows, 0), first.audio_rows >= 0, len(spoken)
+        )  # repeats of a clip in epoch 0
         self._audio = self._upload(audio) if waveforms or self.storage == "waveforms" else None
         self._give_waveforms = waveforms
         self._features: list[Tensor | None] = [None] * len(self.configs)
-        self.scalers = self._compute(audio, np.concatenate([heard, np.ones(len(silence)), np.zeros(len(validation))]), progress)
+        self.scalers = self._compute(
+            audio, np.concatenate([heard, np.ones(len(silence)), np.zeros(len(validation))]), progress
+        )
         self._scales = [tuple(torch.from_numpy(part).to(self.device) for part in (s.mean, s.std)) for s in self.scalers]
         self._scale_in_place()
 
@@ -102,7 +118,9 @@ class SearchData:
         if self._epoch is None or self._epoch[0] != epoch:
             order = self.dataset.training_epoch(epoch, self.seed)
             rows, silence = order.audio_rows.copy(), order.audio_rows == SILENCE_ROW
-            rows[silence] = self._spoken + np.random.default_rng([self.seed, epoch, 1]).integers(max(1, self._silent), size=silence.sum())
+            rows[silence] = self._spoken + np.random.default_rng([self.seed, epoch, 1]).integers(
+                max(1, self._silent), size=silence.sum()
+            )
             self._epoch = epoch, self._tensor(rows), self._tensor(order.labels)
         _, rows, labels = self._epoch
         part = slice(step * self.config.batch_size, (step + 1) * self.config.batch_size)
@@ -154,7 +172,9 @@ class SearchData:
         if self.storage == "waveforms":
             with torch.no_grad():
                 found = self.bank(audio, self.kept)
-            features = tuple(None if value is None else (value - mean) / std for value, (mean, std) in zip(found, self._scales))
+            features = tuple(
+                None if value is None else (value - mean) / std for value, (mean, std) in zip(found, self._scales)
+            )
         else:
             features = tuple(None if value is None else value[mine].float() for value in self._features)
         return Batch(features, labels[share], len(rows), audio if self._give_waveforms else None)
@@ -162,7 +182,8 @@ class SearchData:
     # --- preparation
 
     def _compute(self, audio: Sequence[np.ndarray], weights: np.ndarray, progress: Progress) -> tuple[Scaler, ...]:
-        """Fills the cache with features as they are, and fits the scalers to them: ``weights`` says how often a clip counts.
+        """Fills the cache with features as they are, and fits the scalers to them: ``weights`` says how often a clip
+        counts.
 
         The same statistics as Scaler.fit's: sums in float64, of the distance from the first clips' mean, so that a
         large mean costs no digits.
@@ -188,7 +209,9 @@ class SearchData:
                             self._features[index][done : done + len(chunk)] = value
                 done += len(chunk)
                 progress("features", done, total, f"{len(self.configs)} front ends")
-        return tuple(_scaler(moment, count * item.frames(self.dataset.samples)) for moment, item in zip(moments, self.configs))
+        return tuple(
+            _scaler(moment, count * item.frames(self.dataset.samples)) for moment, item in zip(moments, self.configs)
+        )
 
     def _scale_in_place(self) -> None:
         for value, (mean, std) in zip(self._features, self._scales):
@@ -222,12 +245,14 @@ def balanced(labels: np.ndarray, names: Sequence[str], seed: int) -> np.ndarray:
     return np.sort(np.concatenate([np.flatnonzero(labels != names.index(UNKNOWN)), drawn]))
 
 
-def split_validation(labels: np.ndarray, speakers: Sequence[str], held_out: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def split_validation(
+    labels: np.ndarray, speakers: Sequence[str], held_out: float, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Rows (for the search, held out): ``held_out`` of the clips of every label, and no speaker in both.
 
     Speakers are taken in a seeded order, each if that brings the shares of the labels nearer to ``held_out``; a clip of
-    an unknown speaker counts as a speaker of its own. Where so few speakers leave either part without some label, clips are
-    chosen singly.
+    an unknown speaker counts as a speaker of its own. Where so few speakers leave either part without some label, clips
+    are chosen singly.
     """
     clips_of: dict[str | int, list[int]] = defaultdict(list)
     for row, speaker in enumerate(speakers):
@@ -238,7 +263,10 @@ def split_validation(labels: np.ndarray, speakers: Sequence[str], held_out: floa
     if not complete:
         found = _take([[row] for row in range(len(labels))], labels, held_out, seed)
     if not all(map(len, found)):
-        raise TinyflowError(f"{len(labels)} validation clips cannot be cut in two parts", "the search needs more recordings for validation")
+        raise TinyflowError(
+            f"{len(labels)} validation clips cannot be cut in two parts",
+            "the search needs more recordings for validation",
+        )
     return found
 
 

@@ -2,8 +2,7 @@
 
 import torch
 
-from tinyflow.genotype import NODES, OPERATION_SETS
-from tinyflow.genotype import Cell, Edge
+from tinyflow.genotype import NODES, OPERATION_SETS, Cell, Edge
 from tinyflow.search.supernet import EDGES, Mixing
 
 SKIP = "skip_connect"
@@ -20,11 +19,18 @@ def derive(mixing: Mixing, operations: str, skip_cap: int | None = None) -> tupl
     is taken from its edge's choices and the cell is derived anew.
     """
     names = OPERATION_SETS[operations]
-    normal_alpha, normal_beta, reduction_alpha, reduction_beta = (part.detach().float().cpu().clone() for part in mixing)
+    normal_alpha, normal_beta, reduction_alpha, reduction_beta = (
+        part.detach().float().cpu().clone() for part in mixing
+    )
     normal, reduction = _cell(normal_alpha, normal_beta, names), _cell(reduction_alpha, reduction_beta, names)
     skip = 1 + names.index(SKIP)
     while skip_cap is not None and skip_connections(normal) > skip_cap:
-        kept = [EDGES.index((node, edge.source)) for node, edges in enumerate(normal) for edge in edges if edge.operation == SKIP]
+        kept = [
+            EDGES.index((node, edge.source))
+            for node, edges in enumerate(normal)
+            for edge in edges
+            if edge.operation == SKIP
+        ]
         weakest = min(kept, key=lambda edge: float(normal_alpha[edge, skip] * normal_beta[edge]))
         normal_alpha[weakest, skip] = -1.0
         normal = _cell(normal_alpha, normal_beta, names)
@@ -42,7 +48,9 @@ def _cell(alpha: torch.Tensor, beta: torch.Tensor, names: tuple[str, ...]) -> Ce
     return tuple(nodes)
 
 
-def one_hot(normal: Cell, reduction: Cell, operations: str, device: torch.device | str = "cpu", beta: Mixing | None = None) -> Mixing:
+def one_hot(
+    normal: Cell, reduction: Cell, operations: str, device: torch.device | str = "cpu", beta: Mixing | None = None
+) -> Mixing:
     """The mixture in which only these cells speak: alpha one-hot, two edges a node, beta renormalised over the two.
 
     ``beta``: the mixture whose betas are renormalised; without it both edges weigh 1/2.

@@ -1,4 +1,5 @@
-"""Whether a genotype fits a board, before anybody trains or converts it: the compiler's own planner on its shape-only Graph.
+"""Whether a genotype fits a board, before anybody trains or converts it: the compiler's own planner on its shape-only
+Graph.
 
 Counts of multiply-accumulates and parameters are exact, the arena is planned; instructions and flash are estimated.
 """
@@ -53,16 +54,37 @@ def exact_fit(genotype: Genotype, board: Board) -> Fit:
         "flash_bytes": image.flash_bytes(graph, genotype.mfcc),
     }
     regions = {region.name: region.length for region in board.memory}
-    budget = {"instructions": board.instruction_budget, "ram_bytes": regions.get("RAM", 0), "flash_bytes": regions.get("FLASH", 0)}
-    names = {"instructions": "instructions per second of audio", "ram_bytes": "bytes of RAM", "flash_bytes": "bytes of flash"}
+    budget = {
+        "instructions": board.instruction_budget,
+        "ram_bytes": regions.get("RAM", 0),
+        "flash_bytes": regions.get("FLASH", 0),
+    }
+    names = {
+        "instructions": "instructions per second of audio",
+        "ram_bytes": "bytes of RAM",
+        "flash_bytes": "bytes of flash",
+    }
     reasons = tuple(
-        f"{used[key]:,.0f} {names[key]} ({LABELS[key]}) exceed the {limit:,} of {board.name} by {used[key] / limit - 1:.0%}"
-        for key, limit in budget.items() if limit and used[key] > limit
-    )  # fmt: skip
+        f"{used[key]:,.0f} {names[key]} ({LABELS[key]}) exceed the {limit:,} of {board.name}"
+        f" by {used[key] / limit - 1:.0%}"
+        for key, limit in budget.items()
+        if limit and used[key] > limit
+    )
     return Fit(
-        board.name, round(network), round(frontend), count_parameters(genotype), instructions.macs(graph), arena, used["ram_bytes"], used["flash_bytes"],
-        budget, not reasons, reasons, _savings(graph, genotype, network, frontend), f"{table['how']}: {table['compiler']}, {table['board']}, {table['emulator']}, {table['date']}; {table['unit']}",
-    )  # fmt: skip
+        board.name,
+        round(network),
+        round(frontend),
+        count_parameters(genotype),
+        instructions.macs(graph),
+        arena,
+        used["ram_bytes"],
+        used["flash_bytes"],
+        budget,
+        not reasons,
+        reasons,
+        _savings(graph, genotype, network, frontend),
+        f"{table['how']}: {table['compiler']}, {table['board']}, {table['emulator']}, {table['date']}; {table['unit']}",
+    )
 
 
 def _savings(graph, genotype: Genotype, network: float, frontend: float) -> tuple[str, ...]:
@@ -72,4 +94,7 @@ def _savings(graph, genotype: Genotype, network: float, frontend: float) -> tupl
         parts[instructions.kind(graph, op)] += instructions.operator_instructions(graph, op)
     parts[f"the front end {genotype.mfcc.name}"] = frontend
     largest = sorted(parts.items(), key=lambda item: -item[1])[:SAVINGS]
-    return tuple(f"{name}: {count / 1e6:,.1f} M of {(network + frontend) / 1e6:,.1f} M instructions (estimated)" for name, count in largest)
+    return tuple(
+        f"{name}: {count / 1e6:,.1f} M of {(network + frontend) / 1e6:,.1f} M instructions (estimated)"
+        for name, count in largest
+    )

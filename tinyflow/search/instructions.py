@@ -1,8 +1,8 @@
 """Instructions of a network and of a front end, estimated by the one table of coefficients (coefficients.json).
 
-instructions of an operator = the sum of its counts (work.py), each times the coefficient of its kind. The coefficients were
-fitted to counted instructions of the kernels for cores with DSP instructions (benchmarks/coefficients.py): estimates for the
-core, compiler and flags that the table names, and no cycles of a board.
+instructions of an operator = the sum of its counts (work.py), each times the coefficient of its kind. The coefficients
+were fitted to counted instructions of the kernels for cores with DSP instructions (benchmarks/coefficients.py):
+estimates for the core, compiler and flags that the table names, and no cycles of a board.
 """
 
 import json
@@ -20,8 +20,8 @@ from tinyflow.features.config import MfccConfig
 from tinyflow.search.work import COUNTS, kind, work
 
 TABLE = Path(__file__).with_name("coefficients.json")
-# Instructions of the inner loops of firmware/frontend/fft.c, of one butterfly by its radix and of one pair of bins: of the
-# first stage with 4, 3 and 2 inputs that are not zero; without twiddles; with them; where the stride is odd.
+# Instructions of the inner loops of firmware/frontend/fft.c, of one butterfly by its radix and of one pair of bins: of
+# the first stage with 4, 3 and 2 inputs that are not zero; without twiddles; with them; where the stride is odd.
 FIRST = (36.0, 31.0, 26.0)
 PLAIN = {2: 7.0, 3: 30.0, 4: 21.0, 5: 44.0}
 TWIDDLED = {2: 11.0, 3: 30.0, 4: 33.0, 5: 66.0}

@@ -23,7 +23,9 @@ class WaveformData(SearchData):
 
 
 class LearntFrontend(nn.Module):
-    """What a search asks of a DataMixture (search/mixture.py), for one ContinuousFrontend: nothing is mixed, nothing stops."""
+    """What a search asks of a DataMixture (search/mixture.py), for one ContinuousFrontend: nothing is mixed, nothing
+    stops.
+    """
 
     alignment, channels, layers, stopped, winner = "native", 1, (), False, None
 

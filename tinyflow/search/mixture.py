@@ -16,8 +16,8 @@ class DataMixture(nn.Module):
     """Features of every front end, scaled, to one sample that the supernet reads.
 
     gamma starts at zero: no front end is ahead. ``stopped``: the data search is over and gamma frozen (eq. 2);
-    ``winner``: from then on this front end alone speaks (collapse), None while all do. A single configuration is aligned
-    natively, and there is nothing to search.
+    ``winner``: from then on this front end alone speaks (collapse), None while all do. A single configuration is
+    aligned natively, and there is nothing to search.
     """
 
     def __init__(self, configs: tuple[MfccConfig, ...], alignment: str = "preprocess", channels: int = 1):
@@ -31,15 +31,23 @@ class DataMixture(nn.Module):
             self.layers = alignments(self.configs, channels)
             self.branches.extend(AlignmentBranch(layer, BatchNorm) for layer in self.layers)
         self.channels = channels if self.alignment == "preprocess" else 1  # of the sample
-        self.size = aligned_size(self.configs) if self.alignment == "preprocess" else padded_size(self.configs)  # of the sample
-        self.paddings = tuple(Padding(self.size, config.shape) for config in self.configs) if self.alignment == "zero_pad" else ()
+        self.size = (
+            aligned_size(self.configs) if self.alignment == "preprocess" else padded_size(self.configs)
+        )  # of the sample
+        self.paddings = (
+            tuple(Padding(self.size, config.shape) for config in self.configs) if self.alignment == "zero_pad" else ()
+        )
         self.stopped = len(self.configs) == 1
         self.winner: int | None = None
 
-    def forward(self, features: tuple[Tensor | None, ...], weights: Tensor | None = None) -> tuple[Tensor, Padding | None]:
-        """features: per configuration (N, frames, n_mfcc), None where its weight is zero. weights: (D,), default softmax(gamma);
-        giving them costs a look at their values. Returns float32 (N, channels, H, W), and what of it is valid: with the
-        zero-pad alignment one configuration alone has its own valid size, several have all of it (None)."""
+    def forward(
+        self, features: tuple[Tensor | None, ...], weights: Tensor | None = None
+    ) -> tuple[Tensor, Padding | None]:
+        """features: per configuration (N, frames, n_mfcc), None where its weight is zero. weights: (D,), default
+        softmax(gamma); giving them costs a look at their values. Returns float32 (N, channels, H, W), and what of it is
+        valid: with the zero-pad alignment one configuration alone has its own valid size, several have all of it
+        (None).
+        """
         speaking = list(range(len(self.configs))) if self.winner is None else [self.winner]
         if weights is not None:
             speaking = [index for index, weight in enumerate(weights.tolist()) if weight]
@@ -104,7 +112,9 @@ class DataAwareSupernet(nn.Module):
         super().__init__()
         self.mixture, self.supernet, self.bfloat16 = mixture, supernet, bfloat16
 
-    def forward(self, features: tuple[Tensor | None, ...], mixing: Mixing | None = None, shares: Tensor | None = None) -> Tensor:
+    def forward(
+        self, features: tuple[Tensor | None, ...], mixing: Mixing | None = None, shares: Tensor | None = None
+    ) -> Tensor:
         """``mixing`` and ``shares`` (D,) replace alpha and beta, and softmax(gamma)."""
         with torch.autocast(self.mixture.gamma.device.type, torch.bfloat16, self.bfloat16):
             x, padding = self.mixture(features, shares)

@@ -33,9 +33,13 @@ class BatchNorm(nn.BatchNorm2d):
         if self.training and momentum is None:  # cumulative average
             self.num_batches_tracked += 1
             momentum = 1.0 / float(self.num_batches_tracked)
-        if x.device.type == "cpu" and x.shape[1] % 8:  # no vectors in torch's kernel for channels-last then: ten times slower
+        if (
+            x.device.type == "cpu" and x.shape[1] % 8
+        ):  # no vectors in torch's kernel for channels-last then: ten times slower
             x = x.contiguous()
-        return F.batch_norm(x, self.running_mean, self.running_var, weight, bias, self.training, momentum or 0.0, self.eps)
+        return F.batch_norm(
+            x, self.running_mean, self.running_var, weight, bias, self.training, momentum or 0.0, self.eps
+        )
 
     def _statistics(self, x: Tensor, mask: Tensor | None, world: World) -> tuple[Tensor, Tensor]:
         """Mean and biased variance (C,) over the global batch; updates the running ones."""
@@ -61,7 +65,9 @@ class BatchNorm(nn.BatchNorm2d):
         return mean.float(), variance.float()
 
 
-def _normalise(x: Tensor, mean: Tensor, variance: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
+def _normalise(
+    x: Tensor, mean: Tensor, variance: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
+) -> Tensor:
     factor = torch.rsqrt(variance + eps)
     factor = factor if weight is None else factor * weight
     offset = -mean * factor if bias is None else bias - mean * factor

@@ -45,7 +45,9 @@ def uniform(*shape: int, inputs: int) -> nn.Parameter:
 
 
 class ChannelsLast(torch.autograd.Function):
-    """x as dense channels-last, and its gradient too: a gradient in another layout costs batch norm ten times its time."""
+    """x as dense channels-last, and its gradient too: a gradient in another layout costs batch
+    norm ten times its time.
+    """
 
     @staticmethod
     def forward(ctx, x: Tensor) -> Tensor:
@@ -90,7 +92,9 @@ class Separable(nn.Module):
         self.margin = ((stage.rows - 1) // 2 * stage.dilation, (stage.columns - 1) // 2 * stage.dilation)
 
     def forward(self, x: Tensor, padding: Padding | None, scale: Tensor | None = None) -> Tensor:
-        """x rectified, zero outside its valid part: (N, channels, ..) shared by the edges, or (N, edges * channels, ..)."""
+        """x rectified, zero outside its valid part: (N, channels, ..) shared by the edges, or (N, edges * channels,
+        ..).
+        """
         kernel = (self.pointwise[..., None, None] * self.depthwise[:, None]).flatten(0, 1)
         x = x.contiguous(memory_format=torch.channels_last)
         y = F.conv2d(x, kernel, None, self.stride, self.margin, self.dilation, groups=x.shape[1] // kernel.shape[1])
@@ -130,14 +134,18 @@ class Bundle(nn.Module):
         for name in primitives:
             if name in STAGES:
                 strides = (stride,) + (1,) * (len(STAGES[name]) - 1)
-                self.convolutions[name] = nn.ModuleList(Separable(edges, channels, stage, step) for stage, step in zip(STAGES[name], strides))
+                self.convolutions[name] = nn.ModuleList(
+                    Separable(edges, channels, stage, step) for stage, step in zip(STAGES[name], strides)
+                )
         if stride == 2:
             self.convolutions["skip_connect"] = nn.ModuleList([Reduce(edges, channels, channels)])
         self.pools = BatchNorm(2 * channels)  # max, average
         self.register_buffer("same", torch.eye(channels), persistent=False)
 
     def forward(self, x: Tensor, weights: Tensor, padding: Padding | None) -> Tensor:
-        """x (N, channels, H, W), zero outside its valid part; weights (edges, primitives) -> (N, edges * channels, H', W')."""
+        """x (N, channels, H, W), zero outside its valid part; weights (edges, primitives) -> (N, edges * channels, H',
+        W').
+        """
         scale = dict(zip(self.primitives, weights.t().repeat_interleave(self.channels, 1)))  # (edges * channels,) each
         average = F.avg_pool2d(x, 3, self.stride, 1, count_include_pad=True)
         pools = torch.cat([max_pool(x, padding, 3, self.stride), average], 1)
@@ -150,7 +158,9 @@ class Bundle(nn.Module):
         elif residual is not None:
             parts.append(average)
             shares.append(residual)
-        kernel = (torch.stack(shares, 1)[..., None] * self.same.repeat(self.edges, 1)[:, None]).flatten(1)[..., None, None]
+        kernel = (torch.stack(shares, 1)[..., None] * self.same.repeat(self.edges, 1)[:, None]).flatten(1)[
+            ..., None, None
+        ]
         shared = torch.cat(parts, 1).contiguous(memory_format=torch.channels_last)
         total = F.conv2d(shared, kernel)  # what the edges share, each with its own weights
         rectified = F.relu(x)

@@ -17,16 +17,23 @@ from tinyflow.search.mixture import DataAwareSupernet, DataMixture
 
 
 def describe(network: DataAwareSupernet, config: Search) -> dict[str, Any]:
-    """The softmaxes, their entropies (0: decided, 1: flat; means over edges and nodes), skip connections of the cells now."""
+    """The softmaxes, their entropies (0: decided, 1: flat; means over edges and nodes), skip connections of the cells
+    now.
+    """
     mixing, gamma = network.supernet.mixing(), network.mixture.shares()
     normal, reduction = derive(mixing, config.operations, config.skip_cap)
     alphas, betas = (mixing.normal_alpha, mixing.reduction_alpha), (mixing.normal_beta, mixing.reduction_beta)
     return {
-        "alpha_normal": alphas[0].tolist(), "alpha_reduction": alphas[1].tolist(), "beta_normal": betas[0].tolist(), "beta_reduction": betas[1].tolist(),
-        "gamma": gamma.tolist(), "entropy_alpha": _entropy([row for alpha in alphas for row in alpha]),
-        "entropy_beta": _entropy([part for beta in betas for part in beta.split([node + 2 for node in range(NODES)])]), "entropy_gamma": _entropy([gamma]),
+        "alpha_normal": alphas[0].tolist(),
+        "alpha_reduction": alphas[1].tolist(),
+        "beta_normal": betas[0].tolist(),
+        "beta_reduction": betas[1].tolist(),
+        "gamma": gamma.tolist(),
+        "entropy_alpha": _entropy([row for alpha in alphas for row in alpha]),
+        "entropy_beta": _entropy([part for beta in betas for part in beta.split([node + 2 for node in range(NODES)])]),
+        "entropy_gamma": _entropy([gamma]),
         "skip_connections": {"normal": skip_connections(normal), "reduction": skip_connections(reduction)},
-    }  # fmt: skip
+    }
 
 
 def _entropy(distributions: list[Tensor]) -> float | None:
@@ -37,7 +44,9 @@ def _entropy(distributions: list[Tensor]) -> float | None:
     return sum(parts) / len(parts)
 
 
-def choose(network: DataAwareSupernet, data: SearchData, config: Search, progress: Progress = silent) -> tuple[Cell, Cell, int]:
+def choose(
+    network: DataAwareSupernet, data: SearchData, config: Search, progress: Progress = silent
+) -> tuple[Cell, Cell, int]:
     """The normal cell, the reduction cell and the front end's index, each selected as the recipe says."""
     supernet, mixture = network.supernet, network.mixture
     normal, reduction = derive(supernet.mixing(), config.operations, config.skip_cap)
@@ -50,7 +59,9 @@ def choose(network: DataAwareSupernet, data: SearchData, config: Search, progres
     with torch.autocast(data.device.type, torch.bfloat16, network.bfloat16):
         if config.operation_selection == "perturbation":
             batches = (data.validation(step) for step in one_pass)
-            normal, reduction = select_operations(supernet, mixture, batches, config.operations, config.skip_cap, config.seed, progress)
+            normal, reduction = select_operations(
+                supernet, mixture, batches, config.operations, config.skip_cap, config.seed, progress
+            )
         if config.frontend_selection == "perturbation":
             frontend = select_frontend(supernet, mixture, (data.validation(step) for step in one_pass), progress)
     return normal, reduction, frontend
@@ -68,21 +79,35 @@ def data_choice(mixture: DataMixture | LearntFrontend, config: Search) -> str:
         return "chosen"
     best = mixture.configs[int(mixture.gamma.argmax())].name
     return (
-        f"not met: no data choice was made; the largest softmax of gamma, {best}'s {float(mixture.softmax().max()):.3f}, is {mixture.ratio():.2f} times "
-        f"the second, the stop rule wants {config.gamma_stop_ratio:g}; the arg max stands in"
+        f"not met: no data choice was made; the largest softmax of gamma, {best}'s"
+        f" {float(mixture.softmax().max()):.3f}, is {mixture.ratio():.2f} times the second, the stop rule wants"
+        f" {config.gamma_stop_ratio:g}; the arg max stands in"
     )
 
 
 def skips_dominate(state: dict[str, Any], operations: tuple[str, ...]) -> str | None:
-    """The warning, if ``state`` (of ``describe``) has more than half skip connections in the normal cell, or in its alpha."""
+    """The warning, if ``state`` (of ``describe``) has more than half skip connections in the normal cell, or in its
+    alpha.
+    """
     share = sum(row[operations.index(SKIP)] for row in state["alpha_normal"]) / len(state["alpha_normal"])
     count = state["skip_connections"]["normal"]
     if count <= 4 and share <= 0.5:
         return None
-    return f"skip connections dominate: {count} of 8 edges of the normal cell, {100 * share:.0f} % of its alpha; try search.beta_decay, skip_cap or operation_selection=perturbation"
+    return (
+        f"skip connections dominate: {count} of 8 edges of the normal cell, {100 * share:.0f} % of its alpha; try"
+        " search.beta_decay, skip_cap or operation_selection=perturbation"
+    )
 
 
-def make_genotype(network: DataAwareSupernet, dataset, config: Search, cells: tuple[Cell, Cell], frontend: int, state: dict[str, Any], facts: dict[str, Any]) -> Genotype:
+def make_genotype(
+    network: DataAwareSupernet,
+    dataset,
+    config: Search,
+    cells: tuple[Cell, Cell],
+    frontend: int,
+    state: dict[str, Any],
+    facts: dict[str, Any],
+) -> Genotype:
     """``state``: the last epoch's; ``facts``: what else the provenance says."""
     mixture = network.mixture
     kept = mixture.alignment == "preprocess" and config.keep_alignment

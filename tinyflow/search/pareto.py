@@ -23,7 +23,9 @@ def pareto_front(rows: Sequence[Mapping[str, Any]], objectives: Mapping[str, int
     def dominates(one: list[float], other: list[float]) -> bool:
         return one != other and all(a >= b for a, b in zip(one, other))
 
-    return [index for index, values in goodness.items() if not any(dominates(other, values) for other in goodness.values())]
+    return [
+        index for index, values in goodness.items() if not any(dominates(other, values) for other in goodness.values())
+    ]
 
 
 def pareto_picture(rows: Sequence[Mapping[str, Any]], path: Path, title: str) -> None:
@@ -39,7 +41,17 @@ def pareto_picture(rows: Sequence[Mapping[str, Any]], path: Path, title: str) ->
         figure.colorbar(points, label="RAM, KiB, estimated (arena planned)")
     for index in pareto_front(shown):
         axes.scatter(million[index], percent[index], s=140, facecolors="none", edgecolors="tab:red")
-        axes.annotate(shown[index]["frontend"], (million[index], percent[index]), textcoords="offset points", xytext=(7, 4), fontsize=7)
-    axes.set(xlabel="million instructions per second of audio, estimated", ylabel="accuracy on held-out validation clips, %", title=title)
+        axes.annotate(
+            shown[index]["frontend"],
+            (million[index], percent[index]),
+            textcoords="offset points",
+            xytext=(7, 4),
+            fontsize=7,
+        )
+    axes.set(
+        xlabel="million instructions per second of audio, estimated",
+        ylabel="accuracy on held-out validation clips, %",
+        title=title,
+    )
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=120)

@@ -1,9 +1,9 @@
 """Peak activation memory of the network that a mixture leads to, as a differentiable estimate.
 
-Bytes alive are summed at moments of a schedule like the converter's: in every cell after each state whose edges are then
-computed, and at the concatenation. Alive are results that wait for the rest of their node, finished nodes, states that a
-skip connection still needs, and what the next cell has computed ahead from its first input. The estimate is the largest sum.
-The planner's arena differs: real order, padding copies, fragmentation (docs/cost.md says by how much).
+Bytes alive are summed at moments of a schedule like the converter's: in every cell after each state whose edges are
+then computed, and at the concatenation. Alive are results that wait for the rest of their node, finished nodes, states
+that a skip connection still needs, and what the next cell has computed ahead from its first input. The estimate is the
+largest sum. The planner's arena differs: real order, padding copies, fragmentation (docs/cost.md says by how much).
 """
 
 import torch
@@ -11,13 +11,13 @@ from torch import Tensor
 
 from tinyflow.compile.shape_graph import STEM_MULTIPLIER
 from tinyflow.genotype import NODES, Genotype
-from tinyflow.search.cost_terms import LEAVING, SOURCES, places
+from tinyflow.search.cost_terms import SOURCES, places
 from tinyflow.search.supernet import EDGES
 
 ORDERED = 0.85  # what the planner's order and work in place keep alive of a typical schedule's peak
 
-# Columns of what the choice of edges decides, for each kind of cell, after each state: results that wait, nodes finished, and
-# every state held for a skip.
+# Columns of what the choice of edges decides, for each kind of cell, after each state: results that wait, nodes
+# finished, and every state held for a skip.
 WAITING, FINISHED, HELD, COLUMNS = 0, SOURCES, 2 * SOURCES, 2 * SOURCES + SOURCES**2
 
 
@@ -27,11 +27,21 @@ class Peak:
     def __init__(self, networks: list[Genotype], names: tuple[str, ...]):
         self.skip = names.index("skip_connect")
         moments = [_moments(network) for network in networks]
-        self.fixed = torch.tensor([[fixed for fixed, _ in rows] for rows in moments], dtype=torch.float64)  # (configurations, moments)
-        self.costs = torch.stack([torch.stack([costs for _, costs in rows]) for rows in moments])  # (configurations, moments, 2 * COLUMNS)
-        self.enters = torch.tensor([[float(node == end) for node, _ in EDGES] for end in range(NODES)], dtype=torch.float64)
-        self.leaves = torch.tensor([[float(source == start) for _, source in EDGES] for start in range(SOURCES)], dtype=torch.float64)
-        self.done = torch.tensor([[float(source <= state) for _, source in EDGES] for state in range(SOURCES)], dtype=torch.float64)
+        self.fixed = torch.tensor(
+            [[fixed for fixed, _ in rows] for rows in moments], dtype=torch.float64
+        )  # (configurations, moments)
+        self.costs = torch.stack(
+            [torch.stack([costs for _, costs in rows]) for rows in moments]
+        )  # (configurations, moments, 2 * COLUMNS)
+        self.enters = torch.tensor(
+            [[float(node == end) for node, _ in EDGES] for end in range(NODES)], dtype=torch.float64
+        )
+        self.leaves = torch.tensor(
+            [[float(source == start) for _, source in EDGES] for start in range(SOURCES)], dtype=torch.float64
+        )
+        self.done = torch.tensor(
+            [[float(source <= state) for _, source in EDGES] for state in range(SOURCES)], dtype=torch.float64
+        )
         self.node = torch.tensor([node for node, _ in EDGES])
 
     def to(self, device: torch.device) -> None:
@@ -49,7 +59,9 @@ class Peak:
         if reduces:  # from an input a skip connection is a factorized reduce, a result of its own
             skips = skips * (1 - self.leaves[:2].sum(0))
         results = included - skips
-        unfinished = ((1 - self.done)[:, None, :] * self.enters * included).sum(2).clamp_max(1)  # (states, nodes): waits for a later state
+        unfinished = (
+            ((1 - self.done)[:, None, :] * self.enters * included).sum(2).clamp_max(1)
+        )  # (states, nodes): waits for a later state
         waiting = ((self.done[:, None, :] * self.enters * results).sum(2) * unfinished).sum(1)
         held = (self.done * skips * unfinished[:, self.node]) @ self.leaves.T  # (after this state, held state)
         return torch.cat([waiting, (1 - unfinished).sum(1), held.clamp_max(1).flatten()])
@@ -78,6 +90,8 @@ def _moments(network: Genotype) -> list[tuple[float, Tensor]]:
             if state < 2:  # the state, and the maps it came from
                 fixed += inputs + last + before
             moments.append((float(fixed), costs))
-        moments.append((float(NODES * nodes + last), nothing))  # the nodes are made where their concatenation wants them
+        moments.append(
+            (float(NODES * nodes + last), nothing)
+        )  # the nodes are made where their concatenation wants them
         before, last = last, NODES * nodes
     return moments

@@ -1,13 +1,15 @@
 """Selection by perturbation (Wang et al., "Rethinking architecture selection in differentiable NAS", ICLR 2021).
 
 The size of alpha, beta or gamma says how gradient descent weighed an operation, not how much the supernet needs it.
-Here a choice is kept when *removing* it from the trained supernet hurts validation accuracy most, the loss breaking ties. As in
-the paper, what is removed gets weight zero (the others' weights stay as they are), batch norm uses the statistics of
-the batch at hand, and edges are visited in random order, each decided in the light of those before it. Unlike the
-paper the supernet is not tuned between decisions: cells x 14 edges x 7 operations with tuning would cost more than the search.
+Here a choice is kept when *removing* it from the trained supernet hurts validation accuracy most, the loss breaking
+ties. As in the paper, what is removed gets weight zero (the others' weights stay as they are), batch norm uses the
+statistics of the batch at hand, and edges are visited in random order, each decided in the light of those before it.
+Unlike the paper the supernet is not tuned between decisions: cells x 14 edges x 7 operations with tuning would cost
+more than the search.
 
 Cost: forward passes over ``batches`` only, for DARTS's operations 2 x 14 x 7 + 2 x 14 = 224 times, and once per
-front end, in the precision of the caller's autocast. Processes that share a search sum their counts and so decide alike.
+front end, in the precision of the caller's autocast. Processes that share a search sum their counts and so decide
+alike.
 """
 
 import random
@@ -30,13 +32,19 @@ TASK = "perturbation"
 
 
 def select_operations(
-    supernet: Supernet, mixture, batches: Iterable, operations: str, skip_cap: int | None = None, seed: int = 0, progress: Progress = silent
+    supernet: Supernet,
+    mixture,
+    batches: Iterable,
+    operations: str,
+    skip_cap: int | None = None,
+    seed: int = 0,
+    progress: Progress = silent,
 ) -> tuple[Cell, Cell]:
     """The normal and the reduction cell.
 
     First every edge keeps the operation whose removal hurts most (``none`` is no candidate), then every node the two
-    edges whose removal hurts most. With ``skip_cap``, the skip connections of the normal cell that were needed least give
-    way to their edges' second choices. ``batches``: validation batches (search/data.py), read once and kept.
+    edges whose removal hurts most. With ``skip_cap``, the skip connections of the normal cell that were needed least
+    give way to their edges' second choices. ``batches``: validation batches (search/data.py), read once and kept.
     """
     names, order = OPERATION_SETS[operations], random.Random(seed)
     with _batch_statistics(supernet, mixture):
@@ -76,7 +84,11 @@ def select_operations(
 
     normal, reduction = (
         tuple(
-            tuple(Edge(names[ranking[kind, edge][0]], EDGES[edge][1]) for edge in range(len(EDGES)) if EDGES[edge][0] == node and (kind, edge) in kept)
+            tuple(
+                Edge(names[ranking[kind, edge][0]], EDGES[edge][1])
+                for edge in range(len(EDGES))
+                if EDGES[edge][0] == node and (kind, edge) in kept
+            )
             for node in range(NODES)
         )
         for kind in range(2)
@@ -92,12 +104,15 @@ def select_frontend(supernet: Supernet, mixture, batches: Iterable, progress: Pr
     return min(range(len(scores)), key=lambda index: scores[index]["without"])
 
 
-def frontend_scores(supernet: Supernet, mixture, batches: Iterable, progress: Progress = silent) -> list[dict[str, Any]]:
+def frontend_scores(
+    supernet: Supernet, mixture, batches: Iterable, progress: Progress = silent
+) -> list[dict[str, Any]]:
     """Per configuration {"without": score, "alone": score}, score being (accuracy, -loss) on ``batches``.
 
     "without": its share of the mixture is zero and the others' are scaled up to sum to one, as the supernet knows no
-    other sum. "alone" feeds it by itself to a supernet that has only ever seen mixtures; that measures how much it resembles the
-    mixture as much as how good it is, so selection goes by "without", which changes the supernet's input least.
+    other sum. "alone" feeds it by itself to a supernet that has only ever seen mixtures; that measures how much it
+    resembles the mixture as much as how good it is, so selection goes by "without", which changes the supernet's input
+    least.
     """
     batches, scores = list(batches), []
     with _batch_statistics(supernet, mixture):
@@ -110,7 +125,12 @@ def frontend_scores(supernet: Supernet, mixture, batches: Iterable, progress: Pr
                 inputs = ((*mixture(batch.features, weights), batch.labels) for batch in batches)
                 found[name] = _score(inputs, supernet)
             scores.append(found)
-            progress(TASK, index + 1, len(mixture.configs), f"{100 * found['without'][0]:.1f} % without {mixture.configs[index].name}")
+            progress(
+                TASK,
+                index + 1,
+                len(mixture.configs),
+                f"{100 * found['without'][0]:.1f} % without {mixture.configs[index].name}",
+            )
     return scores
 
 
@@ -129,7 +149,12 @@ def _score(inputs: Iterable, network: Callable) -> Score:
     for x, padding, labels in inputs:
         logits = network(x, padding)
         loss = F.cross_entropy(logits.float(), labels, reduction="sum")
-        sums = sums + torch.stack([(logits.argmax(1) == labels).sum(), loss, torch.tensor(len(labels), device=x.device)]).double()
+        sums = (
+            sums
+            + torch.stack(
+                [(logits.argmax(1) == labels).sum(), loss, torch.tensor(len(labels), device=x.device)]
+            ).double()
+        )
     right, loss, clips = current_world().sum(sums).tolist()
     return right / clips, -loss / clips
 

@@ -15,7 +15,9 @@ LINES = ("tab:green", "tab:olive", "tab:blue", "tab:purple", "tab:red", "tab:bro
 
 
 def search_pictures(folder: Path, genotype: Genotype, history: dict[str, Any]) -> None:
-    """normal.png, reduction.png, and, as far as the history has them, history.png, gamma.png, frontend.png and alpha.png."""
+    """normal.png, reduction.png, and, as far as the history has them, history.png, gamma.png, frontend.png and
+    alpha.png.
+    """
     for name in ("normal", "reduction"):
         cell_picture(getattr(genotype, name), f"{name} cell", folder / f"{name}.png")
     epochs = history.get("epochs") or []
@@ -41,8 +43,10 @@ def _save(figure, path: Path) -> None:
 
 
 def cell_picture(cell: Cell, title: str, path: Path) -> None:
-    """A cell from left to right. Every node stands in a row and a column of its own, so that no line meets a box or a name:
-    an edge leaves its source along the source's row, comes down left of its node and carries its operation's name there."""
+    """A cell from left to right. Every node stands in a row and a column of its own, so that no line meets a box or a
+    name: an edge leaves its source along the source's row, comes down left of its node and carries its operation's name
+    there.
+    """
     figure = _figure(13, 5.2)
     axes = figure.subplots()
     box, gap, pitch = 0.34, 0.16, 1.0  # half the height of a box, of the distance of its two edges; rows
@@ -54,20 +58,46 @@ def cell_picture(cell: Cell, title: str, path: Path) -> None:
     def boxed(left: float, bottom: float, width: float, height: float, text: str, colour: str) -> None:
         from matplotlib.patches import FancyBboxPatch
 
-        axes.add_patch(FancyBboxPatch((left, bottom), width, height, boxstyle="round,pad=0,rounding_size=0.08", facecolor=colour, edgecolor="0.3", zorder=3))
+        axes.add_patch(
+            FancyBboxPatch(
+                (left, bottom),
+                width,
+                height,
+                boxstyle="round,pad=0,rounding_size=0.08",
+                facecolor=colour,
+                edgecolor="0.3",
+                zorder=3,
+            )
+        )
         axes.text(left + width / 2, bottom + height / 2, text, ha="center", va="center", fontsize=12, zorder=4)
 
     def arrow(xs: list[float], ys: list[float], colour: str) -> None:
         axes.plot(xs, ys, color=colour, linewidth=1.5, solid_joinstyle="round", zorder=1)
-        axes.annotate("", (xs[-1], ys[-1]), (xs[-1] - 0.2, ys[-1]), arrowprops={"arrowstyle": "-|>", "color": colour, "shrinkA": 0, "shrinkB": 0})
+        axes.annotate(
+            "",
+            (xs[-1], ys[-1]),
+            (xs[-1] - 0.2, ys[-1]),
+            arrowprops={"arrowstyle": "-|>", "color": colour, "shrinkA": 0, "shrinkB": 0},
+        )
 
     for index, node in enumerate(cell):
-        for place, edge in enumerate(sorted(node, key=lambda edge: edge.source)):  # the upper edge comes from the upper source
+        for place, edge in enumerate(
+            sorted(node, key=lambda edge: edge.source)
+        ):  # the upper edge comes from the upper source
             y = rows[index + 2] + (gap if place == 0 else -gap)
             turn = lefts[index + 2] - (1.72 if place == 0 else 1.9)
             start, colour = lefts[edge.source] + widths[edge.source], LINES[edge.source % len(LINES)]
             arrow([start, turn, turn, lefts[index + 2]], [rows[edge.source], rows[edge.source], y, y], colour)
-            axes.text(lefts[index + 2] - 0.92, y, edge.operation, ha="center", va="center", fontsize=9.5, bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8}, zorder=2)
+            axes.text(
+                lefts[index + 2] - 0.92,
+                y,
+                edge.operation,
+                ha="center",
+                va="center",
+                fontsize=9.5,
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8},
+                zorder=2,
+            )
     for index in range(len(cell)):
         state = index + 2
         arrow([lefts[state] + widths[state], end], [rows[state], rows[state]], LINES[state % len(LINES)])
@@ -104,7 +134,12 @@ def frontend_picture(history: dict[str, Any], path: Path) -> None:
     figure = _figure(7, 4)
     axes = figure.subplots()
     for key in ("window", "hop"):
-        axes.plot([item["epoch"] for item in epochs], [item["frontend"][key] for item in epochs], label=key, marker="o" if len(epochs) == 1 else None)
+        axes.plot(
+            [item["epoch"] for item in epochs],
+            [item["frontend"][key] for item in epochs],
+            label=key,
+            marker="o" if len(epochs) == 1 else None,
+        )
     _shade_warmup(axes, history)
     axes.set(xlabel="epoch", ylabel="samples", ylim=(0, None), title=f"snapped to {epochs[-1]['frontend']['snapped']}")
     axes.legend()
@@ -119,22 +154,36 @@ def _shade_warmup(axes, history: dict[str, Any]) -> None:
 
 
 def alpha_picture(history: dict[str, Any], path: Path) -> None:
-    """softmax(alpha) of every edge (source->node) and operation in the last epoch; the number beside an edge is its beta."""
+    """softmax(alpha) of every edge (source->node) and operation in the last epoch; the number beside an edge is its
+    beta.
+    """
     import numpy as np
 
     last, operations, edges = history["epochs"][-1], history["operations"], history["edges"]
     figure = _figure(11, 5.6)
     panels = figure.subplots(1, 2)
-    darkest = max(0.4, float(np.max(last["alpha_normal"])), float(np.max(last["alpha_reduction"])))  # what is undecided stays pale
+    darkest = max(
+        0.4, float(np.max(last["alpha_normal"])), float(np.max(last["alpha_reduction"]))
+    )  # what is undecided stays pale
     for axes, kind in zip(panels, ("normal", "reduction")):
         values, beta = np.array(last[f"alpha_{kind}"]), last[f"beta_{kind}"]
         image = axes.imshow(values, cmap="Blues", vmin=0, vmax=darkest, aspect="auto")
         axes.set_xticks(range(len(operations)), operations, rotation=60, ha="right")
-        axes.set_yticks(range(len(edges)), [f"{source}->{node}   {share:.2f}" for (source, node), share in zip(edges, beta)])
+        axes.set_yticks(
+            range(len(edges)), [f"{source}->{node}   {share:.2f}" for (source, node), share in zip(edges, beta)]
+        )
         axes.set(title=f"{kind} cell", ylabel="edge, and its softmax of beta")
         shade = 0.6 * darkest
         for row, column in np.ndindex(values.shape):
-            axes.text(column, row, f"{values[row, column]:.2f}"[1:], ha="center", va="center", fontsize=7, color="white" if values[row, column] > shade else "black")
+            axes.text(
+                column,
+                row,
+                f"{values[row, column]:.2f}"[1:],
+                ha="center",
+                va="center",
+                fontsize=7,
+                color="white" if values[row, column] > shade else "black",
+            )
     figure.colorbar(image, ax=panels, label="softmax of alpha", shrink=0.8)
     _save(figure, path)
 
@@ -144,7 +193,11 @@ def history_picture(history: dict[str, Any], path: Path) -> None:
     epochs = history["epochs"]
     figure = _figure(13, 3.8)
     losses, accuracy, entropy = figure.subplots(1, 3)
-    _lines(losses, history, {"loss": "weights, on training clips", "architecture_loss": "architecture, on validation clips"})
+    _lines(
+        losses,
+        history,
+        {"loss": "weights, on training clips", "architecture_loss": "architecture, on validation clips"},
+    )
     losses.set(xlabel="epoch", ylabel="loss (cross-entropy)")
     _lines(accuracy, history, {"proxy_accuracy": "supernet proxy, held-out clips"}, 100)
     accuracy.set(xlabel="epoch", ylabel="accuracy, %")

@@ -7,7 +7,9 @@ from tinyflow.genotype import NODES, OPERATION_SETS, Cell, Edge, Genotype
 
 
 def random_cell(rng: random.Random, operations: str = "darts") -> Cell:
-    """Four nodes of two edges from distinct earlier sources, as derivation picks them; operations of the set, uniform."""
+    """Four nodes of two edges from distinct earlier sources, as derivation picks them; operations
+    of the set, uniform.
+    """
     return tuple(
         tuple(Edge(rng.choice(OPERATION_SETS[operations]), source) for source in sorted(rng.sample(range(node + 2), 2)))
         for node in range(NODES)

@@ -2,8 +2,8 @@
 
 Candidates draw their cells uniformly from the recipe's operations and their front end from its list, are trained alike
 on the clips of the search (its batch size, learning rate and cosine, no augmentation), and are ranked on the held-out
-part of validation, which the gradient search never sees either. Nothing else reads that part, so the winner's accuracy is biased
-only by the choice itself.
+part of validation, which the gradient search never sees either. Nothing else reads that part, so the winner's accuracy
+is biased only by the choice itself.
 """
 
 import math
@@ -39,12 +39,14 @@ FORMAT = 1  # of a candidate's file
 DRAWS = 200  # of one candidate, before the board's budget is called too small
 
 
-def random_search(dataset, config: Search, out: Path | str, progress: Progress = silent, board: Board | None = None) -> SearchResult:
+def random_search(
+    dataset, config: Search, out: Path | str, progress: Progress = silent, board: Board | None = None
+) -> SearchResult:
     """The best of ``config.random_candidates`` random genotypes, written to ``out`` as a search's result.
 
     With ``config.random_seconds`` candidates are drawn until so much time is spent instead: equal cost to a search that
-    took as long. With a board, genotypes beyond its budget are drawn again. Several processes share the candidates. A run that was
-    interrupted goes on with the next candidate; a loss that is not finite ranks its candidate last.
+    took as long. With a board, genotypes beyond its budget are drawn again. Several processes share the candidates. A
+    run that was interrupted goes on with the next candidate; a loss that is not finite ranks its candidate last.
     """
     out, world = Path(out), current_world()
     out.mkdir(parents=True, exist_ok=True)
@@ -56,7 +58,9 @@ def random_search(dataset, config: Search, out: Path | str, progress: Progress =
         done = [item for item in _finished(out, key) if item["index"] % world.size == world.rank]
         spent = sum(item["seconds"] for item in done)
         if config.random_seconds:
-            progress("random search", min(int(spent), int(config.random_seconds)), int(config.random_seconds), _best(done))
+            progress(
+                "random search", min(int(spent), int(config.random_seconds)), int(config.random_seconds), _best(done)
+            )
             if done and spent >= config.random_seconds:
                 break
         else:
@@ -82,17 +86,29 @@ def _save(dataset, config: Search, board: Board | None, out: Path, candidates: l
     provenance = {**facts, "held_out_accuracy": best["accuracy"], "description": dataset.description}
     genotype = genotype_from_dict({**best["genotype"], "provenance": provenance})
     history = {
-        "description": dataset.description, **facts, "epochs": [], "epochs_per_candidate": config.random_epochs,
-        "seconds": round(sum(item["seconds"] for item in candidates), 3), "winner": best["index"], "accuracy": best["accuracy"],
-        "fit": best["fit"], "candidates": candidates,
-    }  # fmt: skip
-    choice = NOT_DATA_AWARE if len(config.frontends) == 1 else f"chosen: the front end of the best of {len(candidates)} random candidates"
+        "description": dataset.description,
+        **facts,
+        "epochs": [],
+        "epochs_per_candidate": config.random_epochs,
+        "seconds": round(sum(item["seconds"] for item in candidates), 3),
+        "winner": best["index"],
+        "accuracy": best["accuracy"],
+        "fit": best["fit"],
+        "candidates": candidates,
+    }
+    choice = (
+        NOT_DATA_AWARE
+        if len(config.frontends) == 1
+        else f"chosen: the front end of the best of {len(candidates)} random candidates"
+    )
     save_search(out, genotype, history, (), choice)
     for path in out.glob("candidate-*.json"):
         path.unlink()
 
 
-def _candidate(index: int, dataset, config: Search, board: Board | None, out: Path, progress: Progress) -> dict[str, Any]:
+def _candidate(
+    index: int, dataset, config: Search, board: Board | None, out: Path, progress: Progress
+) -> dict[str, Any]:
     """Draws, trains and measures one candidate: a function of the seed and ``index``."""
     started = time.monotonic()
     genotype, fit, rejected = _draw(index, dataset, config, board)
@@ -101,15 +117,27 @@ def _candidate(index: int, dataset, config: Search, board: Board | None, out: Pa
     torch.manual_seed(config.seed * 100_003 + index)
     network = build_network(genotype)
     parameters, macs = count(network, (1, *genotype.mfcc.shape))
-    loss = _train(network.to(device, memory_format=torch.channels_last), data, config, f"candidate {index + 1}", out, progress)
+    loss = _train(
+        network.to(device, memory_format=torch.channels_last), data, config, f"candidate {index + 1}", out, progress
+    )
     accuracy = _accuracy(network, data, _bfloat16(config, device)) if math.isfinite(loss) else 0.0
     return {
-        "index": index, "frontend": genotype.mfcc.name, "accuracy": accuracy, "loss": loss if math.isfinite(loss) else None,
-        "parameters": parameters, "macs": macs, "seconds": round(time.monotonic() - started, 3), "rejected": rejected, "fit": fit, "genotype": genotype.to_dict(),
-    }  # fmt: skip
+        "index": index,
+        "frontend": genotype.mfcc.name,
+        "accuracy": accuracy,
+        "loss": loss if math.isfinite(loss) else None,
+        "parameters": parameters,
+        "macs": macs,
+        "seconds": round(time.monotonic() - started, 3),
+        "rejected": rejected,
+        "fit": fit,
+        "genotype": genotype.to_dict(),
+    }
 
 
-def _draw(index: int, dataset, config: Search, board: Board | None) -> tuple[Genotype, dict[str, Any] | None, list[list[str]]]:
+def _draw(
+    index: int, dataset, config: Search, board: Board | None
+) -> tuple[Genotype, dict[str, Any] | None, list[list[str]]]:
     """A random genotype that keeps the skip cap and the board's budget, how it fits, and why earlier draws did not."""
     rng, rejected = random.Random(f"{config.seed}/{index}"), []
     configs = tuple(MfccConfig.from_name(name) for name in config.frontends)
@@ -120,10 +148,17 @@ def _draw(index: int, dataset, config: Search, board: Board | None) -> tuple[Gen
             continue
         kept = config.alignment == "preprocess" and config.keep_alignment and len(configs) > 1
         genotype = Genotype(
-            dataset.task, tuple(dataset.labels), configs[chosen], normal, reduction,
-            config.derived_channels or config.channels, config.derived_cells or config.cells, config.stem_stride,
-            config.alignment if len(configs) > 1 else "native", alignments(configs, config.alignment_channels)[chosen].to_dict() if kept else None,
-        )  # fmt: skip
+            dataset.task,
+            tuple(dataset.labels),
+            configs[chosen],
+            normal,
+            reduction,
+            config.derived_channels or config.channels,
+            config.derived_cells or config.cells,
+            config.stem_stride,
+            config.alignment if len(configs) > 1 else "native",
+            alignments(configs, config.alignment_channels)[chosen].to_dict() if kept else None,
+        )
         if not board:
             return genotype, None, rejected
         from tinyflow.search.fit import exact_fit
@@ -140,7 +175,9 @@ def _draw(index: int, dataset, config: Search, board: Board | None) -> tuple[Gen
 
 def _train(network, data: SearchData, config: Search, name: str, out: Path, progress: Progress) -> float:
     """The search's own schedule for weights over ``random_epochs``; the mean loss of the last epoch."""
-    optimizer = torch.optim.SGD(network.parameters(), lr=config.learning_rate, momentum=config.momentum, weight_decay=config.weight_decay)
+    optimizer = torch.optim.SGD(
+        network.parameters(), lr=config.learning_rate, momentum=config.momentum, weight_decay=config.weight_decay
+    )
     half, steps, mean = _bfloat16(config, data.device), config.random_epochs * data.steps, math.nan
     network.train()
     with interrupts() as interrupted:
@@ -204,7 +241,11 @@ def _file(index: int) -> str:
 def _finished(out: Path, key: str) -> list[dict[str, Any]]:
     """Candidates of this very search that lie in ``out``, of all processes."""
     found = [read_json(path) for path in sorted(out.glob("candidate-*.json"))]
-    return [{name: value for name, value in item.items() if name != "fingerprint"} for item in found if item.get("fingerprint") == key]
+    return [
+        {name: value for name, value in item.items() if name != "fingerprint"}
+        for item in found
+        if item.get("fingerprint") == key
+    ]
 
 
 def _best(done: list[dict[str, Any]]) -> str:

@@ -29,14 +29,24 @@ from tinyflow.search.proxy import supernet_proxy
 from tinyflow.search.steps import Meter, Steps
 from tinyflow.search.supernet import EDGES, Supernet
 from tinyflow.search.world import current_world, launch
-from tinyflow.train.resume import CHECKPOINT, interrupted_in, interrupts, random_state, read_checkpoint, set_random_state, write_checkpoint
+from tinyflow.train.resume import (
+    CHECKPOINT,
+    interrupted_in,
+    interrupts,
+    random_state,
+    read_checkpoint,
+    set_random_state,
+    write_checkpoint,
+)
 from tinyflow.train.training import pick_device
 
 FORMAT = 1  # of the checkpoint
 LOOK_EVERY = {"cpu": 1, "cuda": 20}  # steps between two looks at the losses: each waits for the device
 
 
-def run_search(data: Path, config: Search, out: Path, board: Board | None, processes: int, progress: Progress) -> SearchResult:
+def run_search(
+    data: Path, config: Search, out: Path, board: Board | None, processes: int, progress: Progress
+) -> SearchResult:
     """The search that the recipe asks for, on the dataset in the folder ``data``, shared by ``processes`` processes."""
     return launch(_search_folder, processes, Path(data), config, Path(out), board, progress=progress)
 
@@ -49,7 +59,9 @@ def _search_folder(data: Path, config: Search, out: Path, board: Board | None, p
     return method(load_dataset(data), config, out, progress, board)
 
 
-def search(dataset, config: Search, out: Path | str, progress: Progress = silent, board: Board | None = None) -> SearchResult:
+def search(
+    dataset, config: Search, out: Path | str, progress: Progress = silent, board: Board | None = None
+) -> SearchResult:
     """Search cells and front end on ``dataset`` into the folder ``out``; costs are those on ``board``, if one is named.
 
     Goes on from ``out/checkpoint.pt`` when that is of the same recipe, board and data. Ctrl-C writes it and raises
@@ -64,16 +76,41 @@ def search(dataset, config: Search, out: Path | str, progress: Progress = silent
             (out / name).unlink(missing_ok=True)
     configs = tuple(MfccConfig.from_name(name) for name in config.frontends)
     continuous = config.continuous == "window_hop"
-    key = fingerprint({"format": FORMAT, "search": _what(config), "data": dataset.fingerprint, "board": board and {**asdict(board), "folder": ""}})
-    data = WaveformData(dataset, config, device, report, world) if continuous else SearchData(dataset, configs, config, device, report, world)
+    key = fingerprint(
+        {
+            "format": FORMAT,
+            "search": _what(config),
+            "data": dataset.fingerprint,
+            "board": board and {**asdict(board), "folder": ""},
+        }
+    )
+    data = (
+        WaveformData(dataset, config, device, report, world)
+        if continuous
+        else SearchData(dataset, configs, config, device, report, world)
+    )
 
     torch.manual_seed(config.seed)
-    mixture = LearntFrontend(configs[0], dataset.samples) if continuous else DataMixture(configs, config.alignment, config.alignment_channels)
-    supernet = Supernet(data.classes, mixture.channels, config.channels, config.cells, config.stem_stride, config.operations, config.partial)
+    mixture = (
+        LearntFrontend(configs[0], dataset.samples)
+        if continuous
+        else DataMixture(configs, config.alignment, config.alignment_channels)
+    )
+    supernet = Supernet(
+        data.classes,
+        mixture.channels,
+        config.channels,
+        config.cells,
+        config.stem_stride,
+        config.operations,
+        config.partial,
+    )
     bfloat16 = config.precision == "bfloat16" or (config.precision == "auto" and device.type == "cuda")
     network = DataAwareSupernet(mixture, supernet, bfloat16).to(device, memory_format=torch.channels_last)
     world.broadcast(network)
-    resources = Resources(config, configs[:1] if continuous else configs, data.classes, board)  # window and hop, as they were at the start
+    resources = Resources(
+        config, configs[:1] if continuous else configs, data.classes, board
+    )  # window and hop, as they were at the start
     steps = Steps(network, config, resources, world)
 
     epochs: list[dict[str, Any]] = []
@@ -83,19 +120,31 @@ def search(dataset, config: Search, out: Path | str, progress: Progress = silent
         network.load_state_dict(state["network"])
         steps.sgd.load_state_dict(state["sgd"])
         steps.adam.load_state_dict(state["adam"])
-        epochs, first_epoch, first_step, spent, data_stop = (state[name] for name in ("epochs", "epoch", "step", "seconds", "data_stop"))
+        epochs, first_epoch, first_step, spent, data_stop = (
+            state[name] for name in ("epochs", "epoch", "step", "seconds", "data_stop")
+        )
         meter = Meter(device, state["meter"])
         set_random_state(state["random"])
         if mixture.winner is not None:
             data.keep([mixture.winner])
 
     def checkpoint(epoch: int, step: int) -> None:
-        """The position also says which validation batch is next, the network's state whether the data search has stopped."""
+        """The position also says which validation batch is next, the network's state whether the data search has
+        stopped.
+        """
         value = {
-            "fingerprint": key, "network": network.state_dict(), "sgd": steps.sgd.state_dict(), "adam": steps.adam.state_dict(),
-            "random": random_state(), "epochs": epochs, "epoch": epoch, "step": step, "meter": meter.values(), "data_stop": data_stop,
+            "fingerprint": key,
+            "network": network.state_dict(),
+            "sgd": steps.sgd.state_dict(),
+            "adam": steps.adam.state_dict(),
+            "random": random_state(),
+            "epochs": epochs,
+            "epoch": epoch,
+            "step": step,
+            "meter": meter.values(),
+            "data_stop": data_stop,
             "seconds": spent + time.monotonic() - started,
-        }  # fmt: skip
+        }
         write_checkpoint(out / CHECKPOINT, value)
 
     started = saved = time.monotonic()
@@ -113,7 +162,9 @@ def search(dataset, config: Search, out: Path | str, progress: Progress = silent
                     continue
                 meter.check(steps, epoch, data.steps)
                 if last:
-                    if epoch >= config.warmup_epochs and mixture.settle(config.gamma_stop_ratio, config.gamma_mode == "collapse"):
+                    if epoch >= config.warmup_epochs and mixture.settle(
+                        config.gamma_stop_ratio, config.gamma_mode == "collapse"
+                    ):
                         data_stop = epoch + 1
                         if mixture.winner is not None:
                             data.keep([mixture.winner])
@@ -121,7 +172,12 @@ def search(dataset, config: Search, out: Path | str, progress: Progress = silent
                     now = spent + time.monotonic() - started
                     epochs.append({**record, "seconds": round(now - sum(item["seconds"] for item in epochs), 3)})
                     _warn_of_skips(epochs[config.warmup_epochs :], supernet.primitives, report)
-                report("search", epoch * data.steps + step + 1, config.epochs * data.steps, _note(epoch, meter, mixture, epochs, resources))
+                report(
+                    "search",
+                    epoch * data.steps + step + 1,
+                    config.epochs * data.steps,
+                    _note(epoch, meter, mixture, epochs, resources),
+                )
                 if last:
                     meter = Meter(device)
                 position = (epoch + 1, 0) if last else (epoch, step + 1)
@@ -142,21 +198,50 @@ def search(dataset, config: Search, out: Path | str, progress: Progress = silent
         raise interrupted_in("the search", out, config.epochs - 1, config.epochs) from None
 
 
-def _finish(out: Path, network: DataAwareSupernet, data: SearchData, dataset, config: Search, board: Board | None, went: dict[str, Any], report: Progress) -> SearchResult:
+def _finish(
+    out: Path,
+    network: DataAwareSupernet,
+    data: SearchData,
+    dataset,
+    config: Search,
+    board: Board | None,
+    went: dict[str, Any],
+    report: Progress,
+) -> SearchResult:
     """Chooses, and writes what was found; ``went``: how the search went, for the history."""
     mixture, epochs, primitives = network.mixture, went["epochs"], network.supernet.primitives
     normal, reduction, frontend = choose(network, data, config, report)
     choice, accuracy = data_choice(mixture, config), supernet_proxy(network, data, normal, reduction, frontend)
-    facts = {"clips": epochs[-1]["clips"], "validation_clips": len(data.search_rows), "proxy_accuracy": accuracy, "data_choice": choice}
+    facts = {
+        "clips": epochs[-1]["clips"],
+        "validation_clips": len(data.search_rows),
+        "proxy_accuracy": accuracy,
+        "data_choice": choice,
+    }
     genotype = make_genotype(network, dataset, config, (normal, reduction), frontend, epochs[-1], facts)
     history = {
-        "description": dataset.description, "method": "gradient", "seed": config.seed, "device": str(data.device), "threads": torch.get_num_threads(),
-        "precision": "bfloat16" if network.bfloat16 else "float32", "processes": data.world.size, "frontends": [item.name for item in mixture.configs],
-        "alignment": mixture.alignment, "alignment_layers": [layer.to_dict() for layer in mixture.layers], "operations": list(primitives),
-        "edges": [[source, node + 2] for node, source in EDGES], "warmup_epochs": config.warmup_epochs, "proxy_accuracy": accuracy,
-        "board": board.name if board else None, "fit": _fit(genotype, board), **went,
-    }  # fmt: skip
-    found = {**epochs[-1], "skip_connections": {"normal": skip_connections(normal), "reduction": skip_connections(reduction)}}
+        "description": dataset.description,
+        "method": "gradient",
+        "seed": config.seed,
+        "device": str(data.device),
+        "threads": torch.get_num_threads(),
+        "precision": "bfloat16" if network.bfloat16 else "float32",
+        "processes": data.world.size,
+        "frontends": [item.name for item in mixture.configs],
+        "alignment": mixture.alignment,
+        "alignment_layers": [layer.to_dict() for layer in mixture.layers],
+        "operations": list(primitives),
+        "edges": [[source, node + 2] for node, source in EDGES],
+        "warmup_epochs": config.warmup_epochs,
+        "proxy_accuracy": accuracy,
+        "board": board.name if board else None,
+        "fit": _fit(genotype, board),
+        **went,
+    }
+    found = {
+        **epochs[-1],
+        "skip_connections": {"normal": skip_connections(normal), "reduction": skip_connections(reduction)},
+    }
     warnings = [warning] if (warning := skips_dominate(found, primitives)) else []
     warnings += [f"gamma did not choose: {choice}"] if choice.startswith("not met") else []
     warnings += [f"the network found does not fit: {reason}" for reason in (history["fit"] or {}).get("reasons", ())]
@@ -177,10 +262,20 @@ def _record(epoch: int, network: DataAwareSupernet, data: SearchData, steps: Ste
         expected = {name: float(value) for name, value in steps.resources.expected(mixing, gamma)._asdict().items()}
     learnt = {"frontend": network.mixture.describe()} if isinstance(network.mixture, LearntFrontend) else {}
     return {
-        "epoch": epoch + 1, "loss": loss, "architecture_loss": architecture_loss, "clips": clips, **describe(network, config),
-        "proxy_accuracy": supernet_proxy(network, data, normal, reduction, int(gamma.argmax())), "expected": expected, **learnt,
-        "learning_rates": {"weights": steps.learning_rate(epoch), "architecture": config.arch_learning_rate, "gamma": config.gamma_learning_rate},
-    }  # fmt: skip
+        "epoch": epoch + 1,
+        "loss": loss,
+        "architecture_loss": architecture_loss,
+        "clips": clips,
+        **describe(network, config),
+        "proxy_accuracy": supernet_proxy(network, data, normal, reduction, int(gamma.argmax())),
+        "expected": expected,
+        **learnt,
+        "learning_rates": {
+            "weights": steps.learning_rate(epoch),
+            "architecture": config.arch_learning_rate,
+            "gamma": config.gamma_learning_rate,
+        },
+    }
 
 
 def _warn_of_skips(epochs: list[dict[str, Any]], operations: tuple[str, ...], report: Progress) -> None:
@@ -190,31 +285,41 @@ def _warn_of_skips(epochs: list[dict[str, Any]], operations: tuple[str, ...], re
         report("search", 0, 0, f"warning: {warning}")
 
 
-def _note(epoch: int, meter: Meter, mixture: DataMixture | LearntFrontend, epochs: list[dict[str, Any]], resources: Resources) -> str:
+def _note(
+    epoch: int, meter: Meter, mixture: DataMixture | LearntFrontend, epochs: list[dict[str, Any]], resources: Resources
+) -> str:
     """Loss, the leading front ends, and what the network is expected to cost, against the board's budgets."""
     loss, _, clips = meter.means()
     parts = [f"epoch {epoch + 1}"] + ([f"loss {loss:.3f}"] if clips else [])
     if len(mixture.configs) > 1:
         shares, places = mixture.shares().detach().topk(min(3, len(mixture.configs)))
-        leading = (f"{mixture.configs[place].name} {share:.3f}" for share, place in zip(shares.tolist(), places.tolist()))
+        leading = (
+            f"{mixture.configs[place].name} {share:.3f}" for share, place in zip(shares.tolist(), places.tolist())
+        )
         parts.append("gamma " + ", ".join(leading) + (" (stopped)" if mixture.stopped else ""))
     if isinstance(mixture, LearntFrontend):
         now = mixture.describe()
         parts.append(f"window {now['window']:.0f}, hop {now['hop']:.0f} samples")
     if epochs:
         parts.append(f"proxy {100 * epochs[-1]['proxy_accuracy']:.1f} %")
-        of = [f" of {budget / unit:.0f}" if budget else "" for budget, unit in zip(resources.budgets or (0, 0, 0), (1e6, 1e3, 1024))]
+        of = [
+            f" of {budget / unit:.0f}" if budget else ""
+            for budget, unit in zip(resources.budgets or (0, 0, 0), (1e6, 1e3, 1024))
+        ]
         expected = epochs[-1]["expected"]
         parts.append(
-            f"expected {expected['instructions'] / 1e6:.1f}{of[0]} M instructions/s, RAM {expected['memory'] / 1024:.0f}{of[2]} KiB of activations, "
-            f"flash {expected['parameters'] / 1e3:.0f}{of[1]} K parameters"
+            f"expected {expected['instructions'] / 1e6:.1f}{of[0]} M instructions/s, RAM"
+            f" {expected['memory'] / 1024:.0f}{of[2]} KiB of activations, flash"
+            f" {expected['parameters'] / 1e3:.0f}{of[1]} K parameters"
         )
     return ", ".join(parts)
 
 
 def _what(config: Search) -> dict[str, Any]:
     """The part of the recipe that decides the result; where it runs and how often it saves do not."""
-    return {key: value for key, value in asdict(config).items() if key not in ("device", "checkpoint_minutes", "compile")}
+    return {
+        key: value for key, value in asdict(config).items() if key not in ("device", "checkpoint_minutes", "compile")
+    }
 
 
 def _fit(genotype: Genotype, board: Board | None) -> dict[str, Any] | None:

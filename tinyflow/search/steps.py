@@ -23,12 +23,20 @@ class Steps:
     processes. Nothing here looks at a value on the host.
     """
 
-    def __init__(self, network: DataAwareSupernet, config: Search, resources: Resources | None = None, world: World = World()):
+    def __init__(
+        self, network: DataAwareSupernet, config: Search, resources: Resources | None = None, world: World = World()
+    ):
         self.network, self.config, self.resources, self.world = network, config, resources, world
         self.run = torch.compile(network) if config.compile else network
         self.weights = network.weights()
-        self.sgd = torch.optim.SGD(self.weights, lr=config.learning_rate, momentum=config.momentum, weight_decay=config.weight_decay)
-        architecture = {"params": network.supernet.architecture(), "lr": config.arch_learning_rate, "weight_decay": config.arch_weight_decay}
+        self.sgd = torch.optim.SGD(
+            self.weights, lr=config.learning_rate, momentum=config.momentum, weight_decay=config.weight_decay
+        )
+        architecture = {
+            "params": network.supernet.architecture(),
+            "lr": config.arch_learning_rate,
+            "weight_decay": config.arch_weight_decay,
+        }
         gamma = {"params": [network.mixture.gamma], "lr": config.gamma_learning_rate, "weight_decay": 0.0}
         self.adam = torch.optim.Adam([architecture, gamma], betas=(0.5, 0.999))
 
@@ -112,13 +120,19 @@ class Meter:
         return first / max(clips, 1), second / others if others else None, int(clips)
 
     def check(self, steps: Steps, epoch: int, count: int) -> None:
-        """TinyflowError when a loss was not finite in ``epoch`` of ``count`` steps. Only here a step's values are waited for."""
+        """TinyflowError when a loss was not finite in ``epoch`` of ``count`` steps. Only here a step's values are
+        waited for.
+        """
         bad = int(self.values()[4])
         if bad < 0:
             return
         kind, step, config = ("weights'", "architecture's")[bad % 2], bad // 2, steps.config
-        rates = f"weights {steps.learning_rate(epoch + step / count):.4g}, alpha and beta {config.arch_learning_rate:.4g}, gamma {config.gamma_learning_rate:.4g}"
+        rates = (
+            f"weights {steps.learning_rate(epoch + step / count):.4g}, alpha and beta {config.arch_learning_rate:.4g},"
+            f" gamma {config.gamma_learning_rate:.4g}"
+        )
         raise TinyflowError(
             f"the {kind} loss is not finite in epoch {epoch + 1}, step {step + 1} of {count} (learning rates: {rates})",
-            "lower search.learning_rate (or arch_learning_rate, gamma_learning_rate), set search.gradient_clip, or search.precision=float32",
+            "lower search.learning_rate (or arch_learning_rate, gamma_learning_rate), set search.gradient_clip, or"
+            " search.precision=float32",
         )

@@ -54,7 +54,9 @@ class Pointwise(nn.Module):
 
 
 class WeightedSum(torch.autograd.Function):
-    """sum_i weights[i] * tensors[i], dense tensors of one shape: one pass over each, and for a weight's gradient one dot product."""
+    """sum_i weights[i] * tensors[i], dense tensors of one shape: one pass over each, and for a weight's gradient one
+    dot product.
+    """
 
     @staticmethod
     def forward(ctx, weights: Tensor, *tensors: Tensor) -> Tensor:
@@ -75,7 +77,9 @@ class WeightedSum(torch.autograd.Function):
 
 
 def weighted_sum(weights: Tensor, tensors: list[Tensor]) -> Tensor:
-    if torch.compiler.is_compiling():  # a compiler fuses this by itself, and torch 2.11 traces WeightedSum's gradient wrongly
+    if (
+        torch.compiler.is_compiling()
+    ):  # a compiler fuses this by itself, and torch 2.11 traces WeightedSum's gradient wrongly
         return sum(weight * tensor for weight, tensor in zip(weights.unbind(), tensors))
     return WeightedSum.apply(weights, *tensors)
 
@@ -83,15 +87,33 @@ def weighted_sum(weights: Tensor, tensors: list[Tensor]) -> Tensor:
 class Cell(nn.Module):
     """Two inputs, four nodes, an edge from every earlier node; the output concatenates the nodes (4C channels)."""
 
-    def __init__(self, primitives: tuple[str, ...], before: int, last: int, channels: int, partial: int, reduces: bool, after_reduction: bool):
+    def __init__(
+        self,
+        primitives: tuple[str, ...],
+        before: int,
+        last: int,
+        channels: int,
+        partial: int,
+        reduces: bool,
+        after_reduction: bool,
+    ):
         super().__init__()
         self.before = Reduce(1, before, channels) if after_reduction else Pointwise(before, channels)
         self.last = Pointwise(last, channels)
         self.part, self.partial, self.reduces = channels // partial, partial, reduces
         strides = [2 if reduces and source < 2 else 1 for source in range(len(LEAVING))]
-        self.bundles = nn.ModuleList(Bundle(primitives, len(edges), self.part, stride) for edges, stride in zip(LEAVING, strides))
+        self.bundles = nn.ModuleList(
+            Bundle(primitives, len(edges), self.part, stride) for edges, stride in zip(LEAVING, strides)
+        )
 
-    def forward(self, before: Tensor, last: Tensor, weights: tuple[Tensor, ...], beta: tuple[Tensor, ...], padding: Padding | None) -> Tensor:
+    def forward(
+        self,
+        before: Tensor,
+        last: Tensor,
+        weights: tuple[Tensor, ...],
+        beta: tuple[Tensor, ...],
+        padding: Padding | None,
+    ) -> Tensor:
         """``before`` and ``last`` are rectified, the output is not. alpha * beta by source, beta by node."""
         states = [zeroed(self.before(before, padding), padding), zeroed(self.last(last, padding), padding)]
         mixed, passing = None, []  # sums for the nodes to come, (N, nodes * C/K, H, W); per source (N, C - C/K, H, W)
@@ -122,12 +144,24 @@ class Supernet(nn.Module):
     betas (14,); both per edge in the order of EDGES. TinyflowError if K does not divide C.
     """
 
-    def __init__(self, classes: int, inputs: int = 1, channels: int = 16, cells: int = 8, stem_stride: int = 1, operations: str = "darts", partial: int = 4):
+    def __init__(
+        self,
+        classes: int,
+        inputs: int = 1,
+        channels: int = 16,
+        cells: int = 8,
+        stem_stride: int = 1,
+        operations: str = "darts",
+        partial: int = 4,
+    ):
         super().__init__()
         if operations not in OPERATION_SETS:
             raise TinyflowError(f"unknown operation set {operations!r}", f"one of {', '.join(OPERATION_SETS)}")
         if channels % partial or channels < 2 * partial:
-            raise TinyflowError(f"{channels} channels cannot be split into {partial} parts", f"a multiple of {partial}, at least {2 * partial}")
+            raise TinyflowError(
+                f"{channels} channels cannot be split into {partial} parts",
+                f"a multiple of {partial}, at least {2 * partial}",
+            )
         self.primitives = ("none", *OPERATION_SETS[operations])
         self.reductions = reduction_cells(cells)
         width = STEM_MULTIPLIER * channels
@@ -156,11 +190,16 @@ class Supernet(nn.Module):
 
     def mixing(self) -> Mixing:
         return Mixing(
-            F.softmax(self.alpha_normal, 1), beta_softmax(self.beta_normal), F.softmax(self.alpha_reduction, 1), beta_softmax(self.beta_reduction)
+            F.softmax(self.alpha_normal, 1),
+            beta_softmax(self.beta_normal),
+            F.softmax(self.alpha_reduction, 1),
+            beta_softmax(self.beta_reduction),
         )
 
     def forward(self, x: Tensor, padding: Padding | None = None, mixing: Mixing | None = None) -> Tensor:
-        """With ``padding``, the logits of the valid part alone. ``mixing`` replaces the supernet's own alpha and beta."""
+        """With ``padding``, the logits of the valid part alone. ``mixing`` replaces the supernet's
+        own alpha and beta.
+        """
         mixing = self.mixing() if mixing is None else mixing
         shares = {}  # whether the cell reduces -> alpha * beta by the edges' source, beta by their node
         for reduces, (alpha, beta) in ((False, mixing[:2]), (True, mixing[2:])):

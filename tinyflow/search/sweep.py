@@ -1,8 +1,9 @@
 """Many searches: seeds x budgets x boards x any keys of the recipe, and the Pareto front of what they found.
 
 Every point is a run folder of its own with the stages data (shared by all points of equal data), search and train. Ray
-runs points side by side, each with a share of the CPUs and GPUs; without it they run one after the other, to the same rows.
-Accuracy is that of the trained network on the part of validation that no search reads; the test split is not read.
+runs points side by side, each with a share of the CPUs and GPUs; without it they run one after the other, to the same
+rows. Accuracy is that of the trained network on the part of validation that no search reads; the test split is not
+read.
 """
 
 import itertools
@@ -49,12 +50,13 @@ def sweep(
     recipe: Recipe, axes: dict[str, list], out: Path | str, progress: Progress = silent,
     parallel: int = 1, samples: int | None = None, train: bool = True, seed: int = 0,
 ) -> SweepResult:  # fmt: skip
-    """A search for every combination of ``axes``, or for ``samples`` random ones of them; ``out/sweep.json`` and a picture.
+    """A search for every combination of ``axes``, or for ``samples`` random ones of them; ``out/sweep.json`` and a
+    picture.
 
     ``axes``: dotted keys of the recipe, {"search.seed": [0, 1], "search.board": ["nucleo-l4r5zi"], "search.channels":
-    [8, 16]}, or "board.instruction_budget" for keys of the point's board. ``parallel`` above 1: so many Ray workers. ``train``: train every
-    network found; without it accuracy is the search's own (the supernet proxy). Finished points are not run again, a
-    failing one is reported in its row and does not end the others.
+    [8, 16]}, or "board.instruction_budget" for keys of the point's board. ``parallel`` above 1: so many Ray workers.
+    ``train``: train every network found; without it accuracy is the search's own (the supernet proxy). Finished points
+    are not run again, a failing one is reported in its row and does not end the others.
     """
     out = Path(out).resolve()
     points = _points(recipe, axes, samples, seed, out)
@@ -62,14 +64,33 @@ def sweep(
     found = {point.name: row for point in points if (row := _before(point, out, train, progress))}
     todo = [point for point in points if point.name not in found]
     if found:
-        progress("sweep", len(found), len(points), f"{len(found)} of {len(points)} points are not run: finished before, or without data")
-    runs = _by_ray(todo, out, train, parallel) if parallel > 1 and todo else ((point, _row(point, out, train, progress)) for point in todo)
+        progress(
+            "sweep",
+            len(found),
+            len(points),
+            f"{len(found)} of {len(points)} points are not run: finished before, or without data",
+        )
+    runs = (
+        _by_ray(todo, out, train, parallel)
+        if parallel > 1 and todo
+        else ((point, _row(point, out, train, progress)) for point in todo)
+    )
     for point, row in runs:
         found[point.name] = row
         progress("sweep", len(found), len(points), f"{point.name}: {row.get('error') or _brief(row)}")
     rows = [found[point.name] for point in points]
     result = SweepResult(out, rows, pareto_front(rows))
-    write_json(out / RESULT, {"recipe": recipe.name, "axes": axes, "samples": samples, "trained": train, "rows": rows, "front": result.front})
+    write_json(
+        out / RESULT,
+        {
+            "recipe": recipe.name,
+            "axes": axes,
+            "samples": samples,
+            "trained": train,
+            "rows": rows,
+            "front": result.front,
+        },
+    )
     pareto_picture(rows, out / PICTURE, f"{recipe.name}: {sum('error' not in row for row in rows)} searches")
     return result
 
@@ -98,8 +119,9 @@ def held_out_accuracy(model, dataset, config: Search) -> float:
 
 
 def measure(run: Run, board_name: str, train: bool) -> dict[str, Any]:
-    """What ``run``'s search found, and cost on the board; its stages are made before. Instructions: network and front end, estimated,
-    per second of audio; RAM estimated around a planned arena."""
+    """What ``run``'s search found, and cost on the board; its stages are made before. Instructions: network and front
+    end, estimated, per second of audio; RAM estimated around a planned arena.
+    """
     from tinyflow.search.artefact import load_search
     from tinyflow.search.derive import skip_connections
     from tinyflow.search.fit import exact_fit
@@ -109,11 +131,20 @@ def measure(run: Run, board_name: str, train: bool) -> dict[str, Any]:
     genotype, history = model.genotype if model else result.genotype, result.history
     fit = exact_fit(genotype, load_board(board_name))
     row = {
-        "frontend": genotype.mfcc.name, "data_choice": result.data_choice, "warnings": list(result.warnings),
-        "proxy_accuracy": history.get("proxy_accuracy", history.get("accuracy")), "skips": skip_connections(genotype.normal),
-        "parameters": fit.parameters, "macs": fit.macs, "instructions": fit.instructions + fit.frontend_instructions,
-        "ram_bytes": fit.ram_bytes, "flash_bytes": fit.flash_bytes, "fits": fit.fits, "board": fit.board, "search_seconds": history["seconds"],
-    }  # fmt: skip
+        "frontend": genotype.mfcc.name,
+        "data_choice": result.data_choice,
+        "warnings": list(result.warnings),
+        "proxy_accuracy": history.get("proxy_accuracy", history.get("accuracy")),
+        "skips": skip_connections(genotype.normal),
+        "parameters": fit.parameters,
+        "macs": fit.macs,
+        "instructions": fit.instructions + fit.frontend_instructions,
+        "ram_bytes": fit.ram_bytes,
+        "flash_bytes": fit.flash_bytes,
+        "fits": fit.fits,
+        "board": fit.board,
+        "search_seconds": history["seconds"],
+    }
     accuracy = held_out_accuracy(model, run.dataset(), run.recipe.search) if model else row["proxy_accuracy"]
     return {"accuracy": accuracy, **row}
 
@@ -123,18 +154,25 @@ def measure(run: Run, board_name: str, train: bool) -> dict[str, Any]:
 
 def _points(recipe: Recipe, axes: dict[str, list], samples: int | None, seed: int, out: Path) -> list[Point]:
     if recipe.search is None:
-        raise TinyflowError(f"the recipe {recipe.name!r} has no search section", "sweep one of the *-search recipes; docs/scale.md")
+        raise TinyflowError(
+            f"the recipe {recipe.name!r} has no search section", "sweep one of the *-search recipes; docs/scale.md"
+        )
     for key, values in axes.items():
         if not isinstance(values, (list, tuple)) or not values:
             raise TinyflowError(f"axis {key} is {values!r}", "a list of at least one value")
     combinations = [dict(zip(axes, values)) for values in itertools.product(*axes.values())]
     if samples is not None and samples < len(combinations):
-        combinations = [combinations[index] for index in sorted(random.Random(seed).sample(range(len(combinations)), max(samples, 1)))]
+        combinations = [
+            combinations[index]
+            for index in sorted(random.Random(seed).sample(range(len(combinations)), max(samples, 1)))
+        ]
     points = []
     for values in combinations:
         text = "-".join(f"{key.rpartition('.')[2]}={value}" for key, value in values.items())
         name = f"{re.sub(r'[^A-Za-z0-9._=-]+', '_', text)[:80]}-{fingerprint(values)[:8]}"
-        point = override(recipe, {key: value for key, value in values.items() if not key.startswith("board.")} | {"name": name})
+        point = override(
+            recipe, {key: value for key, value in values.items() if not key.startswith("board.")} | {"name": name}
+        )
         changes = {key.removeprefix("board."): value for key, value in values.items() if key.startswith("board.")}
         if changes:
             point = override(point, {"search.board": _changed_board(point.search.board, changes, out)})
@@ -164,7 +202,9 @@ def _folder(point: Point, out: Path) -> Path:
 def _share_data(point: Point, out: Path, progress: Progress) -> None:
     """Makes the data stage once for all points of equal data, and links it into the point's run folder."""
     name = f"data-{fingerprint(asdict(point.recipe.data))[:8]}"
-    report = silent if (out / name / "data" / MANIFEST).is_file() else progress  # "up to date" once per point says little
+    report = (
+        silent if (out / name / "data" / MANIFEST).is_file() else progress
+    )  # "up to date" once per point says little
     Run(RunFolder(out / name), recipe=replace(point.recipe, name=name), progress=report).make("data")
     link = _folder(point, out) / "data"
     link.parent.mkdir(parents=True, exist_ok=True)
@@ -181,7 +221,15 @@ def _key(point: Point, out: Path, train: bool) -> str:
     for where in ("device", "checkpoint_minutes"):
         del recipe["search"][where]
     board = {**asdict(load_board(_board(point))), "folder": ""}
-    return fingerprint({"format": FORMAT, "recipe": recipe, "board": board, "data": load_dataset(_folder(point, out) / "data").fingerprint, "train": train})
+    return fingerprint(
+        {
+            "format": FORMAT,
+            "recipe": recipe,
+            "board": board,
+            "data": load_dataset(_folder(point, out) / "data").fingerprint,
+            "train": train,
+        }
+    )
 
 
 def _board(point: Point) -> str:
@@ -208,7 +256,12 @@ def _row(point: Point, out: Path, train: bool, progress: Progress = silent) -> d
     try:
         run = Run(RunFolder(_folder(point, out)), recipe=point.recipe, progress=progress)
         run.make("train" if train else "search")
-        row = {"name": point.name, "values": point.values, **measure(run, _board(point), train), "seconds": round(time.monotonic() - started, 3)}
+        row = {
+            "name": point.name,
+            "values": point.values,
+            **measure(run, _board(point), train),
+            "seconds": round(time.monotonic() - started, 3),
+        }
         write_json(_folder(point, out) / ROW, {"fingerprint": _key(point, out, train), "row": row})
         return row
     except Interrupted:
@@ -223,7 +276,10 @@ def _failure(point: Point, error: Exception) -> dict[str, Any]:
 
 
 def _brief(row: dict[str, Any]) -> str:
-    return f"{100 * row['accuracy']:.1f} %, {row['frontend']}, {row['instructions'] / 1e6:.1f} M instructions, {row['ram_bytes'] / 1024:.0f} KiB RAM"
+    return (
+        f"{100 * row['accuracy']:.1f} %, {row['frontend']}, {row['instructions'] / 1e6:.1f} M instructions,"
+        f" {row['ram_bytes'] / 1024:.0f} KiB RAM"
+    )
 
 
 # --- Ray
@@ -235,15 +291,23 @@ def _by_ray(points: list[Point], out: Path, train: bool, parallel: int) -> Itera
     import torch
 
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_memory_monitor_refresh_ms", "0")  # it counts the whole machine's memory, also what is not ours
+    os.environ.setdefault(
+        "RAY_memory_monitor_refresh_ms", "0"
+    )  # it counts the whole machine's memory, also what is not ours
     threads, gpus = max(1, torch.get_num_threads() // parallel), torch.cuda.device_count()
     share = float(gpus // parallel) if gpus >= parallel else gpus / parallel
     folder = tempfile.mkdtemp(prefix="ray-")  # short: it holds sockets
     try:
         ray.init(
-            address="local", num_cpus=parallel, num_gpus=gpus, include_dashboard=False, log_to_driver=False, logging_level="ERROR",
-            object_store_memory=100 * 2**20, _temp_dir=folder,
-        )  # fmt: skip
+            address="local",
+            num_cpus=parallel,
+            num_gpus=gpus,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level="ERROR",
+            object_store_memory=100 * 2**20,
+            _temp_dir=folder,
+        )
         work = ray.remote(num_cpus=1, num_gpus=share, max_retries=0)(_worker)
         running = {work.remote(point, out, train, threads): point for point in points}
         while running:

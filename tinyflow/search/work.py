@@ -1,8 +1,10 @@
-"""What the kernel of an operator does, as counts that its instructions are a linear function of. From shapes and layouts alone.
+"""What the kernel of an operator does, as counts that its instructions are a linear function of. From shapes and
+layouts alone.
 
-The kernels work in blocks (three pixels and two channels of a matrix product, four outputs of a row), and padding is computed like
-anything else: both are counted here as they are computed. Estimated are the kernels that Needs promise; where a model's
-quantisation proves nothing, the compiler falls back to slower ones (docs/kernels.md), which nobody can know before training.
+The kernels work in blocks (three pixels and two channels of a matrix product, four outputs of a row), and padding is
+computed like anything else: both are counted here as they are computed. Estimated are the kernels that Needs promise;
+where a model's quantisation proves nothing, the compiler falls back to slower ones (docs/kernels.md), which nobody can
+know before training.
 """
 
 import math
@@ -46,7 +48,13 @@ def kind(graph: Graph, op: Op) -> str:
 def work(graph: Graph, op: Op) -> np.ndarray:
     """COUNTS of one operator, float64 (6,)."""
     output = graph.tensor(op.outputs[0])
-    count = {"CONV_2D": _product, "FULLY_CONNECTED": _product, "DEPTHWISE_CONV_2D": _planes, "MAX_POOL_2D": _pool, "AVERAGE_POOL_2D": _pool}.get(op.kind)
+    count = {
+        "CONV_2D": _product,
+        "FULLY_CONNECTED": _product,
+        "DEPTHWISE_CONV_2D": _planes,
+        "MAX_POOL_2D": _pool,
+        "AVERAGE_POOL_2D": _pool,
+    }.get(op.kind)
     if count is not None and kind(graph, op) != "mean":
         return np.array(count(graph, op), np.float64)
     pixels, runs = output.elements // output.shape[-1], 0
@@ -56,12 +64,19 @@ def work(graph: Graph, op: Op) -> np.ndarray:
         runs = output.shape[3] if output.planar else pixels
     elif op.kind == "RESIZE_NEAREST_NEIGHBOR" and output.shape[3] > 1:
         runs = pixels
-    return np.array((graph.tensor(op.inputs[0]).elements if kind(graph, op) == "mean" else 0, output.elements, 0, 0, runs, 1), np.float64)
+    return np.array(
+        (graph.tensor(op.inputs[0]).elements if kind(graph, op) == "mean" else 0, output.elements, 0, 0, runs, 1),
+        np.float64,
+    )
 
 
 def _product(graph: Graph, op: Op) -> tuple[int, ...]:
     """A matrix product: every pixel (one row of FULLY_CONNECTED) against every channel."""
-    source, output, weights = graph.tensor(op.inputs[0]), graph.tensor(op.outputs[0]).shape, graph.tensor(op.inputs[1]).shape
+    source, output, weights = (
+        graph.tensor(op.inputs[0]),
+        graph.tensor(op.outputs[0]).shape,
+        graph.tensor(op.inputs[1]).shape,
+    )
     if kind(graph, op) == "fully_connected":
         channels, depth = padded(weights[0]), padded(weights[-1])
         return channels * depth, channels, depth, 0, 0, 1
@@ -71,15 +86,33 @@ def _product(graph: Graph, op: Op) -> tuple[int, ...]:
         blocks = -(-output[1] * output[2] // PIXELS) if whole else output[1] * -(-output[2] // PIXELS)
         apart = source.planar and (weights[3] % 4 or not whole)
         inputs = PIXELS * blocks * depth
-        return inputs * channels, PIXELS * blocks * channels, 0 if apart else inputs, inputs if apart else 0, blocks * (1 + weights[0] % 2), 1
+        return (
+            inputs * channels,
+            PIXELS * blocks * channels,
+            0 if apart else inputs,
+            inputs if apart else 0,
+            blocks * (1 + weights[0] % 2),
+            1,
+        )
     pixels = padded(output[1] * output[2], PIXELS)
     inputs = pixels * weights[1] * padded(weights[2] * weights[3])
-    return inputs * channels, pixels * channels, inputs, _collected(op, source.shape, output, weights), pixels * weights[1], pixels
+    return (
+        inputs * channels,
+        pixels * channels,
+        inputs,
+        _collected(op, source.shape, output, weights),
+        pixels * weights[1],
+        pixels,
+    )
 
 
 def _planes(graph: Graph, op: Op) -> tuple[int, ...]:
     """Planes, each copied between its padding and computed in two rows or four columns at once."""
-    source, output, weights = graph.tensor(op.inputs[0]).shape, graph.tensor(op.outputs[0]).shape, graph.tensor(op.inputs[1]).shape
+    source, output, weights = (
+        graph.tensor(op.inputs[0]).shape,
+        graph.tensor(op.outputs[0]).shape,
+        graph.tensor(op.inputs[1]).shape,
+    )
     plane = Plane.of(graph, op)
     outputs = runs = 0
     for y in range(plane.outputs_h):
@@ -92,7 +125,14 @@ def _planes(graph: Graph, op: Op) -> tuple[int, ...]:
             outputs, runs = outputs + rows * columns, runs + rows
     inputs, apart = math.prod(source), plane.phases_w > 1 or bool({"table", "rectified"} & set(op.options))
     done = output[3] * outputs
-    return weights[1] * weights[2] * done, done, 0 if apart else inputs, inputs if apart else 0, output[3] * runs, output[3] * plane.outputs_h * plane.outputs_w
+    return (
+        weights[1] * weights[2] * done,
+        done,
+        0 if apart else inputs,
+        inputs if apart else 0,
+        output[3] * runs,
+        output[3] * plane.outputs_h * plane.outputs_w,
+    )
 
 
 def _pool(graph: Graph, op: Op) -> tuple[int, ...]:
@@ -102,7 +142,14 @@ def _pool(graph: Graph, op: Op) -> tuple[int, ...]:
     if not kind(graph, op).endswith(("_planar", "_strided")):
         return rows * columns * channels * window, output.elements, 0, 0, rows * columns, 1
     at_once = 3 // op.options["stride_w"] + 1  # windows that begin in one word
-    return channels * rows * -(-columns // at_once) * window, output.elements, source.elements, 0, channels * rows, channels
+    return (
+        channels * rows * -(-columns // at_once) * window,
+        output.elements,
+        source.elements,
+        0,
+        channels * rows,
+        channels,
+    )
 
 
 def _pointwise(graph: Graph, op: Op) -> bool:
@@ -110,7 +157,9 @@ def _pointwise(graph: Graph, op: Op) -> bool:
 
 
 def _collected(op: Op, source: tuple[int, ...], output: tuple[int, ...], weights: tuple[int, ...]) -> int:
-    """Taps in rows of the filter that meet padding on the left or right, or are dilated, and are gathered one by one."""
+    """Taps in rows of the filter that meet padding on the left or right, or are dilated, and are
+    gathered one by one.
+    """
 
     def taps(axis: int, letter: str, side: str) -> np.ndarray:
         """Whether each (output, tap) along an axis lies inside."""

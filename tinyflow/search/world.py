@@ -124,7 +124,10 @@ def launch(function: Callable[..., Any], processes: int, *args: Any, progress: P
     with tempfile.TemporaryDirectory(prefix="tinyflow-") as folder:
         context = multiprocessing.get_context("spawn")
         messages = context.Queue()
-        children = [context.Process(target=_child, args=(rank, processes, folder, function, args, messages)) for rank in range(processes)]
+        children = [
+            context.Process(target=_child, args=(rank, processes, folder, function, args, messages))
+            for rank in range(processes)
+        ]
         try:
             for child in children:
                 child.start()
@@ -212,8 +215,12 @@ def _watch(children: list, messages: Any, progress: Progress) -> None:
 
 
 def _raise_failure(folder: Path, children: list) -> None:
-    """The cause, not its consequences: a TinyflowError, then a process that was killed, then the earliest other error."""
-    failures = sorted((pickle.loads(path.read_bytes()) for path in folder.glob("error-*")), key=lambda failure: failure[:2])
+    """The cause, not its consequences: a TinyflowError, then a process that was killed, then the
+    earliest other error.
+    """
+    failures = sorted(
+        (pickle.loads(path.read_bytes()) for path in folder.glob("error-*")), key=lambda failure: failure[:2]
+    )
     for rank, child in enumerate(children):
         if child.exitcode not in (0, 1, -signal.SIGTERM):
             message = f"process {rank} of {len(children)} ended with exit code {child.exitcode} and no message"

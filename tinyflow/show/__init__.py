@@ -16,13 +16,28 @@ class Console(Learning, Making, OnBoard):
     def steps(self, steps: list, dry_run: bool) -> None:
         verb = "would run" if dry_run else "ran"
         rows = [
-            [step.stage, verb if step.runs else "skipped", step.reason, duration(step.last_seconds) if step.last_seconds else "-", step.folder]
+            [
+                step.stage,
+                verb if step.runs else "skipped",
+                step.reason,
+                duration(step.last_seconds) if step.last_seconds else "-",
+                step.folder,
+            ]
             for step in steps
         ]
         self.table("stages", ["stage", "", "why", "last took" if dry_run else "took", "folder"], rows, right=(3,))
 
     def doctor(self, checks: list) -> None:
-        rows = [["ok" if item.ok else "optional" if item.optional else "MISSING", item.name, item.found, item.needed_for, "" if item.ok else item.mend] for item in checks]
+        rows = [
+            [
+                "ok" if item.ok else "optional" if item.optional else "MISSING",
+                item.name,
+                item.found,
+                item.needed_for,
+                "" if item.ok else item.mend,
+            ]
+            for item in checks
+        ]
         self.table("tinyflow doctor", ["", "what", "found", "needed for", "to mend it"], rows)
 
     def boards(self, boards: list, places: dict[str, tuple]) -> None:
@@ -30,33 +45,72 @@ class Console(Learning, Making, OnBoard):
             return next((size(item.length) for item in board.memory if item.name == name), "-")
 
         def where(board) -> str:
-            return "\n".join(place.found if place.ready else f"not now: {place.found}" for place in places[board.name]) or "-"
+            return (
+                "\n".join(place.found if place.ready else f"not now: {place.found}" for place in places[board.name])
+                or "-"
+            )
 
         def counts(board) -> str:
             from tinyflow.deploy.places.place import place
 
-            return "\n".join(dict.fromkeys(f"{there.counter.unit} ({there.counter.name})" for there in (place(board, item.name) for item in places[board.name])))
+            return "\n".join(
+                dict.fromkeys(
+                    f"{there.counter.unit} ({there.counter.name})"
+                    for there in (place(board, item.name) for item in places[board.name])
+                )
+            )
 
         rows = [
-            [board.name, board.title, board.core, memory(board, "FLASH"), memory(board, "RAM"), counts(board), where(board)]
+            [
+                board.name,
+                board.title,
+                board.core,
+                memory(board, "FLASH"),
+                memory(board, "RAM"),
+                counts(board),
+                where(board),
+            ]
             for board in boards
         ]
         self.table("boards", ["name", "what", "core", "flash", "RAM", "counts", "runs here now"], rows)
 
     def demo(self, result: dict[str, Any]) -> None:
         where = f"{result['clips']} test clips, {result['recordings']}"
-        rows = [[f"accuracy, float ({where})", percent(result["accuracy"]["float"])], [f"accuracy, int8 ({where})", percent(result["accuracy"]["int8"])]]
+        rows = [
+            [f"accuracy, float ({where})", percent(result["accuracy"]["float"])],
+            [f"accuracy, int8 ({where})", percent(result["accuracy"]["int8"])],
+        ]
         rows += [[name, value] for name, value in result["checks"].items()]
         for name, facts in result["boards"].items():
-            rows.append([f"{name}: flash / RAM / arena", f"{size(facts['flash_bytes'])} / {size(facts['ram_bytes'])} / {size(facts['arena_bytes'])}"])
+            rows.append(
+                [
+                    f"{name}: flash / RAM / arena",
+                    f"{size(facts['flash_bytes'])} / {size(facts['ram_bytes'])} / {size(facts['arena_bytes'])}",
+                ]
+            )
             if not facts["ran"]:
                 rows.append([f"{name}: image", f"linked, not run here: {facts['elf']}"])
                 continue
-            rows.append([f"{name}: self-test", f"{'passed' if facts['selftest']['passed'] else 'FAILED'}, {facts['selftest']['clips']} clips"])
-            rows.append([f"{name}: random rows", f"{facts['validation']['equal']} of {facts['validation']['rows']} bit for bit with {facts['validation']['oracle']}"])
+            rows.append(
+                [
+                    f"{name}: self-test",
+                    f"{'passed' if facts['selftest']['passed'] else 'FAILED'}, {facts['selftest']['clips']} clips",
+                ]
+            )
+            rows.append(
+                [
+                    f"{name}: random rows",
+                    (
+                        f"{facts['validation']['equal']} of {facts['validation']['rows']} bit for bit with"
+                        f" {facts['validation']['oracle']}"
+                    ),
+                ]
+            )
             rows += [[f"{name}: {what}", outcome] for what, outcome, _ in parity_rows(facts["parity"], "")]
             unit = facts["unit"]
-            rows.append([f"{name}: network", f"{facts['inference']:,} {unit} per inference, {facts['per_mac']:.2f} per MAC"])
+            rows.append(
+                [f"{name}: network", f"{facts['inference']:,} {unit} per inference, {facts['per_mac']:.2f} per MAC"]
+            )
             rows.append([f"{name}: front end", f"{facts['frontend_per_second']:,.0f} {unit} per second of audio"])
             rows.append([f"{name}: stack", f"{size(facts['stack_bytes'])} high-water mark"])
         rows += [[f"time: {stage}", duration(value)] for stage, value in result["seconds"].items()]
@@ -64,7 +118,12 @@ class Console(Learning, Making, OnBoard):
 
     def runs(self, found: list[dict[str, Any]], runs: Path) -> None:
         rows = [
-            [entry["name"], ", ".join(f"{name} {duration(item['seconds'])}" for name, item in entry["stages"].items()), size(entry["bytes"]), _accuracy(entry["accuracy"])]
+            [
+                entry["name"],
+                ", ".join(f"{name} {duration(item['seconds'])}" for name, item in entry["stages"].items()),
+                size(entry["bytes"]),
+                _accuracy(entry["accuracy"]),
+            ]
             for entry in found
         ]
         self.table(f"runs in {RunFolder(runs).root}", ["run", "stages", "on disk", "accuracy"], rows, right=(2,))

@@ -12,10 +12,13 @@ class Learning(Screen):
         labels = sorted({label for split in counts.values() for label in split})
         rows = [[label, *(counts[split].get(label, 0) for split in counts)] for label in labels]
         rows.append(["all", *(sum(counts[split].values()) for split in counts)])
-        self.table(f"clips: {summary.get('description', '')}", ["label", *counts], rows, right=tuple(range(1, 1 + len(counts))))
+        self.table(
+            f"clips: {summary.get('description', '')}", ["label", *counts], rows, right=tuple(range(1, 1 + len(counts)))
+        )
         for key, value in summary.items():
             if key not in ("counts", "labels", "description", "warnings") and value not in (None, "", 0, [], {}):
-                self.say(f"{key}: {json.dumps(value, default=str, ensure_ascii=False) if isinstance(value, (dict, list)) else value}")
+                nested = isinstance(value, (dict, list))
+                self.say(f"{key}: {json.dumps(value, default=str, ensure_ascii=False) if nested else value}")
         for warning in summary.get("warnings", ()):
             self.say(f"warning: {warning}")
 
@@ -23,11 +26,15 @@ class Learning(Screen):
         """What a search found, and whether it chose a front end at all."""
         genotype, history = result.genotype, result.history
         softmax = genotype.provenance.get("gamma") or {}
-        gamma = ", ".join(f"{name} {percent(share)}" for name, share in sorted(softmax.items(), key=lambda item: -item[1])[:4])
+        gamma = ", ".join(
+            f"{name} {percent(share)}" for name, share in sorted(softmax.items(), key=lambda item: -item[1])[:4]
+        )
         rows = [["front end", genotype.mfcc.name], ["choice", result.data_choice]]
         rows += [["softmax of gamma", gamma]] if gamma else []
         for name in ("normal", "reduction"):
-            nodes = [" + ".join(f"{edge.operation} of {edge.source}" for edge in node) for node in getattr(genotype, name)]
+            nodes = [
+                " + ".join(f"{edge.operation} of {edge.source}" for edge in node) for node in getattr(genotype, name)
+            ]
             rows += [[f"{name} cell, node {index + 2}", text] for index, text in enumerate(nodes)]
         fit = history.get("fit")
         rows += _fit_rows(fit) if fit else []
@@ -35,7 +42,13 @@ class Learning(Screen):
         self.table(f"search on {history.get('description', '')}", ["", ""], rows)
         for warning in result.warnings:
             self.say(f"warning: {warning}")
-        return {"folder": str(result.folder), "genotype": genotype.to_dict(), "data_choice": result.data_choice, "warnings": list(result.warnings), "fit": fit}
+        return {
+            "folder": str(result.folder),
+            "genotype": genotype.to_dict(),
+            "data_choice": result.data_choice,
+            "warnings": list(result.warnings),
+            "fit": fit,
+        }
 
     def sweep(self, result) -> None:
         """Every search of a sweep; those on the Pareto front of accuracy, instructions and RAM are marked."""
@@ -46,9 +59,24 @@ class Learning(Screen):
                 rows.append(["failed", values, row["error"], "", "", "", ""])
                 continue
             mark = "front" if index in result.front else ""
-            rows.append([mark, values, row["frontend"], percent(row["accuracy"]), f"{row['instructions'] / 1e6:,.1f} M", size(row["ram_bytes"]), f"{row['parameters']:,}"])
+            rows.append(
+                [
+                    mark,
+                    values,
+                    row["frontend"],
+                    percent(row["accuracy"]),
+                    f"{row['instructions'] / 1e6:,.1f} M",
+                    size(row["ram_bytes"]),
+                    f"{row['parameters']:,}",
+                ]
+            )
         columns = ["", "values", "front end", "accuracy", "instructions", "RAM", "parameters"]
-        self.table("sweep: accuracy on held-out validation clips; instructions and RAM estimated and planned", columns, rows, right=(3, 4, 5, 6))
+        self.table(
+            "sweep: accuracy on held-out validation clips; instructions and RAM estimated and planned",
+            columns,
+            rows,
+            right=(3, 4, 5, 6),
+        )
         self.say(f"files: {result.folder}/sweep.json, pareto.png")
 
     def evaluation(self, result: dict[str, Any]) -> None:
@@ -56,7 +84,10 @@ class Learning(Screen):
         names = list(recall) if isinstance(recall, dict) else result["names"]
         values = list(recall.values()) if isinstance(recall, dict) else recall
         rows = [[name, percent(value), *counts] for name, value, counts in zip(names, values, result["confusion"])]
-        title = f"{result['clips']} test clips ({result['description']}): accuracy {percent(result['accuracy'])}, balanced {percent(result['balanced_accuracy'])}"
+        title = (
+            f"{result['clips']} test clips ({result['description']}): accuracy {percent(result['accuracy'])}, balanced"
+            f" {percent(result['balanced_accuracy'])}"
+        )
         self.table(title, ["said \\ heard", "recall", *names], rows, right=tuple(range(1, 2 + len(names))))
 
 
@@ -66,14 +97,26 @@ def _fit_rows(fit: dict[str, Any]) -> list[list[str]]:
 
     def against(key: str, text: str) -> str:
         limit = budget.get(key)
-        return f"{text} ({labels[key]})" + (f" of {limit / 1e6:,.1f} M" if limit and key == "instructions" else f" of {size(limit)}" if limit else "")
+        return f"{text} ({labels[key]})" + (
+            f" of {limit / 1e6:,.1f} M" if limit and key == "instructions" else f" of {size(limit)}" if limit else ""
+        )
 
     instructions = fit["instructions"] + fit["frontend_instructions"]
     return [
         [f"on {fit['board']}", "fits" if fit["fits"] else "does NOT fit: " + "; ".join(fit["reasons"])],
-        ["instructions per second of audio", against("instructions", f"{instructions / 1e6:,.1f} M, {fit['frontend_instructions'] / 1e6:,.1f} M of them the front end's")],
+        [
+            "instructions per second of audio",
+            against(
+                "instructions",
+                f"{instructions / 1e6:,.1f} M, {fit['frontend_instructions'] / 1e6:,.1f} M of them the front end's",
+            ),
+        ],
         ["parameters, MACs", f"{fit['parameters']:,} and {fit['macs'] / 1e6:,.2f} M (counted)"],
-        ["RAM", against("ram_bytes", size(fit["ram_bytes"])) + f"; its arena {size(fit['arena_bytes'])} ({labels['arena_bytes']})"],
+        [
+            "RAM",
+            against("ram_bytes", size(fit["ram_bytes"]))
+            + f"; its arena {size(fit['arena_bytes'])} ({labels['arena_bytes']})",
+        ],
         ["flash", against("flash_bytes", size(fit["flash_bytes"]))],
         ["where it goes", "; ".join(fit["savings"])],
     ]

@@ -8,7 +8,13 @@ from typing import Any
 
 def size(count: float) -> str:
     """Bytes as people read them."""
-    return f"{count:,.0f} B" if count < 10_000 else f"{count / 1024:,.1f} KiB" if count < 1024**2 else f"{count / 1024**2:,.1f} MiB"
+    return (
+        f"{count:,.0f} B"
+        if count < 10_000
+        else f"{count / 1024:,.1f} KiB"
+        if count < 1024**2
+        else f"{count / 1024**2:,.1f} MiB"
+    )
 
 
 def percent(share: float | None) -> str:
@@ -17,7 +23,13 @@ def percent(share: float | None) -> str:
 
 def millions(count: float) -> str:
     """A large count as people read it: 8,700, 6.2 M, 120 M."""
-    return f"{count:,.0f}" if count < 1e5 else f"{count / 1e6:,.0f} M" if count >= 99.5e6 or count % 1e6 == 0 else f"{count / 1e6:,.1f} M"
+    return (
+        f"{count:,.0f}"
+        if count < 1e5
+        else f"{count / 1e6:,.0f} M"
+        if count >= 99.5e6 or count % 1e6 == 0
+        else f"{count / 1e6:,.1f} M"
+    )
 
 
 def duration(seconds: float) -> str:
@@ -70,10 +82,24 @@ class Screen:
 
     def _bar(self, task: str, done: int, total: int, note: str) -> None:
         from rich.console import Console as Terminal
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
 
         if self._bars is None:
-            columns = ("[progress.description]{task.description}", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), "left", TimeRemainingColumn())
+            columns = (
+                "[progress.description]{task.description}",
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                "left",
+                TimeRemainingColumn(),
+            )
             self._bars = Progress(*columns, TextColumn("{task.fields[note]}"), console=Terminal(stderr=True))
             self._bars.start()
         if task not in self._tasks:

@@ -16,7 +16,8 @@ GENOTYPE, WEIGHTS, SCALER, HISTORY = "genotype.json", "weights.safetensors", "sc
 class TrainedModel:
     folder: Path
     genotype: Genotype
-    network: Any  # build_network(genotype) in eval mode on the CPU: scaled features (N, 1, frames, n_mfcc) to logits (N, classes)
+    # build_network(genotype) in eval mode on the CPU: scaled features (N, 1, frames, n_mfcc) to logits (N, classes)
+    network: Any
     scaler: Scaler
     history: dict[str, Any]  # "epochs": one dict each; "weights": "last" or "ema"
     description: str  # which recordings it learnt from, e.g. "synthetic"
@@ -29,7 +30,10 @@ def save_trained(folder: Path, genotype: Genotype, network, scaler: Scaler, hist
 
     genotype.write(folder / GENOTYPE)
     write_json(folder / SCALER, scaler.to_dict())
-    write_bytes(folder / WEIGHTS, save({name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}))
+    write_bytes(
+        folder / WEIGHTS,
+        save({name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}),
+    )
     write_json(folder / HISTORY, history)
 
 

@@ -62,7 +62,14 @@ class Batches:
     """
 
     def __init__(
-        self, dataset, config: MfccConfig, scaler: Scaler, augment: Augment, batch_size: int, seed: int, device: torch.device
+        self,
+        dataset,
+        config: MfccConfig,
+        scaler: Scaler,
+        augment: Augment,
+        batch_size: int,
+        seed: int,
+        device: torch.device,
     ):
         self.dataset, self.scaler, self.augment = dataset, scaler, augment
         self.batch_size, self.seed, self.device = batch_size, seed, device
@@ -96,4 +103,6 @@ class Batches:
 
             audio = augment(audio, self.dataset.background, self.augment, rng)
         with torch.no_grad():
-            return self.scaler.apply(self.mfcc(torch.from_numpy(np.ascontiguousarray(audio, np.float32)).to(self.device)))
+            return self.scaler.apply(
+                self.mfcc(torch.from_numpy(np.ascontiguousarray(audio, np.float32)).to(self.device))
+            )

@@ -13,11 +13,17 @@ DROPOUTS = (0.2, 0.4)  # after the first convolution and before the pool, as MLP
 
 def ds_cnn(classes: int) -> nn.Sequential:
     """Features (N, 1, frames, n_mfcc) to logits (N, classes)."""
-    layers = [nn.ZeroPad2d(PADDING), *_layer(nn.Conv2d(1, CHANNELS, KERNEL, stride=2, bias=False)), nn.Dropout(DROPOUTS[0])]
+    layers = [
+        nn.ZeroPad2d(PADDING),
+        *_layer(nn.Conv2d(1, CHANNELS, KERNEL, stride=2, bias=False)),
+        nn.Dropout(DROPOUTS[0]),
+    ]
     for _ in range(BLOCKS):
         layers += _layer(nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1, groups=CHANNELS, bias=False))
         layers += _layer(nn.Conv2d(CHANNELS, CHANNELS, 1, bias=False))
-    return nn.Sequential(*layers, nn.Dropout(DROPOUTS[1]), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(CHANNELS, classes))
+    return nn.Sequential(
+        *layers, nn.Dropout(DROPOUTS[1]), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(CHANNELS, classes)
+    )
 
 
 def _layer(convolution: nn.Conv2d) -> list[nn.Module]:

@@ -79,4 +79,6 @@ def evaluate(trained, dataset, split: str = "testing", device: str = "auto") -> 
         network.cpu()
     if not parts:
         raise TinyflowError(f"the split {split!r} has no clips", "check the data stage: tinyflow data")
-    return evaluate_predictions(clips.labels, torch.cat(parts).numpy(), trained.genotype.labels, dataset.description, split)
+    return evaluate_predictions(
+        clips.labels, torch.cat(parts).numpy(), trained.genotype.labels, dataset.description, split
+    )

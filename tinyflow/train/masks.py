@@ -3,7 +3,7 @@
 The layers themselves know nothing of padding, so pruning it is building the same network without the hooks.
 """
 
-from typing import Callable
+from collections.abc import Callable
 
 from torch import Tensor, nn
 
@@ -12,7 +12,9 @@ from tinyflow.train.padding import Padding, pad_to
 
 
 def run_padded(network: nn.Module, size: tuple[int, int], valid: tuple[int, int]) -> None:
-    """From now on ``network`` pads its features (N, 1, *valid) to ``size``, or takes them padded, and masks every layer."""
+    """From now on ``network`` pads its features (N, 1, *valid) to ``size``, or takes them padded, and masks every
+    layer.
+    """
     padding = Padding(size, valid)
     _before(network, lambda x: pad_to(x, size))
     for module in network.modules():
@@ -23,7 +25,11 @@ def run_padded(network: nn.Module, size: tuple[int, int], valid: tuple[int, int]
         elif isinstance(module, nn.MaxPool2d):
             _before(module, padding.lowest)
             module.register_forward_hook(lambda module, inputs, output: padding.zero(output))
-        elif isinstance(module, (nn.AvgPool2d, FactorizedReduce)) or isinstance(module, nn.Conv2d) and module.kernel_size != (1, 1):
+        elif (
+            isinstance(module, (nn.AvgPool2d, FactorizedReduce))
+            or isinstance(module, nn.Conv2d)
+            and module.kernel_size != (1, 1)
+        ):
             _before(module, padding.zero)
 
 

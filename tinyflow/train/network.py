@@ -1,4 +1,5 @@
-"""The network derived from a genotype: DARTS cells (Liu et al., 2019), or cells of the mcu operations, on MFCC features.
+"""The network derived from a genotype: DARTS cells (Liu et al., 2019), or cells of the mcu operations, on MFCC
+features.
 
 Arithmetic is DARTS's; the order of evaluation is chosen for the compiler. Every convolution of a cell reads
 max(0, x): that is computed once per tensor, not once per edge, and the cells' outputs are concatenated
@@ -21,7 +22,9 @@ STEM_MULTIPLIER = 3  # channels after the stem, in units of C
 Kernel = int | tuple[int, int]  # rows (frames) and columns (coefficients)
 
 
-def convolution(inputs: int, outputs: int, kernel: Kernel = 1, stride: int = 1, dilation: int = 1, groups: int = 1) -> nn.Conv2d:
+def convolution(
+    inputs: int, outputs: int, kernel: Kernel = 1, stride: int = 1, dilation: int = 1, groups: int = 1
+) -> nn.Conv2d:
     sizes = (kernel, kernel) if isinstance(kernel, int) else kernel
     padding = tuple((size - 1) // 2 * dilation for size in sizes)
     return nn.Conv2d(inputs, outputs, sizes, stride, padding, dilation, groups, bias=False)
@@ -51,7 +54,9 @@ class FactorizedReduce(nn.Module):
         self.odd = conv_bn(inputs, outputs - outputs // 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        rows, columns = (int(size) % 2 for size in x.shape[2:])  # int: a constant for the ONNX export, which traces sizes
+        rows, columns = (
+            int(size) % 2 for size in x.shape[2:]
+        )  # int: a constant for the ONNX export, which traces sizes
         shifted = F.pad(x, (0, columns, 0, rows)) if rows or columns else x
         return torch.cat([self.even(x), self.odd(shifted[:, :, 1::2, 1::2])], dim=1)
 
@@ -114,7 +119,9 @@ def drop_path(x: Tensor, probability: float) -> Tensor:
 class Cell(nn.Module):
     """Two inputs, four nodes, each the sum of two edges; the output concatenates the nodes (4C channels)."""
 
-    def __init__(self, nodes: CellGenotype, before: int, last: int, channels: int, reduces: bool, after_reduction: bool):
+    def __init__(
+        self, nodes: CellGenotype, before: int, last: int, channels: int, reduces: bool, after_reduction: bool
+    ):
         super().__init__()
         self.before = FactorizedReduce(before, channels) if after_reduction else conv_bn(before, channels)
         self.last = conv_bn(last, channels)
@@ -185,8 +192,8 @@ class DerivedNetwork(nn.Module):
 def build_network(genotype: Genotype) -> nn.Module:
     """The network of ``genotype``: features (N, 1, frames, n_mfcc) to logits (N, classes).
 
-    With the zero-pad alignment and its layer {"size": [H, W]} it runs padded to that size and masked, and takes features of
-    their own size and padded ones alike. TinyflowError when the genotype names no labels.
+    With the zero-pad alignment and its layer {"size": [H, W]} it runs padded to that size and masked, and takes
+    features of their own size and padded ones alike. TinyflowError when the genotype names no labels.
     """
     from tinyflow.train.ds_cnn import ds_cnn
     from tinyflow.train.masks import run_padded
@@ -220,5 +227,7 @@ def fold_batch_norm(network: nn.Module) -> nn.Module:
             if not isinstance(layer, Resample):
                 before = index if isinstance(layer, nn.Conv2d) else None
     if any(isinstance(module, nn.BatchNorm2d) for module in network.modules()):
-        raise TinyflowError("a batch norm does not follow a convolution and cannot be folded", "put it behind a convolution")
+        raise TinyflowError(
+            "a batch norm does not follow a convolution and cannot be folded", "put it behind a convolution"
+        )
     return network

@@ -20,7 +20,9 @@ class Padding:
 
     def __init__(self, size: tuple[int, int], valid: tuple[int, int]):
         if not all(0 < part <= whole for part, whole in zip(valid, size)):
-            raise TinyflowError(f"valid size {tuple(valid)} does not lie in {tuple(size)}", "pad to the largest front end's size")
+            raise TinyflowError(
+                f"valid size {tuple(valid)} does not lie in {tuple(size)}", "pad to the largest front end's size"
+            )
         self.size, self.parts = tuple(size), {}
         self._masks: dict[tuple, Tensor] = {}
         full, part = tuple(size), tuple(valid)

@@ -23,10 +23,14 @@ def history_picture(history: dict[str, Any], path: Path) -> None:
     loss.set(xlabel="epoch", ylabel="training loss")
     accuracy.plot(numbers, [100 * item["accuracy"] for item in epochs], label="training", color="tab:blue")
     if all(item["validation_accuracy"] is not None for item in epochs):
-        accuracy.plot(numbers, [100 * item["validation_accuracy"] for item in epochs], label="validation", color="tab:orange")
+        accuracy.plot(
+            numbers, [100 * item["validation_accuracy"] for item in epochs], label="validation", color="tab:orange"
+        )
     accuracy.set(xlabel="epoch", ylabel="accuracy, %")
     accuracy.legend()
-    figure.suptitle(f"{history['description']}; {history['parameters']:,} parameters, {history['macs'] / 1e6:.2f} M MACs")
+    figure.suptitle(
+        f"{history['description']}; {history['parameters']:,} parameters, {history['macs'] / 1e6:.2f} M MACs"
+    )
     _save(figure, path)
 
 

@@ -38,7 +38,10 @@ def interrupts() -> Iterator[threading.Event]:
 
 def interrupted_in(what: str, out: Path, epoch: int, epochs: int) -> Interrupted:
     """``what`` is "training" or "the search"; ``epoch`` counts from 0."""
-    return Interrupted(f"{what} was interrupted in epoch {epoch + 1} of {epochs}; saved in {out / CHECKPOINT}", "the same command resumes it")
+    return Interrupted(
+        f"{what} was interrupted in epoch {epoch + 1} of {epochs}; saved in {out / CHECKPOINT}",
+        "the same command resumes it",
+    )
 
 
 def random_state() -> dict[str, Any]:

@@ -26,7 +26,15 @@ from tinyflow.train.batches import Batches, fit_scaler, mfcc_chunks
 from tinyflow.train.count import count
 from tinyflow.train.network import build_network
 from tinyflow.train.pictures import history_picture
-from tinyflow.train.resume import CHECKPOINT, interrupted_in, interrupts, random_state, read_checkpoint, set_random_state, write_checkpoint
+from tinyflow.train.resume import (
+    CHECKPOINT,
+    interrupted_in,
+    interrupts,
+    random_state,
+    read_checkpoint,
+    set_random_state,
+    write_checkpoint,
+)
 
 FORMAT = 1  # of the checkpoint
 
@@ -35,8 +43,8 @@ def train(genotype: Genotype, dataset, config: Train, out: Path | str, progress:
     """Train the network of ``genotype`` on ``dataset`` into the folder ``out``.
 
     Goes on from ``out/checkpoint.pt`` when that is of the same genotype, recipe and data. Ctrl-C writes it and raises
-    Interrupted, which says how to resume; a loss that is not finite is a TinyflowError at once. The weights kept are the last,
-    or their moving average; validation is measured every epoch and chooses nothing.
+    Interrupted, which says how to resume; a loss that is not finite is a TinyflowError at once. The weights kept are
+    the last, or their moving average; validation is measured every epoch and chooses nothing.
     """
     out, device = Path(out), pick_device(config.device)
     if genotype.labels != tuple(dataset.labels):
@@ -56,7 +64,9 @@ def train(genotype: Genotype, dataset, config: Train, out: Path | str, progress:
     network.to(device, memory_format=torch.channels_last)
     average = deepcopy(network) if config.ema_decay else None
     optimizer = _optimizer(network, config)
-    key = fingerprint({"format": FORMAT, "genotype": genotype.to_dict(), "train": _what(config), "data": dataset.fingerprint})
+    key = fingerprint(
+        {"format": FORMAT, "genotype": genotype.to_dict(), "train": _what(config), "data": dataset.fingerprint}
+    )
     state = read_checkpoint(out / CHECKPOINT, key, device, "train", progress)
     progress("train", 0, 0, f"{parameters} parameters, {macs / 1e6:.2f} M MACs; features")
     scaler = Scaler.from_dict(state["scaler"]) if state else fit_scaler(dataset, genotype.mfcc, config.seed, device)
@@ -70,15 +80,25 @@ def train(genotype: Genotype, dataset, config: Train, out: Path | str, progress:
         optimizer.load_state_dict(state["optimizer"])
         if average:
             average.load_state_dict(state["average"])
-        epochs, first_epoch, first_step, sums, spent = (state[name] for name in ("epochs", "epoch", "step", "sums", "seconds"))
+        epochs, first_epoch, first_step, sums, spent = (
+            state[name] for name in ("epochs", "epoch", "step", "sums", "seconds")
+        )
         set_random_state(state["random"])
 
     def checkpoint(epoch: int, step: int) -> None:
         value = {
-            "fingerprint": key, "network": network.state_dict(), "optimizer": optimizer.state_dict(), "random": random_state(),
-            "average": average.state_dict() if average else None, "scaler": scaler.to_dict(), "epochs": epochs,
-            "epoch": epoch, "step": step, "sums": sums, "seconds": spent + time.monotonic() - started,
-        }  # fmt: skip
+            "fingerprint": key,
+            "network": network.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "random": random_state(),
+            "average": average.state_dict() if average else None,
+            "scaler": scaler.to_dict(),
+            "epochs": epochs,
+            "epoch": epoch,
+            "step": step,
+            "sums": sums,
+            "seconds": spent + time.monotonic() - started,
+        }
         write_checkpoint(out / CHECKPOINT, value)
 
     started = saved = time.monotonic()
@@ -100,7 +120,8 @@ def train(genotype: Genotype, dataset, config: Train, out: Path | str, progress:
                 value = float(loss.detach())
                 if not math.isfinite(value):
                     raise TinyflowError(
-                        f"the loss is {value} in epoch {epoch + 1}, step {step + 1} of {steps} (learning rate {rate:.4g})",
+                        f"the loss is {value} in epoch {epoch + 1}, step {step + 1} of {steps} (learning rate"
+                        f" {rate:.4g})",
                         "lower train.learning_rate, raise train.warmup_epochs or set train.gradient_clip",
                     )
                 optimizer.zero_grad(set_to_none=True)
@@ -124,8 +145,13 @@ def train(genotype: Genotype, dataset, config: Train, out: Path | str, progress:
             now = spent + time.monotonic() - started
             epochs.append(
                 {
-                    "epoch": epoch + 1, "loss": sums[0] / sums[2], "accuracy": sums[1] / sums[2], "validation_accuracy": accuracy,
-                    "learning_rate": rate, "clips": sums[2], "seconds": round(now - sum(item["seconds"] for item in epochs), 3),
+                    "epoch": epoch + 1,
+                    "loss": sums[0] / sums[2],
+                    "accuracy": sums[1] / sums[2],
+                    "validation_accuracy": accuracy,
+                    "learning_rate": rate,
+                    "clips": sums[2],
+                    "seconds": round(now - sum(item["seconds"] for item in epochs), 3),
                 }  # fmt: skip
             )
             first_step, sums = 0, [0.0, 0, 0]
@@ -134,9 +160,14 @@ def train(genotype: Genotype, dataset, config: Train, out: Path | str, progress:
                 raise interrupted_in("training", out, epoch, config.epochs)
 
     history = {
-        "description": dataset.description, "parameters": parameters, "macs": macs, "weights": "ema" if average else "last",
-        "device": str(device), "threads": torch.get_num_threads(), "epochs": epochs,
-    }  # fmt: skip
+        "description": dataset.description,
+        "parameters": parameters,
+        "macs": macs,
+        "weights": "ema" if average else "last",
+        "device": str(device),
+        "threads": torch.get_num_threads(),
+        "epochs": epochs,
+    }
     save_trained(out, genotype, average or network, scaler, history)
     history_picture(history, out / "history.png")
     (out / CHECKPOINT).unlink(missing_ok=True)
@@ -152,7 +183,9 @@ def pick_device(name: str) -> torch.device:
     except RuntimeError as error:
         raise TinyflowError(f"device {name!r}: {error}", "auto, cpu, cuda or cuda:1") from None
     if device.type == "cuda" and (not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()):
-        raise TinyflowError(f"device {name!r}: this machine has {torch.cuda.device_count()} CUDA devices", "--device cpu")
+        raise TinyflowError(
+            f"device {name!r}: this machine has {torch.cuda.device_count()} CUDA devices", "--device cpu"
+        )
     return device
 
 
@@ -167,7 +200,9 @@ def learning_rate(config: Train, epoch: float) -> float:
 def _optimizer(network: torch.nn.Module, config: Train) -> torch.optim.Optimizer:
     if config.optimizer == "adamw":
         return torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
-    return torch.optim.SGD(network.parameters(), lr=config.learning_rate, momentum=config.momentum, weight_decay=config.weight_decay)
+    return torch.optim.SGD(
+        network.parameters(), lr=config.learning_rate, momentum=config.momentum, weight_decay=config.weight_decay
+    )
 
 
 def _what(config: Train) -> dict[str, Any]:

@@ -1,4 +1,6 @@
-"""A made-up sysfs, programs in the place of OpenOCD and pyOCD, and a console that answers: what flash meets without a board."""
+"""A made-up sysfs, programs in the place of OpenOCD and pyOCD, and a console that answers: what flash meets without a
+board.
+"""
 
 import json
 import os
@@ -15,6 +17,7 @@ from tinyflow.deploy.artefact import Firmware
 from tinyflow.deploy.flash import mass_storage, probes
 from tinyflow.deploy.flash.flashing import flash, make_plan
 
+
 @pytest.fixture
 def firmware(tmp_path) -> Firmware:
     folder = tmp_path / "build"
@@ -30,7 +33,9 @@ def image(firmware) -> bytes:
 
 @pytest.fixture(autouse=True)
 def usb(tmp_path, monkeypatch):
-    """A sysfs tree with one folder per plugged-in device; nothing of this machine's own hardware or programs is seen."""
+    """A sysfs tree with one folder per plugged-in device; nothing of this machine's own hardware
+    or programs is seen.
+    """
     sysfs, nodes, blocks, labels = (tmp_path / name for name in ("sysfs", "nodes", "blocks", "labels"))
     for folder in (sysfs, blocks, labels, sysfs / "usb1"):
         folder.mkdir()
@@ -52,7 +57,12 @@ def usb(tmp_path, monkeypatch):
         number = len(list(sysfs.iterdir()))
         device = sysfs / f"1-{number}"
         device.mkdir()
-        values = dict(zip(("idVendor", "idProduct"), usb_id.split(":"))) | {"serial": serial, "product": "STM32 STLink", "busnum": "1", "devnum": str(number)}
+        values = dict(zip(("idVendor", "idProduct"), usb_id.split(":"))) | {
+            "serial": serial,
+            "product": "STM32 STLink",
+            "busnum": "1",
+            "devnum": str(number),
+        }
         for name, value in values.items():
             (device / name).write_text(value + "\n")
         node = nodes / "001" / f"{number:03d}"
@@ -60,7 +70,10 @@ def usb(tmp_path, monkeypatch):
         node.touch()
         if not drive:
             return SimpleNamespace(node=node, drive=None)
-        disk, folder = device / f"{device.name}:1.1/host6/block/sd{number}", tmp_path / "media" / str(number) / drive.replace("_", " ")
+        disk, folder = (
+            device / f"{device.name}:1.1/host6/block/sd{number}",
+            tmp_path / "media" / str(number) / drive.replace("_", " "),
+        )
         disk.mkdir(parents=True)
         folder.mkdir(parents=True)
         (disk / "dev").write_text(f"8:{number}\n")
@@ -68,7 +81,9 @@ def usb(tmp_path, monkeypatch):
         (labels / drive).symlink_to(tmp_path / disk.name)
         if mounted:
             escaped = str(folder).replace(" ", "\\040")
-            mounts.write_text(mounts.read_text() + f"99 27 8:{number} / {escaped} rw,nosuid - vfat /dev/{disk.name} rw\n")
+            mounts.write_text(
+                mounts.read_text() + f"99 27 8:{number} / {escaped} rw,nosuid - vfat /dev/{disk.name} rw\n"
+            )
         return SimpleNamespace(node=node, drive=folder)
 
     return SimpleNamespace(plug=plug)
@@ -93,8 +108,9 @@ def openocd(tmp_path):
     def script(log: str = OPENOCD, status: int = 0, seconds: float = 0, version: str = "0.12.0") -> Path:
         (tmp_path / "openocd.log").write_text(log)
         program.write_text(
-            f'#!/bin/sh\n[ "$1" = --version ] && echo "Open On-Chip Debugger {version}" >&2 && exit 0\n'
-            f'printf "%s\\n" "$@" > {arguments}\ncat {tmp_path}/openocd.log >&2\n[ {seconds} = 0 ] || exec sleep {seconds}\nexit {status}\n'
+            f'#!/bin/sh\n[ "$1" = --version ] && echo "Open On-Chip Debugger {version}" >&2 && exit 0\nprintf "%s\\n"'
+            f' "$@" > {arguments}\ncat {tmp_path}/openocd.log >&2\n[ {seconds} = 0 ] || exec sleep {seconds}\nexit'
+            f" {status}\n"
         )
         program.chmod(0o755)
         return arguments
@@ -107,14 +123,21 @@ def pyocd(tmp_path, image):
     """A program in pyOCD's place: its targets, what it says when it looks at the chip and when it loads the image."""
     program, arguments = tmp_path / "pyocd", tmp_path / "pyocd.arguments"
 
-    def script(look: str | None = None, load: str | None = None, status: int = 0, targets=("stm32l4r5zitx", "nrf52840"), look_status: int = 0) -> Path:
+    def script(
+        look: str | None = None,
+        load: str | None = None,
+        status: int = 0,
+        targets=("stm32l4r5zitx", "nrf52840"),
+        look_status: int = 0,
+    ) -> Path:
         known = {"pyocd_version": "0.46.0", "status": 0, "targets": [{"name": name} for name in targets]}
         (tmp_path / "targets.json").write_text(json.dumps(known))
         (tmp_path / "look.log").write_text(looked() if look is None else look)
         (tmp_path / "load.log").write_text(loaded(len(image)) if load is None else load)
         program.write_text(
-            f'#!/bin/sh\n[ "$1" = json ] && cat {tmp_path}/targets.json && exit 0\n'
-            f'printf "%s\\n" "$@" >> {arguments}\ncase "$*" in *"load firmware"*) cat {tmp_path}/load.log; exit {status};; *) cat {tmp_path}/look.log; exit {look_status};; esac\n'
+            f'#!/bin/sh\n[ "$1" = json ] && cat {tmp_path}/targets.json && exit 0\nprintf "%s\\n" "$@" >>'
+            f' {arguments}\ncase "$*" in *"load firmware"*) cat {tmp_path}/load.log; exit {status};; *) cat'
+            f" {tmp_path}/look.log; exit {look_status};; esac\n"
         )
         program.chmod(0o755)
         return arguments
@@ -153,7 +176,9 @@ def board_console(monkeypatch):
 
 @pytest.fixture
 def documented(tmp_path):
-    """Asserts that docs/flash.md has this error's message and way out as a row, up to this test's folder and wildcards."""
+    """Asserts that docs/flash.md has this error's message and way out as a row, up to this test's
+    folder and wildcards.
+    """
     text = (Path(__file__).resolve().parents[3] / "docs/flash.md").read_text().replace("\\|", "|")
 
     def check(error, message: str, hint: str) -> None:
@@ -166,5 +191,3 @@ def documented(tmp_path):
                 place = said.index(part, place) + len(part)
 
     return check
-
-

@@ -1,4 +1,6 @@
-"""Boards that share an ST-LINK's USB ids, told apart by the label of the probe's drive: where they run, and which probe is theirs."""
+"""Boards that share an ST-LINK's USB ids, told apart by the label of the probe's drive: where they run, and which probe
+is theirs.
+"""
 
 from dataclasses import replace
 from types import SimpleNamespace
@@ -16,7 +18,10 @@ from tinyflow.errors import TinyflowError
 
 NUCLEO, DISCOVERY = "NODE_L4R5ZI", "DIS_L4IOT"
 KIT = load_board("b-l475e-iot01a")
-OTHER_BOARD = ("the probe's drive is called ..., not NODE_L4R5ZI: it is another board", "choose the right board (`tinyflow boards`), or the right probe (--probe)")
+OTHER_BOARD = (
+    "the probe's drive is called ..., not NODE_L4R5ZI: it is another board",
+    "choose the right board (`tinyflow boards`), or the right probe (--probe)",
+)
 
 
 @pytest.fixture
@@ -25,7 +30,9 @@ def ports(monkeypatch):
     from serial.tools import list_ports
 
     def plug(*serials: str) -> None:
-        found = [SimpleNamespace(device=f"/dev/{serial}", vid=0x0483, pid=0x374B, serial_number=serial) for serial in serials]
+        found = [
+            SimpleNamespace(device=f"/dev/{serial}", vid=0x0483, pid=0x374B, serial_number=serial) for serial in serials
+        ]
         monkeypatch.setattr(list_ports, "comports", lambda: found)
 
     return plug
@@ -42,7 +49,12 @@ def test_a_plugged_in_nucleo_leaves_the_discovery_kit_to_its_emulator(usb, ports
     assert (place(BOARD).emulator, place(KIT).emulator) == ("serial", "qemu")
     assert serial_place(BOARD) == (True, "debug probe N1") and serial_place(KIT) == (False, "no board plugged in")
     assert find_port(BOARD) == "/dev/N1" and console_port(KIT, "") == ""
-    with pytest.raises(TinyflowError, match=r"no serial port of b-l475e-iot01a found .*USB serial ports here: /dev/N1 \(0483:374b, of another board\)"):
+    with pytest.raises(
+        TinyflowError,
+        match=(
+            r"no serial port of b-l475e-iot01a found .*USB serial ports here: /dev/N1 \(0483:374b, of another board\)"
+        ),
+    ):
         find_port(KIT)
 
 
@@ -53,7 +65,11 @@ def test_both_plugged_in_need_no_choice(usb, ports, openocd, run):
     arguments = openocd()
     assert run()["probe"] == "N1" and "adapter serial {N1}" in arguments.read_text()
     assert find_probe(KIT).serial == "D1"
-    assert (find_port(BOARD), find_port(KIT)) == ("/dev/N1", "/dev/D1") == (console_port(BOARD, ""), console_port(KIT, "D1"))
+    assert (
+        (find_port(BOARD), find_port(KIT))
+        == ("/dev/N1", "/dev/D1")
+        == (console_port(BOARD, ""), console_port(KIT, "D1"))
+    )
     assert place(KIT).emulator == "serial" and serial_place(KIT) == (True, "debug probe D1")
 
 
@@ -87,7 +103,10 @@ def test_unknown_labels_may_be_anybodys(usb, documented):
     """No drive, or a system that does not say; and boards whose board.yaml knows no label."""
     usb.plug("U1")
     usb.plug("D1", drive=DISCOVERY)
-    assert [probe.serial for probe in own_probes(BOARD)] == ["U1"] and [probe.serial for probe in own_probes(KIT)] == ["D1", "U1"]
+    assert [probe.serial for probe in own_probes(BOARD)] == ["U1"] and [probe.serial for probe in own_probes(KIT)] == [
+        "D1",
+        "U1",
+    ]
     assert find_probe(BOARD).serial == "U1" and place(BOARD).emulator == "serial"
     with pytest.raises(TinyflowError) as caught:
         find_probe(KIT)
@@ -95,7 +114,10 @@ def test_unknown_labels_may_be_anybodys(usb, documented):
     usb.plug("N1", drive=NUCLEO)
     with pytest.raises(TinyflowError) as caught:
         find_probe(BOARD)
-    assert (caught.value.message, caught.value.hint) == ("2 probes are plugged in: N1 (STM32 STLink), U1 (STM32 STLink)", "choose one: --probe N1")
+    assert (caught.value.message, caught.value.hint) == (
+        "2 probes are plugged in: N1 (STM32 STLink), U1 (STM32 STLink)",
+        "choose one: --probe N1",
+    )
     unlabelled = replace(BOARD, probe=replace(BOARD.probe, mass_storage=None))
     assert own_probes(unlabelled) == list_probes(BOARD) and len(list_probes(BOARD)) == 3
 

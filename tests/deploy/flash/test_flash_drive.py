@@ -1,4 +1,6 @@
-"""Through the drag-and-drop drive: a folder that behaves like an ST-LINK's, and drives that are wrong, full, read-only or gone."""
+"""Through the drag-and-drop drive: a folder that behaves like an ST-LINK's, and drives that are wrong, full, read-only
+or gone.
+"""
 
 import os
 import subprocess
@@ -77,7 +79,9 @@ def test_another_build_after_the_copy(usb, run, swallow, board_console, monkeypa
     monkeypatch.setattr(mass_storage, "SETTLE_SECONDS", 0.8)
     swallow(usb.plug(SERIAL, drive=VOLUME).drive)
     board_console["build"] = "01d"
-    with pytest.raises(TinyflowError, match="copied to the drive, but not confirmed on .*: it runs build 01d, not b01d1d"):
+    with pytest.raises(
+        TinyflowError, match="copied to the drive, but not confirmed on .*: it runs build 01d, not b01d1d"
+    ):
         run(way="mass-storage", wait=True)
 
 
@@ -87,7 +91,11 @@ def test_what_fail_txt_says(usb, run, swallow, documented):
         swallow(drive, "Error: The flash is write\r\nprotected.\r\n")
         with pytest.raises(TinyflowError) as caught:
             run(way="mass-storage")
-        documented(caught.value, "the probe refused the image; its FAIL.TXT says: ...", "tinyflow flash --with openocd says more of why")
+        documented(
+            caught.value,
+            "the probe refused the image; its FAIL.TXT says: ...",
+            "tinyflow flash --with openocd says more of why",
+        )
         assert caught.value.message.endswith("says: Error: The flash is write protected.")
     swallow(drive)
     assert run(way="mass-storage")["bytes"]  # an old FAIL.TXT is none of this time's
@@ -108,7 +116,10 @@ def test_a_drive_that_restarts_with_the_last_byte(job, tmp_path, monkeypatch):
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(os, "fsync", restart)
-    assert program(replace(job, drive=tmp_path / "drive")).note == "a drive cannot be read back; the drive went away with the last byte (Input/output error)"
+    assert (
+        program(replace(job, drive=tmp_path / "drive")).note
+        == "a drive cannot be read back; the drive went away with the last byte (Input/output error)"
+    )
 
 
 def refused(job, drive) -> TinyflowError:
@@ -122,15 +133,26 @@ def test_full_gone_and_broken_drives(job, tmp_path, monkeypatch, documented):
     for name in ("full", "gone", "broken"):
         (tmp_path / name).mkdir()
     (tmp_path / "full/firmware.bin").symlink_to("/dev/full")
-    documented(refused(job, tmp_path / "full"), "the drive ... is full: ... bytes do not fit", "the image is too large for this chip, or plug the board in again")
+    documented(
+        refused(job, tmp_path / "full"),
+        "the drive ... is full: ... bytes do not fit",
+        "the image is too large for this chip, or plug the board in again",
+    )
     (tmp_path / "gone/firmware.bin").symlink_to(tmp_path / "nowhere/firmware.bin")
-    documented(refused(job, tmp_path / "gone"), "the drive ... went away while it was written to: ...", "plug the board in again, without a hub")
+    documented(
+        refused(job, tmp_path / "gone"),
+        "the drive ... went away while it was written to: ...",
+        "plug the board in again, without a hub",
+    )
     (tmp_path / "broken/firmware.bin").mkdir()
     documented(refused(job, tmp_path / "broken"), "the drive ... failed: ...", "plug the board in again, without a hub")
     room = os.statvfs(tmp_path)
     monkeypatch.setattr(os, "statvfs", lambda path: SimpleNamespace(f_bavail=1, f_frsize=512, f_bsize=room.f_bsize))
     (tmp_path / "small").mkdir()
-    assert "is full: 1,036 bytes do not fit" in refused(job, tmp_path / "small").message and not (tmp_path / "small/firmware.bin").exists()
+    assert (
+        "is full: 1,036 bytes do not fit" in refused(job, tmp_path / "small").message
+        and not (tmp_path / "small/firmware.bin").exists()
+    )
 
 
 def test_a_drive_that_cannot_be_written_to(job, tmp_path, documented):
@@ -146,21 +168,33 @@ def test_a_drive_that_cannot_be_written_to(job, tmp_path, documented):
     finally:
         if os.geteuid() == 0:
             subprocess.run(["umount", folder], check=True)
-    documented(error, "the drive ... cannot be written to: ...", "mount it for this user: udisksctl mount; or plug the board in again")
+    documented(
+        error,
+        "the drive ... cannot be written to: ...",
+        "mount it for this user: udisksctl mount; or plug the board in again",
+    )
 
 
 def test_the_drive_is_the_one_of_the_chosen_probe(firmware, usb, run, swallow, documented):
     """Two boards of a kind: the same ids, the same label."""
     first, second = usb.plug("A111", drive=VOLUME), usb.plug("B222", drive="NOD_L4R5ZI")
     taken = swallow(second.drive)
-    assert run(way="mass-storage", probe="B222")["tool"] == f"the drive {second.drive}" and taken and not list(first.drive.iterdir())
+    assert (
+        run(way="mass-storage", probe="B222")["tool"] == f"the drive {second.drive}"
+        and taken
+        and not list(first.drive.iterdir())
+    )
 
 
 def test_drives_that_are_not_there(usb, run, documented):
     usb.plug("A111")
     with pytest.raises(TinyflowError) as caught:
         run(way="mass-storage")
-    documented(caught.value, "the probe ... shows no drive", "its firmware has none, or it was switched off; or name the folder: --drive FOLDER")
+    documented(
+        caught.value,
+        "the probe ... shows no drive",
+        "its firmware has none, or it was switched off; or name the folder: --drive FOLDER",
+    )
     usb.plug("C333", drive=VOLUME, mounted=False)
     with pytest.raises(TinyflowError) as caught:
         run(way="mass-storage", probe="C333")
@@ -185,7 +219,9 @@ def test_drives_by_label_where_there_is_no_sysfs(job, tmp_path, documented):
     first, second, other = (tmp_path / "Volumes" / name for name in ("NODE_L4R5ZI", "NODE_L4R5ZI 1", "NODE_L476RG"))
     for folder in (first, second, other):
         folder.mkdir(parents=True)
-    (second / "MBED.HTM").write_text(f'<meta http-equiv="refresh" content="0; url=http://mbed.org/device/?code=0781{SERIAL}"/>')
+    (second / "MBED.HTM").write_text(
+        f'<meta http-equiv="refresh" content="0; url=http://mbed.org/device/?code=0781{SERIAL}"/>'
+    )
     assert find_drive(job) == second
     with pytest.raises(TinyflowError) as caught:
         find_drive(replace(job, serial=""))

@@ -22,7 +22,10 @@ BUILD = "tinyflow build --board nucleo-l4r5zi"
 
 @pytest.mark.parametrize("name, place", [("mps2-an386", "emulated"), ("host", "this machine")])
 def test_boards_without_a_probe(firmware, name, place, documented):
-    for attempt in (lambda: find_probe(load_board(name)), lambda: make_plan(replace(firmware, board=name), load_board(name))):
+    for attempt in (
+        lambda: find_probe(load_board(name)),
+        lambda: make_plan(replace(firmware, board=name), load_board(name)),
+    ):
         with pytest.raises(TinyflowError) as caught:
             attempt()
         documented(caught.value, f"{name} cannot be flashed: it is {place}", f"tinyflow run --board {name}")
@@ -44,7 +47,8 @@ def test_no_probe(run, documented):
     documented(
         caught.value,
         f"no debug probe of nucleo-l4r5zi is plugged in (looked for USB {', '.join(BOARD.probe.usb_ids)})",
-        "connect the board's ST-LINK USB port (CN1 on a Nucleo-144) with a data cable; `lsusb` must show one of these ids",
+        "connect the board's ST-LINK USB port (CN1 on a Nucleo-144) with a data cable; `lsusb` must show one of"
+        " these ids",
     )
 
 
@@ -54,7 +58,9 @@ def test_several_probes(usb, openocd, run, documented):
     arguments = openocd()
     with pytest.raises(TinyflowError) as caught:
         run()
-    documented(caught.value, "2 probes are plugged in: A111 (STM32 STLink), B222 (STM32 STLink)", "choose one: --probe A111")
+    documented(
+        caught.value, "2 probes are plugged in: A111 (STM32 STLink), B222 (STM32 STLink)", "choose one: --probe A111"
+    )
     assert run(probe="b2")["probe"] == "B222"
     assert "adapter serial {B222}" in arguments.read_text()
     with pytest.raises(TinyflowError) as caught:
@@ -74,7 +80,11 @@ def test_probes_of_unprintable_serial_numbers(usb, openocd, run, documented):
     usb.plug("", "0483:374b")
     with pytest.raises(TinyflowError) as caught:
         run()
-    documented(caught.value, "2 probes are plugged in: (no serial number) (...), (no serial number) (...)", "unplug all but one")
+    documented(
+        caught.value,
+        "2 probes are plugged in: (no serial number) (...), (no serial number) (...)",
+        "unplug all but one",
+    )
 
 
 def test_sysfs_that_is_absent_lists_nothing(tmp_path, monkeypatch):
@@ -84,7 +94,9 @@ def test_sysfs_that_is_absent_lists_nothing(tmp_path, monkeypatch):
 
 def deny(monkeypatch, *paths) -> None:
     allowed = os.access
-    monkeypatch.setattr(os, "access", lambda path, mode, **more: False if path in paths else allowed(path, mode, **more))  # root may write anything
+    monkeypatch.setattr(
+        os, "access", lambda path, mode, **more: False if path in paths else allowed(path, mode, **more)
+    )  # root may write anything
 
 
 def test_no_permission_prints_the_udev_rule(usb, openocd, pyocd, run, monkeypatch, documented):
@@ -93,13 +105,19 @@ def test_no_permission_prints_the_udev_rule(usb, openocd, pyocd, run, monkeypatc
     pyocd()
     deny(monkeypatch, node)
     row = "no permission to use the probe ... (0483:374b): ... is not writable"
-    hint = "echo '...' | sudo tee /etc/udev/rules.d/60-tinyflow.rules && sudo udevadm control --reload-rules, then plug the board in again"
+    hint = (
+        "echo '...' | sudo tee /etc/udev/rules.d/60-tinyflow.rules && sudo udevadm control --reload-rules, then plug"
+        " the board in again"
+    )
     for way in ("openocd", "pyocd"):
         with pytest.raises(TinyflowError) as caught:
             run(way=way)
         documented(caught.value, row, hint)
         assert str(node) in caught.value.message
-        assert 'ATTRS{idVendor}=="0483", ATTRS{idProduct}=="374b", MODE="0660", GROUP="plugdev", TAG+="uaccess"' in caught.value.hint
+        assert (
+            'ATTRS{idVendor}=="0483", ATTRS{idProduct}=="374b", MODE="0660", GROUP="plugdev", TAG+="uaccess"'
+            in caught.value.hint
+        )
     with pytest.raises(TinyflowError) as caught:
         run()
     assert caught.value.hint.count("udevadm") == 1 and caught.value.message.count("is not writable") == 2
@@ -118,7 +136,11 @@ def test_the_first_way_that_can_be_used_is_taken(firmware, usb, openocd, pyocd, 
     pyocd(targets=[])
     plan = chosen()
     assert plan["way"] == "mass-storage"
-    assert plan["why"] == "openocd: OpenOCD 0.11 is too old; pyocd: pyOCD 0.46.0 does not know the chip stm32l4r5zitx: its CMSIS-Pack is not installed"
+    assert (
+        plan["why"]
+        == "openocd: OpenOCD 0.11 is too old; pyocd: pyOCD 0.46.0 does not know the chip stm32l4r5zitx: its CMSIS-Pack"
+        " is not installed"
+    )
 
 
 def test_no_way_says_what_is_wrong_with_each(firmware, usb, run, documented):
@@ -134,15 +156,24 @@ def test_no_way_says_what_is_wrong_with_each(firmware, usb, run, documented):
 def test_a_board_that_names_no_ways(firmware, image, documented):
     board = replace(BOARD, probe=replace(BOARD.probe, openocd=None, pyocd=None, mass_storage=None))
     job = Job(firmware, board, Image(0x08000000, image), None, "")
-    for way, key, hint in (("openocd", "openocd", "docs/boards.md lists the keys"), ("pyocd", "pyocd", "docs/boards.md lists the keys"),
-                           ("mass-storage", "mass_storage", "name the drive's folder: --drive FOLDER")):  # fmt: skip
+    for way, key, hint in (
+        ("openocd", "openocd", "docs/boards.md lists the keys"),
+        ("pyocd", "pyocd", "docs/boards.md lists the keys"),
+        ("mass-storage", "mass_storage", "name the drive's folder: --drive FOLDER"),
+    ):
         with pytest.raises(TinyflowError) as caught:
             choose_way(job, way)
         documented(caught.value, f"board.yaml of nucleo-l4r5zi has no probe.{key}", hint)
-    board = replace(BOARD, probe=replace(BOARD.probe, openocd=replace(BOARD.probe.openocd, config="openocd.cfg")), folder="/nowhere")
+    board = replace(
+        BOARD, probe=replace(BOARD.probe, openocd=replace(BOARD.probe.openocd, config="openocd.cfg")), folder="/nowhere"
+    )
     with pytest.raises(TinyflowError) as caught:
         choose_way(replace(job, board=board), "openocd")
-    documented(caught.value, ".../openocd.cfg does not exist", "board.yaml's probe.openocd.config names a file in the board's folder")
+    documented(
+        caught.value,
+        ".../openocd.cfg does not exist",
+        "board.yaml's probe.openocd.config names a file in the board's folder",
+    )
 
 
 def test_the_plan_touches_nothing(firmware, usb, openocd):
@@ -151,9 +182,16 @@ def test_the_plan_touches_nothing(firmware, usb, openocd):
     before = sorted(firmware.folder.iterdir())
     plan = make_plan(firmware, BOARD, wait=False)
     assert plan.to_dict() == {
-        "board": "nucleo-l4r5zi", "way": "openocd", "tool": "OpenOCD 0.12.0", "why": "the first choice", "probe": SERIAL,
-        "bytes": 0x40C, "address": 0x08000000, "build": "b01d1d", "console": "",
-    }  # fmt: skip
+        "board": "nucleo-l4r5zi",
+        "way": "openocd",
+        "tool": "OpenOCD 0.12.0",
+        "why": "the first choice",
+        "probe": SERIAL,
+        "bytes": 0x40C,
+        "address": 0x08000000,
+        "build": "b01d1d",
+        "console": "",
+    }
     assert not arguments.exists() and sorted(firmware.folder.iterdir()) == before
 
 
@@ -163,14 +201,26 @@ def test_image_is_what_the_elf_loads(tmp_path):
     assert image[:1024] == SEGMENTS[0][1] and image[1024:1032] == b"\xff" * 8 and image[1032:] == b"data"
 
 
-@pytest.mark.skipif(not shutil.which("arm-none-eabi-gcc"), reason="arm-none-eabi-gcc is missing: apt-get install gcc-arm-none-eabi")
+@pytest.mark.skipif(
+    not shutil.which("arm-none-eabi-gcc"), reason="arm-none-eabi-gcc is missing: apt-get install gcc-arm-none-eabi"
+)
 def test_image_is_objcopys(tmp_path):
-    (tmp_path / "a.c").write_text("const int table[50] = {1, 2, 3}; int data[7] = {4, 5}; int zero[9];\nint start(int i) { return table[i] + data[i] + zero[i]; }\n")
-    (tmp_path / "a.ld").write_text(
-        "SECTIONS { .text 0x08000000 : { *(.text*) } .rodata : { *(.rodata*) } .data 0x20000000 : AT(0x08000300) { *(.data*) } .bss : { *(.bss*) *(COMMON) } }\n"
+    (tmp_path / "a.c").write_text(
+        "const int table[50] = {1, 2, 3}; int data[7] = {4, 5}; int zero[9];\nint start(int i) { return table[i] +"
+        " data[i] + zero[i]; }\n"
     )
-    subprocess.run(["arm-none-eabi-gcc", "-mcpu=cortex-m4", "-nostdlib", "-Wl,-e,start", "-T", "a.ld", "a.c", "-o", "a.elf"], cwd=tmp_path, check=True)
-    subprocess.run(["arm-none-eabi-objcopy", "-O", "binary", "--gap-fill", "0xff", "a.elf", "a.bin"], cwd=tmp_path, check=True)
+    (tmp_path / "a.ld").write_text(
+        "SECTIONS { .text 0x08000000 : { *(.text*) } .rodata : { *(.rodata*) } .data 0x20000000 : AT(0x08000300) {"
+        " *(.data*) } .bss : { *(.bss*) *(COMMON) } }\n"
+    )
+    subprocess.run(
+        ["arm-none-eabi-gcc", "-mcpu=cortex-m4", "-nostdlib", "-Wl,-e,start", "-T", "a.ld", "a.c", "-o", "a.elf"],
+        cwd=tmp_path,
+        check=True,
+    )
+    subprocess.run(
+        ["arm-none-eabi-objcopy", "-O", "binary", "--gap-fill", "0xff", "a.elf", "a.bin"], cwd=tmp_path, check=True
+    )
     assert read_image(tmp_path / "a.elf", BOARD).data == (tmp_path / "a.bin").read_bytes()
 
 
@@ -184,11 +234,20 @@ def test_images_that_do_not_belong_there(tmp_path, documented):
     with pytest.raises(TinyflowError) as caught:
         read_image(elf, BOARD)
     documented(caught.value, ".../firmware.elf has nothing to load", BUILD)
-    for segments in (((0x08000100, b"late"),), ((0x20000000, b"RAM"),), ((0x08000000, b"fits"), (0x081FFFFE, b"over")), ((0x07FFFFFC, b"before"),)):
+    for segments in (
+        ((0x08000100, b"late"),),
+        ((0x20000000, b"RAM"),),
+        ((0x08000000, b"fits"), (0x081FFFFE, b"over")),
+        ((0x07FFFFFC, b"before"),),
+    ):
         write_elf(elf, segments)
         with pytest.raises(TinyflowError) as caught:
             read_image(elf, BOARD)
-        documented(caught.value, ".../firmware.elf loads ... to ...; the flash of nucleo-l4r5zi is 0x08000000 to 0x08200000", BUILD)
+        documented(
+            caught.value,
+            ".../firmware.elf loads ... to ...; the flash of nucleo-l4r5zi is 0x08000000 to 0x08200000",
+            BUILD,
+        )
 
 
 def test_the_boards_hello_confirms_the_build(usb, openocd, run, monkeypatch, board_console, documented):
@@ -233,15 +292,21 @@ def test_no_console_is_an_error_before_anything_is_touched(firmware, usb, openoc
     with pytest.raises(TinyflowError) as caught:
         run(wait=True)
     documented(
-        caught.value, "no console: the probe ... has no serial port here",
-        "name it with --port, or flash without waiting for the firmware's hello: --no-hello; `tinyflow doctor` lists the ports",
-    )  # fmt: skip
+        caught.value,
+        "no console: the probe ... has no serial port here",
+        "name it with --port, or flash without waiting for the firmware's hello: --no-hello; `tinyflow doctor` "
+        "lists the ports",
+    )
     assert not arguments.exists()
     named = replace(BOARD, console=replace(BOARD.console, device="/dev/null"))
     with monkeypatch.context() as denied, pytest.raises(TinyflowError) as caught:
         deny(denied, "/dev/null")
         run(board=named, wait=True)
-    documented(caught.value, "no console: no permission for ...", "sudo usermod -aG dialout $USER, then log in again; or flash with --no-hello")
+    documented(
+        caught.value,
+        "no console: no permission for ...",
+        "sudo usermod -aG dialout $USER, then log in again; or flash with --no-hello",
+    )
     monkeypatch.setattr(confirm, "AGAIN_SECONDS", 0.0)
     named = replace(BOARD, console=replace(BOARD.console, device="/dev/ttyNOWHERE"))
     with pytest.raises(TinyflowError) as caught:

@@ -1,4 +1,6 @@
-"""CONV_2D (grouped too) and FULLY_CONNECTED: the packed kernels where their requantisation is proven, else the reference kernels."""
+"""CONV_2D (grouped too) and FULLY_CONNECTED: the packed kernels where their requantisation is proven, else the
+reference kernels.
+"""
 
 from typing import Any
 
@@ -49,13 +51,17 @@ def _pixels(tensor: Tensor) -> int:
 
 def pointwise(op: Op, source: Tensor, output: Tensor, weights: Tensor) -> bool:
     """A 1x1 filter that never meets padding."""
-    inside = (output.shape[1] - 1) * op.options["stride_h"] < source.shape[1] and (output.shape[2] - 1) * op.options["stride_w"] < source.shape[2]
+    inside = (output.shape[1] - 1) * op.options["stride_h"] < source.shape[1] and (output.shape[2] - 1) * op.options[
+        "stride_w"
+    ] < source.shape[2]
     return weights.shape[1:3] == (1, 1) and op.options["pad_top"] == op.options["pad_left"] == 0 and inside
 
 
 def _planes(source: Tensor, output: Tensor) -> tuple[bool, bool]:
     """(input planar, output planar); a single channel is both, so it is taken to be what the other is."""
-    return (output.planar if source.shape[3] == 1 else source.planar), (source.planar if output.shape[3] == 1 else output.planar)
+    return (output.planar if source.shape[3] == 1 else source.planar), (
+        source.planar if output.shape[3] == 1 else output.planar
+    )
 
 
 def _in_place(source: Tensor, output: Tensor) -> bool:
@@ -70,7 +76,10 @@ def conv_2d(graph: Graph, op: Op) -> Step:
     source, output = graph.tensor(op.inputs[0]).shape, graph.tensor(op.outputs[0]).shape
     channels, filter_h, filter_w, depth = weights.shape
     need(
-        source[3] % depth == 0 and channels % (source[3] // depth) == 0 and output[3] == channels and output[0] == source[0],
+        source[3] % depth == 0
+        and channels % (source[3] // depth) == 0
+        and output[3] == channels
+        and output[0] == source[0],
         graph,
         op,
         f"weights {list(weights.shape)} do not fit an input of {source[3]} channels and an output {list(output)}",
@@ -148,13 +157,17 @@ def _strides(side: str, tensor: Tensor, planar: bool) -> dict[str, int]:
 
 def _dense(op: Op, product: dict[str, Any], depth: int, macs: int) -> Step:
     kernel = "fully_connected_packed_s8"
-    return Step.of(op, kernel, kernel + "_params", {**product, "inputs": depth}, (op.inputs[0], op.outputs[0]), macs, scratch=True)
+    return Step.of(
+        op, kernel, kernel + "_params", {**product, "inputs": depth}, (op.inputs[0], op.outputs[0]), macs, scratch=True
+    )
 
 
 def fully_connected(graph: Graph, op: Op) -> Step:
     weights = constant_weights(graph, op)
     source, output = graph.tensor(op.inputs[0]), graph.tensor(op.outputs[0])
-    need(op.options["weights_format"] == 0, graph, op, "weights are stored shuffled", "convert without shuffled weights")
+    need(
+        op.options["weights_format"] == 0, graph, op, "weights are stored shuffled", "convert without shuffled weights"
+    )
     need(len(weights.shape) == 2, graph, op, f"weights {weights.name!r} are {list(weights.shape)}, not 2-D")
     outputs, depth = weights.shape
     batches = source.elements // depth

@@ -33,7 +33,9 @@ class Plane:
         source, output = graph.tensor(op.inputs[0]).shape, graph.tensor(op.outputs[0]).shape
         _, filter_h, filter_w, _ = graph.tensor(op.inputs[1]).shape
         at = geometry(op)
-        stride_h, stride_w, dilation_h, dilation_w = (at[name] for name in ("stride_h", "stride_w", "dilation_h", "dilation_w"))
+        stride_h, stride_w, dilation_h, dilation_w = (
+            at[name] for name in ("stride_h", "stride_w", "dilation_h", "dilation_w")
+        )
         height = max(at["pad_top"] + source[1], (output[1] - 1) * stride_h + (filter_h - 1) * dilation_h + 1)
         width = max(at["pad_left"] + source[2], (output[2] - 1) * stride_w + (filter_w - 1) * dilation_w + 1)
         unrolled = (filter_h, filter_w) in UNROLLED and stride_h in (1, dilation_h) and stride_w in (1, dilation_w)
@@ -57,7 +59,9 @@ class Plane:
 
 
 def planar(graph: Graph, op: Op) -> Plane | None:
-    """The padded plane of ``op`` where the planar kernels compute it; shapes decide, and quantisation where there is one."""
+    """The padded plane of ``op`` where the planar kernels compute it; shapes decide, and quantisation where there is
+    one.
+    """
     source, weights = graph.tensor(op.inputs[0]), graph.tensor(op.inputs[1])
     if graph.reference or source.shape[0] != 1 or weights.shape[3] != source.shape[3]:
         return None
@@ -137,7 +141,10 @@ def _planar_step(graph: Graph, op: Op, weights: np.ndarray, plane: Plane, macs: 
         "filter_width": filter_w,
         "pad_top": op.options["pad_top"],
         "pad_left": op.options["pad_left"],
-        **{name: getattr(plane, name) for name in ("phases_w", "phase_bytes", "outputs_h", "outputs_w", "row", "padded_bytes")},
+        **{
+            name: getattr(plane, name)
+            for name in ("phases_w", "phase_bytes", "outputs_h", "outputs_w", "row", "padded_bytes")
+        },
         "padding": operand(graph, op)[1],
     }
     convolution = Call(plane.kernel, "depthwise_planar_s8_params", fields, (op.inputs[0], op.outputs[0]), scratch=True)

@@ -19,7 +19,11 @@ def needs(graph: Graph, op: Op) -> Needs:
     output = graph.tensor(op.outputs[0])
     tensors = [graph.tensor(index) for index in op.inputs]
     alike = all(tensor.shape == output.shape and not tensor.constant for tensor in tensors)
-    over = tuple(position for position, tensor in enumerate(tensors) if tensor.bytes == output.bytes and tensor.dtype == output.dtype)
+    over = tuple(
+        position
+        for position, tensor in enumerate(tensors)
+        if tensor.bytes == output.bytes and tensor.dtype == output.dtype
+    )
     return Needs(SAME if alike else NHWC, in_place=over)
 
 
@@ -62,12 +66,22 @@ def add(graph: Graph, op: Op) -> Step:
     at, limits = _broadcast(graph, op), activation_range(graph, op)
     if at["stride1"] == at["stride2"] == (0, 0, 0, 1) and not graph.reference:
         sign = 1 if op.kind == "ADD" else -1
-        left, right = (requantize_all((VALUES - offset) << 20, *quant) for offset, quant in zip((zero1, zero2), quantized))
+        left, right = (
+            requantize_all((VALUES - offset) << 20, *quant) for offset, quant in zip((zero1, zero2), quantized)
+        )
         total = requantize_all(left[:, None] + sign * right, *quantized[2]) + zero
-        found = linear(np.clip(total, *limits.values()), (float(scale1) / float(scale), sign * float(scale2) / float(scale)))
+        found = linear(
+            np.clip(total, *limits.values()), (float(scale1) / float(scale), sign * float(scale2) / float(scale))
+        )
         if found is not None:
             (weight1, weight2), bias = found
-            fields = {"elements": at["shape"][3], "weight1": weight1, "weight2": weight2, "bias": bias, **_bounds(limits)}
+            fields = {
+                "elements": at["shape"][3],
+                "weight1": weight1,
+                "weight2": weight2,
+                "bias": bias,
+                **_bounds(limits),
+            }
             return Step.of(op, "weighted_sum_s8", "weighted_sum_s8_params", fields, (*op.inputs, op.outputs[0]))
     fields = {
         "at": at,
@@ -103,7 +117,12 @@ def mul(graph: Graph, op: Op) -> Step:
 
 def _same_size(graph: Graph, op: Op) -> int:
     source, output = graph.tensor(op.inputs[0]), graph.tensor(op.outputs[0])
-    need(source.elements == output.elements, graph, op, f"{list(source.shape)} -> {list(output.shape)} changes the number of elements")
+    need(
+        source.elements == output.elements,
+        graph,
+        op,
+        f"{list(source.shape)} -> {list(output.shape)} changes the number of elements",
+    )
     return output.elements
 
 
@@ -113,12 +132,16 @@ def _bounds(limits: dict[str, int]) -> dict[str, int]:
 
 
 def results(graph: Graph, op: Op) -> np.ndarray:
-    """int8 (256,): what a function of one value, RELU, RELU6, LOGISTIC, HARD_SWISH or QUANTIZE, makes of -128 to 127."""
+    """int8 (256,): what a function of one value, RELU, RELU6, LOGISTIC, HARD_SWISH or QUANTIZE,
+    makes of -128 to 127.
+    """
     return RESULTS[op.kind](int8(graph, op, op.inputs[0]), int8(graph, op, op.outputs[0]), graph, op)
 
 
 def unary(graph: Graph, op: Op) -> Step:
-    """A function of one value: as a clamp, as a linear function, or by its table, whichever is cheapest and equal for all 256."""
+    """A function of one value: as a clamp, as a linear function, or by its table, whichever is cheapest and equal for
+    all 256.
+    """
     values, size, tensors = results(graph, op), _same_size(graph, op), (op.inputs[0], op.outputs[0])
     limits = {"activation_min": int(values.min()), "activation_max": int(values.max())}
     if not graph.reference:
@@ -128,7 +151,13 @@ def unary(graph: Graph, op: Op) -> Step:
         found = linear(values.astype(np.int64), [factor])
         if found is not None:
             (weight,), bias = found
-            return Step.of(op, "rescale_s8", "rescale_s8_params", {"elements": size, "weight": weight, "bias": bias, **_bounds(limits)}, tensors)
+            return Step.of(
+                op,
+                "rescale_s8",
+                "rescale_s8_params",
+                {"elements": size, "weight": weight, "bias": bias, **_bounds(limits)},
+                tensors,
+            )
     fields = {"table": np.roll(values, 128), "elements": size}  # from 0 to 127, then from -128: the byte is the index
     return Step.of(op, "lookup_s8", "lookup_s8_params", fields, tensors)
 

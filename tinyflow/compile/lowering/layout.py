@@ -5,10 +5,20 @@ import math
 import numpy as np
 
 from tinyflow.compile.graph import Graph, Op
-from tinyflow.compile.lowering.step import MAX_RANK, Call, Step, constant, int8, integers, left_padded, need, refuse, strides
+from tinyflow.compile.lowering.step import (
+    MAX_RANK,
+    Call,
+    Step,
+    constant,
+    int8,
+    integers,
+    left_padded,
+    need,
+    refuse,
+    strides,
+)
 from tinyflow.compile.needs import NHWC, SAME, Needs
 from tinyflow.features.resampling import nearest
-
 
 PLANES = (0, 3, 1, 2)  # axes of an NHWC map in the order of a planar one's bytes
 
@@ -16,7 +26,9 @@ PLANES = (0, 3, 1, 2)  # axes of an NHWC map in the order of a planar one's byte
 def moves_needs(graph: Graph, op: Op) -> Needs:
     """PAD, STRIDED_SLICE, CONCATENATION, resize: pixels or planes, all maps alike."""
     maps = op.inputs if op.kind == "CONCATENATION" else op.inputs[:1]
-    fits = all(len(graph.tensor(index).shape) == 4 and not graph.tensor(index).constant for index in (*maps, *op.outputs))
+    fits = all(
+        len(graph.tensor(index).shape) == 4 and not graph.tensor(index).constant for index in (*maps, *op.outputs)
+    )
     return Needs(SAME if fits else NHWC)
 
 
@@ -35,7 +47,11 @@ def concatenation(graph: Graph, op: Op) -> Step:
     need(op.options["activation"] == "NONE", graph, op, f"the fused activation {op.options['activation']}")
     need(len(op.inputs) <= 10, graph, op, f"{len(op.inputs)} inputs; at most 10")
     rank = len(output.shape)
-    axis = op.options["axis"] % rank if rank and -rank <= op.options["axis"] < rank else refuse(graph, op, f"axis {op.options['axis']}", "")
+    axis = (
+        op.options["axis"] % rank
+        if rank and -rank <= op.options["axis"] < rank
+        else refuse(graph, op, f"axis {op.options['axis']}", "")
+    )
     stored = _axes(graph, op, rank)
     inner = math.prod(output.shape[other] for other in stored[stored.index(axis) + 1 :])
     outer = math.prod(output.shape[other] for other in stored[: stored.index(axis)])
@@ -51,7 +67,8 @@ def concatenation(graph: Graph, op: Op) -> Step:
         )
         others = [size for position, size in enumerate(source.shape) if position != axis]
         need(
-            len(source.shape) == rank and others == [size for position, size in enumerate(output.shape) if position != axis],
+            len(source.shape) == rank
+            and others == [size for position, size in enumerate(output.shape) if position != axis],
             graph,
             op,
             f"input {source.name!r} {list(source.shape)} does not fit {list(output.shape)} along axis {axis}",
@@ -60,7 +77,9 @@ def concatenation(graph: Graph, op: Op) -> Step:
         fields = {"outer": outer, "run": run, "output_run": output.shape[axis] * inner, "output_start": start}
         calls.append(Call("concatenation_s8", "concatenation_s8_params", fields, (index, op.outputs[0])))
         start += run
-    need(start == output.shape[axis] * inner, graph, op, f"the inputs do not fill {list(output.shape)} along axis {axis}")
+    need(
+        start == output.shape[axis] * inner, graph, op, f"the inputs do not fill {list(output.shape)} along axis {axis}"
+    )
     return Step(op, tuple(calls))
 
 
@@ -83,7 +102,12 @@ def pad(graph: Graph, op: Op) -> Step:
     value = zero
     if len(op.inputs) > 2:
         data = constant(graph, op, 2, "the padding value")
-        need(data.size == 1 and int8(graph, op, op.inputs[2]) == (scale, zero), graph, op, "the padding value is on another scale than the output")
+        need(
+            data.size == 1 and int8(graph, op, op.inputs[2]) == (scale, zero),
+            graph,
+            op,
+            "the padding value is on another scale than the output",
+        )
         value = int(data.reshape(-1)[0])
     sizes: list[tuple[int, int, int]] = []  # of each axis: elements, those padded before and after
     for axis in reversed(_axes(graph, op, rank)):
@@ -92,7 +116,9 @@ def pad(graph: Graph, op: Op) -> Step:
             unit = sizes.pop()[0]
         sizes.append((source.shape[axis] * unit, before[axis] * unit, after[axis] * unit))
     names = ("input_shape", "before", "after")
-    fields = {name: left_padded(values[::-1], MAX_RANK, filler) for name, values, filler in zip(names, zip(*sizes), (1, 0, 0))}
+    fields = {
+        name: left_padded(values[::-1], MAX_RANK, filler) for name, values, filler in zip(names, zip(*sizes), (1, 0, 0))
+    }
     fields["value"] = value
     return Step.of(op, "pad_s8", "pad_s8_params", fields, (op.inputs[0], op.outputs[0]))
 
@@ -101,7 +127,12 @@ def resize_nearest_neighbor(graph: Graph, op: Op) -> Step:
     source, output = graph.tensor(op.inputs[0]).shape, graph.tensor(op.outputs[0]).shape
     int8(graph, op, op.inputs[0]), int8(graph, op, op.outputs[0])
     size = tuple(integers(graph, op, 1, "the size"))
-    need(len(source) == 4 and output == (source[0], *size, source[3]), graph, op, f"{list(source)} resized to {list(size)} is not {list(output)}")
+    need(
+        len(source) == 4 and output == (source[0], *size, source[3]),
+        graph,
+        op,
+        f"{list(source)} resized to {list(size)} is not {list(output)}",
+    )
     need(max(source) < 1 << 15, graph, op, f"{list(source)}: the kernel's indices are int16", "make the map smaller")
     rows, columns = (nearest(before, after, **op.options).astype(np.int16) for before, after in zip(source[1:3], size))
     planar = _planar(graph, op)  # then planes are batches of one channel
@@ -126,8 +157,15 @@ def strided_slice(graph: Graph, op: Op) -> Step:
     need(rank <= 4, graph, op, f"{rank} axes; at most 4")
     for mask in ("ellipsis_mask", "new_axis_mask", "offset"):
         need(not options[mask], graph, op, f"{mask} is set", "export the slice with plain begin, end and strides")
-    begin, end, step = (integers(graph, op, position, name) for position, name in ((1, "begin"), (2, "end"), (3, "strides")))
-    need(len(begin) == len(end) == len(step) == rank and 0 not in step, graph, op, f"begin {begin}, end {end}, strides {step} for {rank} axes")
+    begin, end, step = (
+        integers(graph, op, position, name) for position, name in ((1, "begin"), (2, "end"), (3, "strides"))
+    )
+    need(
+        len(begin) == len(end) == len(step) == rank and 0 not in step,
+        graph,
+        op,
+        f"begin {begin}, end {end}, strides {step} for {rank} axes",
+    )
     stored = _axes(graph, op, rank)
     units = dict(zip(stored, strides(tuple(source.shape[axis] for axis in stored))))
     start, shape, moves = 0, [], {}
@@ -139,7 +177,13 @@ def strided_slice(graph: Graph, op: Op) -> Step:
             need(0 <= first < size and step[axis] == 1, graph, op, f"index {begin[axis]} of an axis of {size}")
             positions = range(first, first + 1)
         else:
-            positions = range(size)[slice(None if options["begin_mask"] & bit else first, None if options["end_mask"] & bit else last, step[axis])]
+            positions = range(size)[
+                slice(
+                    None if options["begin_mask"] & bit else first,
+                    None if options["end_mask"] & bit else last,
+                    step[axis],
+                )
+            ]
             shape.append(len(positions))
         need(len(positions) > 0, graph, op, f"axis {axis} of the slice is empty")
         start += positions.start * units[axis]
@@ -155,7 +199,12 @@ def transpose(graph: Graph, op: Op) -> Step:
     need(rank <= MAX_RANK, graph, op, f"{rank} axes; at most {MAX_RANK}")
     order = integers(graph, op, 1, "the permutation")
     need(sorted(order) == list(range(rank)), graph, op, f"{order} is no permutation of {rank} axes")
-    need(output.shape == tuple(source.shape[axis] for axis in order), graph, op, f"{list(source.shape)} by {order} is not {list(output.shape)}")
+    need(
+        output.shape == tuple(source.shape[axis] for axis in order),
+        graph,
+        op,
+        f"{list(source.shape)} by {order} is not {list(output.shape)}",
+    )
     unit = strides(source.shape)
     return _gather(op, [(source.shape[axis], unit[axis]) for axis in order], 0)
 

@@ -1,7 +1,8 @@
 """Sums of scaled int8 values with one rounding (firmware/kernels/linear.h), where they equal TFLM's for every value.
 
-TFLM rounds three times in an ADD. What it computes is linear all the same, up to a few in 2**20 of an output step, so one rounding
-of a sum with a well-chosen bias gives the same answer, unless some pair of values comes to lie closer to a tie than that.
+TFLM rounds three times in an ADD. What it computes is linear all the same, up to a few in 2**20 of an output step, so
+one rounding of a sum with a well-chosen bias gives the same answer, unless some pair of values comes to lie closer to a
+tie than that.
 """
 
 import itertools
@@ -16,8 +17,9 @@ NUDGES = (0, 3, -3)  # of the weights, where the nearest ones do not do
 
 
 def linear(expected: np.ndarray, factors: Sequence[float]) -> tuple[list[int], int] | None:
-    """(weights, bias) such that clamp((sum of (weight * value >> FRACTION) + bias) >> SHIFT) is ``expected`` for every combination of
-    int8 values, clamped to the least and greatest of it; None where there are none. expected: one axis of 256 for each of ``factors``.
+    """(weights, bias) such that clamp((sum of (weight * value >> FRACTION) + bias) >> SHIFT) is ``expected`` for every
+    combination of int8 values, clamped to the least and greatest of it; None where there are none. expected: one axis
+    of 256 for each of ``factors``.
     """
     low, high = int(expected.min()), int(expected.max())
     for nudges in itertools.product(NUDGES, repeat=len(factors)):

@@ -1,9 +1,10 @@
-"""Weights packed for the matrix kernels (firmware/kernels/matmul_s8.h): one stream of words, in the order in which they are used.
+"""Weights packed for the matrix kernels (firmware/kernels/matmul_s8.h): one stream of words, in the order in which they
+are used.
 
-A group of output channels (2 for convolutions, 4 for FULLY_CONNECTED) is its biases, its weights, its multipliers and shifts. Four inputs k of
-a pair of channels a and b are two words, the halves of one for k0 and k2, of the other for k1 and k3, as SXTB16 splits four inputs.
-A half is 256 b + a (fused): multiplied by an input it adds to both channels' sums at once, and only a need be split off. Where b's
-sums may leave 24 bits, a half is the bytes a and b.
+A group of output channels (2 for convolutions, 4 for FULLY_CONNECTED) is its biases, its weights, its multipliers and
+shifts. Four inputs k of a pair of channels a and b are two words, the halves of one for k0 and k2, of the other for k1
+and k3, as SXTB16 splits four inputs. A half is 256 b + a (fused): multiplied by an input it adds to both channels' sums
+at once, and only a need be split off. Where b's sums may leave 24 bits, a half is the bytes a and b.
 """
 
 from typing import Any
@@ -13,7 +14,10 @@ import numpy as np
 from tinyflow.compile.graph import Graph, Op
 from tinyflow.compile.lowering.requant import requant
 
-KERNELS = {2: ("pairs", "matmul_s8_pairs"), 4: ("sums", "fully_connected_packed_s8_sums")}  # group -> field and name of its inner kernel
+KERNELS = {
+    2: ("pairs", "matmul_s8_pairs"),
+    4: ("sums", "fully_connected_packed_s8_sums"),
+}  # group -> field and name of its inner kernel
 
 
 def padded(size: int, multiple: int = 4) -> int:
@@ -71,6 +75,8 @@ def matmul(graph: Graph, op: Op, rows: np.ndarray, group: int) -> dict[str, Any]
 
 
 def _fused(weights: np.ndarray, bias: np.ndarray) -> bool:
-    """Whether each pair of (pairs, 2, depth) fuses: its second channel stays within a byte and its sums within 24 bits."""
+    """Whether each pair of (pairs, 2, depth) fuses: its second channel stays within a byte and its
+    sums within 24 bits.
+    """
     reach = np.abs(bias[:, 1]) + 128 * np.abs(weights[:, 1]).sum(1)
     return bool((reach < 1 << 23).all() and (weights[:, 1] - (weights[:, 0] < 0) >= -128).all())

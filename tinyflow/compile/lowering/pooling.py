@@ -4,9 +4,19 @@ import math
 
 from tinyflow.compile.fixedpoint import input_radius, quantize_multiplier
 from tinyflow.compile.graph import Graph, Op
-from tinyflow.compile.lowering.step import MAX_RANK, Call, Step, activation_range, clamped, int8, integers, left_padded, need, strides
+from tinyflow.compile.lowering.step import (
+    MAX_RANK,
+    Call,
+    Step,
+    activation_range,
+    clamped,
+    int8,
+    integers,
+    left_padded,
+    need,
+    strides,
+)
 from tinyflow.compile.needs import FREE, NHWC, SAME, Needs
-
 
 AVERAGE_BYTES = 12  # of an "average" of firmware/kernels/average.h
 LARGEST_WINDOW = 180  # AVERAGE_LARGEST of firmware/kernels/average.h
@@ -19,7 +29,9 @@ def pool_2d_needs(graph: Graph, op: Op) -> Needs:
     source, output = graph.tensor(op.inputs[0]), graph.tensor(op.outputs[0])
     if not _planes(graph, op):
         return Needs(SAME if _window(op) <= LARGEST_WINDOW else NHWC)
-    scratch = _padded(graph, op)[1] + (AVERAGE_BYTES * (op.options["filter_h"] + 1) * output.shape[2] if op.kind == "AVERAGE_POOL_2D" else 0)
+    scratch = _padded(graph, op)[1] + (
+        AVERAGE_BYTES * (op.options["filter_h"] + 1) * output.shape[2] if op.kind == "AVERAGE_POOL_2D" else 0
+    )
     return Needs(SAME, scratch, (0,) if output.elements <= source.elements else ())
 
 
@@ -34,7 +46,12 @@ def _window(op: Op) -> int:
 def whole_image(graph: Graph, op: Op) -> bool:
     """Whether an average pool is one mean of all pixels."""
     (batch, h, w, _), output, options = graph.tensor(op.inputs[0]).shape, graph.tensor(op.outputs[0]).shape, op.options
-    covers = (options["filter_h"], options["filter_w"], options["pad_top"], options["pad_left"]) == (h, w, 0, 0) and output[1:3] == (1, 1)
+    covers = (options["filter_h"], options["filter_w"], options["pad_top"], options["pad_left"]) == (
+        h,
+        w,
+        0,
+        0,
+    ) and output[1:3] == (1, 1)
     return op.kind == "AVERAGE_POOL_2D" and batch == 1 and covers and not graph.reference
 
 
@@ -49,12 +66,21 @@ def _over_pixels(graph: Graph, op: Op) -> bool:
 def _planes(graph: Graph, op: Op) -> bool:
     """Whether the planar kernel computes a pool: of planes, and of one channel, which is a plane in either layout."""
     source = graph.tensor(op.inputs[0])
-    return (source.planar or source.shape[3] == 1) and source.shape[0] == 1 and _window(op) <= LARGEST_WINDOW and not graph.reference
+    return (
+        (source.planar or source.shape[3] == 1)
+        and source.shape[0] == 1
+        and _window(op) <= LARGEST_WINDOW
+        and not graph.reference
+    )
 
 
 def _padded(graph: Graph, op: Op) -> tuple[int, int]:
     """(row, whole) bytes of a padded plane; three more than the last window may be read."""
-    (_, h, w, _), (_, out_h, out_w, _), options = graph.tensor(op.inputs[0]).shape, graph.tensor(op.outputs[0]).shape, op.options
+    (_, h, w, _), (_, out_h, out_w, _), options = (
+        graph.tensor(op.inputs[0]).shape,
+        graph.tensor(op.outputs[0]).shape,
+        op.options,
+    )
     height = max(options["pad_top"] + h, (out_h - 1) * options["stride_h"] + options["filter_h"])
     pitch = max(options["pad_left"] + w, (out_w - 1) * options["stride_w"] + options["filter_w"])
     return pitch, height * pitch + 3
@@ -69,7 +95,12 @@ def pool_2d(graph: Graph, op: Op) -> Step:
         f"input ({input_scale:g}, {input_zero}) and output ({scale:g}, {zero}) differ in scale or zero point",
     )
     source, output = graph.tensor(op.inputs[0]).shape, graph.tensor(op.outputs[0]).shape
-    need(source[3] == output[3] and source[0] == output[0], graph, op, f"{list(source)} -> {list(output)} changes batch or channels")
+    need(
+        source[3] == output[3] and source[0] == output[0],
+        graph,
+        op,
+        f"{list(source)} -> {list(output)} changes batch or channels",
+    )
     options, tensors, kind = op.options, (op.inputs[0], op.outputs[0]), op.kind.lower()
     if whole_image(graph, op):
         fields = _global_fields(graph, op) | {"rescales": 0}
@@ -152,11 +183,26 @@ def softmax(graph: Graph, op: Op) -> Step:
     source, output = graph.tensor(op.inputs[0]), graph.tensor(op.outputs[0])
     input_scale, _ = int8(graph, op, op.inputs[0])
     scale, zero = int8(graph, op, op.outputs[0])
-    need(float(scale) == 1 / 256 and zero == -128, graph, op, f"the output has scale {scale:g} and zero point {zero}; int8 SOFTMAX is 1/256 and -128")
-    need(len(source.shape) >= 1 and source.shape == output.shape, graph, op, f"{list(source.shape)} -> {list(output.shape)} changes the shape")
+    need(
+        float(scale) == 1 / 256 and zero == -128,
+        graph,
+        op,
+        f"the output has scale {scale:g} and zero point {zero}; int8 SOFTMAX is 1/256 and -128",
+    )
+    need(
+        len(source.shape) >= 1 and source.shape == output.shape,
+        graph,
+        op,
+        f"{list(source.shape)} -> {list(output.shape)} changes the shape",
+    )
     # Differences go to Q5.26; the sum of exponentials to Q12.19, so a row holds less than 2**12 of them.
     real = min(op.options["beta"] * float(input_scale) * (1 << 26), (1 << 31) - 1.0)
-    need(real > 1 and source.shape[-1] < 4096, graph, op, f"beta {op.options['beta']:g}, input scale {input_scale:g}, {source.shape[-1]} classes")
+    need(
+        real > 1 and source.shape[-1] < 4096,
+        graph,
+        op,
+        f"beta {op.options['beta']:g}, input scale {input_scale:g}, {source.shape[-1]} classes",
+    )
     multiplier, shift = quantize_multiplier(real)
     fields = {
         "rows": source.elements // source.shape[-1],

@@ -1,4 +1,6 @@
-"""Requantisation in few instructions (firmware/kernels/requant.h), where it equals TFLM's for every reachable accumulator."""
+"""Requantisation in few instructions (firmware/kernels/requant.h), where it equals TFLM's for every reachable
+accumulator.
+"""
 
 from typing import Any
 
@@ -13,10 +15,12 @@ LARGEST_SHIFT = 22  # 129 << 22 and a value below 2**30 add up within int32
 
 
 def requant(graph: Graph, op: Op, weights: np.ndarray, axis: int) -> dict[str, Any] | None:
-    """The fields of a ``requant_s8`` struct: the weights (constant int8) of ``op``, their output channels along ``axis``.
+    """The fields of a ``requant_s8`` struct: the weights (constant int8) of ``op``, their output channels along
+    ``axis``.
 
-    channels: int32 (channels, 4) rows of bias, multiplier, rounding, shift. None where the shortcut is not proven: an accumulator
-    that may reach 2**30, or a channel that is not divided after its multiplication; and in a graph for the reference kernels.
+    channels: int32 (channels, 4) rows of bias, multiplier, rounding, shift. None where the shortcut is not proven: an
+    accumulator that may reach 2**30, or a channel that is not divided after its multiplication; and in a graph for the
+    reference kernels.
     """
     if graph.reference:
         return None
@@ -29,23 +33,36 @@ def requant(graph: Graph, op: Op, weights: np.ndarray, axis: int) -> dict[str, A
     multiplier, shift = (np.broadcast_to(quant[name].astype(np.int64), len(rows)) for name in ("multiplier", "shift"))
     right = -shift
     folded, multiplier, right = _constants(rows, folded, multiplier, right, limits, output_zero)
-    if (np.abs(folded) + 128 * np.abs(rows).sum(1) >= 1 << 30).any() or (right < 1).any() or (right > LARGEST_SHIFT).any():
+    if (
+        (np.abs(folded) + 128 * np.abs(rows).sum(1) >= 1 << 30).any()
+        or (right < 1).any()
+        or (right > LARGEST_SHIFT).any()
+    ):
         return None
     rounding = (1 << (right - 1)) + (output_zero << right)
     low, high = limits["activation_min"], limits["activation_max"]
     return {
         "channels": np.stack([2 * folded, multiplier, rounding, right], axis=1).astype(np.int32),
-        "signed_ties": int(low < output_zero),  # at or above the zero point, a negative value is clamped however it is rounded
+        "signed_ties": int(
+            low < output_zero
+        ),  # at or above the zero point, a negative value is clamped however it is rounded
         "bounded": int(low > -128 or high < 127),
         **limits,
     }
 
 
 def _constants(
-    rows: np.ndarray, folded: np.ndarray, multiplier: np.ndarray, right: np.ndarray, limits: dict[str, int], output_zero: int
+    rows: np.ndarray,
+    folded: np.ndarray,
+    multiplier: np.ndarray,
+    right: np.ndarray,
+    limits: dict[str, int],
+    output_zero: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A channel without weights is a constant: a bias of four times it, and a division by four, which rounds nothing. As quantised from
-    training, its scale is next to none, its bias next to 2**30 and its shift near 31: more than the few instructions can do."""
+    """A channel without weights is a constant: a bias of four times it, and a division by four, which rounds nothing.
+    As quantised from training, its scale is next to none, its bias next to 2**30 and its shift near 31: more than the
+    few instructions can do.
+    """
     folded, multiplier, right = folded.copy(), multiplier.copy(), right.copy()
     for channel in np.flatnonzero(~rows.any(axis=1)):
         value = requantize(int(folded[channel]), int(multiplier[channel]), -int(right[channel])) + output_zero

@@ -14,8 +14,10 @@ MAX_RANK = 5  # KERNEL_MAX_RANK of firmware/kernels/kernels.h
 
 @dataclass(frozen=True)
 class Call:
-    """``kernel(&params, tensors..., scratch)``. A field is an int, a float, None (NULL), a tuple (an array of ints), a numpy
-    array (a constant in flash, passed by address), a string (the name of a C function) or a dict (a nested struct)."""
+    """``kernel(&params, tensors..., scratch)``. A field is an int, a float, None (NULL), a tuple (an array of ints), a
+    numpy array (a constant in flash, passed by address), a string (the name of a C function) or a dict (a nested
+    struct).
+    """
 
     kernel: str
     params: str  # C type of its struct
@@ -31,7 +33,15 @@ class Step:
     macs: int = 0  # nominal, padding counted
 
     @staticmethod
-    def of(op: Op, kernel: str, params: str, fields: dict[str, Any], tensors: tuple[int, ...], macs: int = 0, scratch: bool = False) -> "Step":
+    def of(
+        op: Op,
+        kernel: str,
+        params: str,
+        fields: dict[str, Any],
+        tensors: tuple[int, ...],
+        macs: int = 0,
+        scratch: bool = False,
+    ) -> "Step":
         return Step(op, (Call(kernel, params, fields, tensors, scratch),), macs)
 
 
@@ -39,7 +49,9 @@ def refuse(graph: Graph, op: Op, why: str, hint: str) -> NoReturn:
     raise TinyflowError(f"{op.kind} (output {graph.tensor(op.outputs[0]).name!r}) in {graph.name}: {why}", hint)
 
 
-def need(condition: bool, graph: Graph, op: Op, why: str, hint: str = "TFLM refuses this too: convert the model again") -> None:
+def need(
+    condition: bool, graph: Graph, op: Op, why: str, hint: str = "TFLM refuses this too: convert the model again"
+) -> None:
     if not condition:
         refuse(graph, op, why, hint)
 
@@ -47,9 +59,21 @@ def need(condition: bool, graph: Graph, op: Op, why: str, hint: str = "TFLM refu
 def int8(graph: Graph, op: Op, index: int) -> tuple[np.float32, int]:
     """(scale, zero point) of an int8 tensor with one scale."""
     tensor = graph.tensor(index)
-    need(tensor.dtype == "int8", graph, op, f"tensor {tensor.name!r} is {tensor.dtype}; the kernel is int8", "quantise it to int8")
+    need(
+        tensor.dtype == "int8",
+        graph,
+        op,
+        f"tensor {tensor.name!r} is {tensor.dtype}; the kernel is int8",
+        "quantise it to int8",
+    )
     quantization = tensor.quantization
-    need(quantization is not None, graph, op, f"tensor {tensor.name!r} has no quantisation", "convert with full int8 quantisation")
+    need(
+        quantization is not None,
+        graph,
+        op,
+        f"tensor {tensor.name!r} has no quantisation",
+        "convert with full int8 quantisation",
+    )
     need(
         len(quantization.scale) == 1,
         graph,
@@ -103,7 +127,9 @@ def clamped(graph: Graph, op: Op) -> tuple[Call, ...]:
     limits, output = activation_range(graph, op), op.outputs[0]
     if limits["activation_min"] == -128 and limits["activation_max"] == 127:
         return ()
-    return (Call("clamp_s8", "clamp_s8_params", {"elements": graph.tensor(output).elements, **limits}, (output, output)),)
+    return (
+        Call("clamp_s8", "clamp_s8_params", {"elements": graph.tensor(output).elements, **limits}, (output, output)),
+    )
 
 
 def strides(shape: tuple[int, ...]) -> list[int]:

@@ -12,7 +12,13 @@ from tinyflow.compile.lowering.step import activation_range, int8, need
 def constant_weights(graph: Graph, op: Op) -> Tensor:
     tensor = graph.tensor(op.inputs[1])
     need(tensor.constant, graph, op, f"weights {tensor.name!r} are computed at run time; they must be constant")
-    need(tensor.dtype == "int8", graph, op, f"weights {tensor.name!r} are {tensor.dtype}; the kernel's are int8", "quantise them to int8")
+    need(
+        tensor.dtype == "int8",
+        graph,
+        op,
+        f"weights {tensor.name!r} are {tensor.dtype}; the kernel's are int8",
+        "quantise them to int8",
+    )
     need(tensor.quantization is not None, graph, op, f"weights {tensor.name!r} have no quantisation")
     need(
         not tensor.quantization.zero_point.any(),

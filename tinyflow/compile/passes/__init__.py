@@ -41,7 +41,9 @@ LOCAL = (fuse_slices, fuse_padding, remove_dead)  # those that see no more than 
 
 
 def run_passes(graph: Graph, ordered: bool = True) -> Graph:
-    """All of them, in order. ``ordered``: with the search for the order of operators, which takes longest and moves no cost."""
+    """All of them, in order. ``ordered``: with the search for the order of operators, which takes longest and moves no
+    cost.
+    """
     for function in PASSES:
         graph = function(graph) if ordered or function is not order_operators else graph
     return graph

@@ -1,6 +1,7 @@
 """RELU and RELU6 become the activation of the operator before them, where that is exact.
 
-On one scale and zero point both only clamp, which is what a fused activation does to the same values. Between scales RELU
+On one scale and zero point both only clamp, which is what a fused activation does to the same values. Between scales
+RELU
 rescales: rounding twice is not rounding once, so that one stays. So it does in networks without quantisation, where the
 converter has fused what it could and gives the others scales of their own.
 """

@@ -18,7 +18,9 @@ MOVES = {*VIEWS, "CONCATENATION", "PAD", "STRIDED_SLICE", "TRANSPOSE"}
 def fold_constants(graph: Graph) -> Graph:
     draft = Draft(graph)
     for op in graph.ops:
-        if op.outputs[0] in graph.outputs or not all(draft.tensors[index].constant for index in op.inputs if index >= 0):
+        if op.outputs[0] in graph.outputs or not all(
+            draft.tensors[index].constant for index in op.inputs if index >= 0
+        ):
             continue
         current = draft.graph()
         if op.kind in MOVES:
@@ -59,6 +61,9 @@ def _slices(op: Op, begin: np.ndarray, end: np.ndarray, step: np.ndarray) -> tup
         if options["shrink_axis_mask"] & bit:
             parts.append(int(begin[axis]))
         else:
-            first, last = (None if options[f"{side}_mask"] & bit else int(bounds[axis]) for side, bounds in (("begin", begin), ("end", end)))
+            first, last = (
+                None if options[f"{side}_mask"] & bit else int(bounds[axis])
+                for side, bounds in (("begin", begin), ("end", end))
+            )
             parts.append(slice(first, last, int(step[axis])))
     return tuple(parts)

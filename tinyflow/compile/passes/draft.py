@@ -34,7 +34,9 @@ class Draft:
 
     def alike(self, first: int, second: int) -> bool:
         """Whether equal bytes of the two tensors mean equal values."""
-        return self.tensors[first].dtype == self.tensors[second].dtype and same_scale(self.tensors[first].quantization, self.tensors[second].quantization)
+        return self.tensors[first].dtype == self.tensors[second].dtype and same_scale(
+            self.tensors[first].quantization, self.tensors[second].quantization
+        )
 
     # ---- changes
     def add(self, tensor: Tensor) -> int:

@@ -20,8 +20,26 @@ def untangle_groups(graph: Graph) -> Graph:
         if not weights.constant or len(weights.shape) != 4:
             continue
         channels, outputs = source.shape[3], draft.tensors[op.outputs[0]].shape[3]
-        if op.kind == "CONV_2D" and weights.shape[3] == 1 and channels > 1 and weights.shape[0] == outputs and outputs % channels == 0:
-            draft.put(op, [_rearranged(draft, op, "DEPTHWISE_CONV_2D", (3, 1, 2, 0), 3, op.options | {"channel_multiplier": outputs // channels})])
+        if (
+            op.kind == "CONV_2D"
+            and weights.shape[3] == 1
+            and channels > 1
+            and weights.shape[0] == outputs
+            and outputs % channels == 0
+        ):
+            draft.put(
+                op,
+                [
+                    _rearranged(
+                        draft,
+                        op,
+                        "DEPTHWISE_CONV_2D",
+                        (3, 1, 2, 0),
+                        3,
+                        op.options | {"channel_multiplier": outputs // channels},
+                    )
+                ],
+            )
         elif op.kind == "DEPTHWISE_CONV_2D" and channels == 1 and weights.shape[0] == 1 and weights.shape[3] == outputs:
             options = {name: value for name, value in op.options.items() if name != "channel_multiplier"}
             draft.put(op, [_rearranged(draft, op, "CONV_2D", (3, 1, 2, 0), 0, options)])

@@ -1,9 +1,9 @@
 """Which activations lie channel after channel (planar), and the LAYOUT operators between the two worlds.
 
 A depthwise convolution wants planes; a general convolution wants the channels of a pixel side by side; much else takes
-either, so long as all its maps are alike. Each tensor gets the layout in which it is made; readers that want the other share
-one copy. Which layouts cost least is a minimum cut: the NHWC world on the source's side, the planar one on the sink's,
-conversions the edges between.
+either, so long as all its maps are alike. Each tensor gets the layout in which it is made; readers that want the other
+share one copy. Which layouts cost least is a minimum cut: the NHWC world on the source's side, the planar one on the
+sink's, conversions the edges between.
 """
 
 from dataclasses import replace
@@ -13,7 +13,10 @@ from tinyflow.compile.needs import FREE, NHWC, NHWC_IN, PLANAR, SAME
 from tinyflow.compile.operators import needs
 from tinyflow.compile.passes.cut import FOREVER, Cut
 
-CONVERT, COPY = 4, 1  # per byte: a transposing copy; the copy that a CONCATENATION of planes saves (passes/placement.py)
+CONVERT, COPY = (
+    4,
+    1,
+)  # per byte: a transposing copy; the copy that a CONCATENATION of planes saves (passes/placement.py)
 ALIKE = 1  # in all, where an operator could do with one layout and so perhaps work in place
 
 
@@ -28,7 +31,9 @@ def choose_layouts(graph: Graph) -> Graph:
 
     def copy(index: int) -> int:
         wanted = not tensors[index].planar
-        tensors.append(replace(tensors[index], name=f"{tensors[index].name} ({'planar' if wanted else 'NHWC'})", planar=wanted))
+        tensors.append(
+            replace(tensors[index], name=f"{tensors[index].name} ({'planar' if wanted else 'NHWC'})", planar=wanted)
+        )
         copies[index] = len(tensors) - 1
         return copies[index]
 
@@ -43,7 +48,9 @@ def choose_layouts(graph: Graph) -> Graph:
             inputs[place] = copies[index]
         ops.append(replace(op, inputs=tuple(inputs)))
         (output,) = op.outputs
-        if output in graph.outputs and tensors[output].planar:  # the network's outputs are NHWC: what is made is the copy
+        if (
+            output in graph.outputs and tensors[output].planar
+        ):  # the network's outputs are NHWC: what is made is the copy
             tensors[output] = replace(tensors[output], planar=False)
             ops[-1] = replace(ops[-1], outputs=(copy(output),))
             ops.append(Op("LAYOUT", (copies[output],), (output,)))
@@ -56,7 +63,9 @@ def either(tensor: Tensor) -> bool:
 
 
 def _wish(graph: Graph, position: int, op: Op, index: int, output: bool) -> bool | tuple | None:
-    """Whether ``op`` wants that input, or makes that output, planar; None: as it comes; a node of the cut: as all its maps."""
+    """Whether ``op`` wants that input, or makes that output, planar; None: as it comes; a node of the cut: as all its
+    maps.
+    """
     if index < 0 or either(graph.tensor(index)):
         return None
     layout = NHWC if op.kind in VIEWS else needs(graph, op).layout
@@ -71,7 +80,9 @@ def _planar(graph: Graph) -> set[tuple]:
     """The nodes of the cut on the planar side: ("tensor", index), ("operator", position) of those that take either."""
     cut = Cut()
     for index in (*graph.inputs, *graph.outputs):
-        cut.edge(cut.SOURCE, ("tensor", index), FOREVER if index in graph.inputs else CONVERT * graph.tensor(index).bytes)
+        cut.edge(
+            cut.SOURCE, ("tensor", index), FOREVER if index in graph.inputs else CONVERT * graph.tensor(index).bytes
+        )
     for position, op in enumerate(graph.ops):
         for index in dict.fromkeys(op.inputs):
             wish = _wish(graph, position, op, index, output=False)

@@ -21,7 +21,12 @@ def remove_noops(graph: Graph) -> Graph:
         if op is None or op.inputs[0] < 0 or not _keeps_bytes(draft, op):
             continue
         source, output = draft.tensors[op.inputs[0]], draft.tensors[op.outputs[0]]
-        if source.shape == output.shape and source.planar == output.planar and draft.alike(op.inputs[0], op.outputs[0]) and not source.constant:
+        if (
+            source.shape == output.shape
+            and source.planar == output.planar
+            and draft.alike(op.inputs[0], op.outputs[0])
+            and not source.constant
+        ):
             draft.bypass(op)
         elif op.kind != "RESHAPE" and not source.planar and not output.planar:
             draft.put(op, [Op("RESHAPE", op.inputs[:1], op.outputs)])
@@ -48,7 +53,12 @@ def _keeps_bytes(draft: Draft, op: Op) -> bool:
             return alike and source.shape == output.shape and op.options.get("activation", "NONE") == "NONE"
         case "AVERAGE_POOL_2D" | "MAX_POOL_2D":
             window = {op.options[name] for name in ("filter_h", "filter_w", "stride_h", "stride_w")}
-            return alike and window == {1} and op.options["pad_top"] == op.options["pad_left"] == 0 and op.options["activation"] == "NONE"
+            return (
+                alike
+                and window == {1}
+                and op.options["pad_top"] == op.options["pad_left"] == 0
+                and op.options["activation"] == "NONE"
+            )
         case "MEAN":
             return alike and bool(_integers(draft, op, 1))  # as many elements: the axes have size 1
         case "QUANTIZE":

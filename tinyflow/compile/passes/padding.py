@@ -1,7 +1,8 @@
 """PAD goes into the convolutions and pools behind it, as pad_top and pad_left: explicit padding, asymmetric too.
 
-Outside its input a convolution reads the zero point, which is what PAD writes. Pools look at what is inside only, so one
-whose padding counts says so: ``counts_padding``, all filter_h * filter_w pixels, those outside as the input's zero point.
+Outside its input a convolution reads the zero point, which is what PAD writes. Pools look at what is inside only, so
+one whose padding counts says so: ``counts_padding``, all filter_h * filter_w pixels, those outside as the input's zero
+point.
 """
 
 from dataclasses import replace
@@ -28,9 +29,16 @@ def fuse_padding(graph: Graph) -> Graph:
 def _around_the_map(draft: Draft, pad: Op) -> bool:
     """Whether it pads rows and columns of an NHWC map, by constants."""
     source, paddings = draft.tensors[pad.inputs[0]], draft.tensors[pad.inputs[1]]
-    if len(source.shape) != 4 or not paddings.constant or paddings.elements != 8 or not draft.alike(pad.inputs[0], pad.outputs[0]):
+    if (
+        len(source.shape) != 4
+        or not paddings.constant
+        or paddings.elements != 8
+        or not draft.alike(pad.inputs[0], pad.outputs[0])
+    ):
         return False
-    if len(pad.inputs) > 2 and not (draft.tensors[pad.inputs[2]].constant and draft.alike(pad.inputs[2], pad.outputs[0])):
+    if len(pad.inputs) > 2 and not (
+        draft.tensors[pad.inputs[2]].constant and draft.alike(pad.inputs[2], pad.outputs[0])
+    ):
         return False
     sizes = paddings.data.reshape(4, 2)
     return sizes.min() >= 0 and not sizes[[0, 3]].any()
@@ -57,6 +65,7 @@ def _inside(draft: Draft, pool: Op) -> bool:
     """Whether every window lies inside the map that ``pool`` reads."""
     source, output, options = draft.tensors[pool.inputs[0]].shape, draft.tensors[pool.outputs[0]].shape, pool.options
     return all(
-        options[f"pad_{side}"] == 0 and (output[axis] - 1) * options[f"stride_{letter}"] + options[f"filter_{letter}"] <= source[axis]
+        options[f"pad_{side}"] == 0
+        and (output[axis] - 1) * options[f"stride_{letter}"] + options[f"filter_{letter}"] <= source[axis]
         for axis, side, letter in ((1, "top", "h"), (2, "left", "w"))
     )

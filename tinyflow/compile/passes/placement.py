@@ -1,8 +1,8 @@
 """CONCATENATION by placement: its inputs are made where they belong, inside its output, and nothing is left to compute.
 
-So it is where each input is one run of bytes of the output: along channels of planar maps, or along the first axis longer
-than 1. The memory plan reads ``Op.placed``. What cannot be made there (a constant, an input of the network, a tensor that has
-its place already) is copied by a CONCATENATION of its own.
+So it is where each input is one run of bytes of the output: along channels of planar maps, or along the first axis
+longer than 1. The memory plan reads ``Op.placed``. What cannot be made there (a constant, an input of the network, a
+tensor that has its place already) is copied by a CONCATENATION of its own.
 """
 
 from dataclasses import replace
@@ -47,8 +47,12 @@ def _contiguous(graph: Graph, op: Op) -> bool:
     if op.options["activation"] != "NONE" or not -rank <= op.options["axis"] < rank or len(op.inputs) > LARGEST:
         return False
     axis = op.options["axis"] % rank
-    sizes = {tensor.shape[:axis] + tensor.shape[axis + 1 :] for tensor in (*tensors, output) if len(tensor.shape) == rank}
-    if len(sizes) != 1 or not all(tensor.dtype == output.dtype and same_scale(tensor.quantization, output.quantization) for tensor in tensors):
+    sizes = {
+        tensor.shape[:axis] + tensor.shape[axis + 1 :] for tensor in (*tensors, output) if len(tensor.shape) == rank
+    }
+    if len(sizes) != 1 or not all(
+        tensor.dtype == output.dtype and same_scale(tensor.quantization, output.quantization) for tensor in tensors
+    ):
         return False
     if output.planar:
         return axis == 3 and all(tensor.planar or either(tensor) for tensor in tensors)

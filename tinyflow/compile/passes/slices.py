@@ -46,16 +46,25 @@ def _bounds(draft: Draft, cut: Op) -> tuple[tuple[int, int], tuple[int, int]] | 
     """(first, step) of rows and columns; None where it cuts anything else, or backwards."""
     source, output = draft.tensors[cut.inputs[0]].shape, draft.tensors[cut.outputs[0]].shape
     parameters = [draft.tensors[index] for index in cut.inputs[1:]]
-    if len(source) != 4 or len(output) != 4 or len(parameters) != 3 or not all(tensor.constant and tensor.elements == 4 for tensor in parameters):
+    if (
+        len(source) != 4
+        or len(output) != 4
+        or len(parameters) != 3
+        or not all(tensor.constant and tensor.elements == 4 for tensor in parameters)
+    ):
         return None
-    if any(cut.options[mask] for mask in ("ellipsis_mask", "new_axis_mask", "shrink_axis_mask", "offset")) or not draft.alike(cut.inputs[0], cut.outputs[0]):
+    if any(
+        cut.options[mask] for mask in ("ellipsis_mask", "new_axis_mask", "shrink_axis_mask", "offset")
+    ) or not draft.alike(cut.inputs[0], cut.outputs[0]):
         return None
     begin, _, step = (tensor.data.reshape(4).astype(np.int64) for tensor in parameters)
     if source[0] != output[0] or source[3] != output[3] or (step < 1).any() or step[0] != 1 or step[3] != 1:
         return None
     first = [0 if cut.options["begin_mask"] >> axis & 1 else int(begin[axis]) for axis in range(4)]
     first = [max(place + size, 0) if place < 0 else place for place, size in zip(first, source)]
-    if any(place + (count - 1) * int(stride) >= size for place, count, stride, size in zip(first, output, step, source)):
+    if any(
+        place + (count - 1) * int(stride) >= size for place, count, stride, size in zip(first, output, step, source)
+    ):
         return None
     return (first[1], int(step[1])), (first[2], int(step[2]))
 

@@ -1,9 +1,10 @@
-"""Functions of one value go into the planar depthwise convolutions that read them: a table of 256, applied on the way in.
+"""Functions of one value go into the planar depthwise convolutions that read them: a table of 256, applied on the way
+in.
 
-RELU between scales, LOGISTIC, HARD_SWISH and QUANTIZE cost a pass over the map and a place for it; a depthwise kernel copies
-each plane anyway. So where all readers are such convolutions, they read the function's input:
-``table`` (int8, (256,), from -128 on) with ``input_scale`` and ``input_zero_point`` of what it gives; in networks without
-quantisation ``rectified``. More than two readers would look each value up more often than one pass does.
+RELU between scales, LOGISTIC, HARD_SWISH and QUANTIZE cost a pass over the map and a place for it; a depthwise kernel
+copies each plane anyway. So where all readers are such convolutions, they read the function's input:
+``table`` (int8, (256,), from -128 on) with ``input_scale`` and ``input_zero_point`` of what it gives; in networks
+without quantisation ``rectified``. More than two readers would look each value up more often than one pass does.
 """
 
 from dataclasses import replace
@@ -30,12 +31,18 @@ def fuse_tables(graph: Graph) -> Graph:
         more = _table(graph, op)
         draft.put(op, [])
         for reader in readers:
-            draft.put(reader, [replace(reader, inputs=(op.inputs[0], *reader.inputs[1:]), options=reader.options | more)])
+            draft.put(
+                reader, [replace(reader, inputs=(op.inputs[0], *reader.inputs[1:]), options=reader.options | more)]
+            )
     return draft.graph()
 
 
 def _applies(graph: Graph, reader: Op, index: int) -> bool:
-    fits = reader.kind == "DEPTHWISE_CONV_2D" and reader.inputs[0] == index and not {"table", "rectified"} & set(reader.options)
+    fits = (
+        reader.kind == "DEPTHWISE_CONV_2D"
+        and reader.inputs[0] == index
+        and not {"table", "rectified"} & set(reader.options)
+    )
     return fits and needs(graph, reader).layout == PLANAR
 
 
@@ -43,4 +50,8 @@ def _table(graph: Graph, op: Op) -> dict[str, Any]:
     quantization = graph.tensor(op.outputs[0]).quantization
     if quantization is None:
         return {"rectified": True}
-    return {"table": elementwise.results(graph, op), "input_scale": quantization.scale[0], "input_zero_point": int(quantization.zero_point[0])}
+    return {
+        "table": elementwise.results(graph, op),
+        "input_scale": quantization.scale[0],
+        "input_zero_point": int(quantization.zero_point[0]),
+    }

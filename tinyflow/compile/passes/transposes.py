@@ -1,9 +1,9 @@
 """TRANSPOSEs cancel, or move behind the operators that do not mind until they do.
 
-An element-wise operator, CONCATENATION, PAD, MEAN, STRIDED_SLICE or SOFTMAX of transposed tensors is the transposed result of
-the same operator on the tensors themselves, with its axes renamed. Each such move is tried with all moves that it makes
-possible behind it, and kept if fewer bytes are transposed in the end. A TRANSPOSE that a fully connected layer reads
-(flattened or not) goes into the order of its weights.
+An element-wise operator, CONCATENATION, PAD, MEAN, STRIDED_SLICE or SOFTMAX of transposed tensors is the transposed
+result of the same operator on the tensors themselves, with its axes renamed. Each such move is tried with all moves
+that it makes possible behind it, and kept if fewer bytes are transposed in the end. A TRANSPOSE that a fully connected
+layer reads (flattened or not) goes into the order of its weights.
 """
 
 from dataclasses import replace
@@ -33,7 +33,9 @@ def sink_transposes(graph: Graph) -> Graph:
 
 
 def _sunk(graph: Graph, output: int) -> Graph:
-    """The TRANSPOSEs before the operator that makes ``output`` behind it, and behind all others that then read only such."""
+    """The TRANSPOSEs before the operator that makes ``output`` behind it, and behind all others that then read only
+    such.
+    """
     first = _moved_behind(graph, output)
     if first is None:
         return graph
@@ -41,7 +43,11 @@ def _sunk(graph: Graph, output: int) -> Graph:
     for later in [op.outputs[0] for op in graph.ops]:
         draft = Draft(graph)
         op = draft.maker(later)
-        if op is not None and op.kind in MOVABLE and all(_transposed(draft, index) or draft.tensors[index].constant for index in _data(op)):
+        if (
+            op is not None
+            and op.kind in MOVABLE
+            and all(_transposed(draft, index) or draft.tensors[index].constant for index in _data(op))
+        ):
             moved = _moved_behind(graph, later)
             graph = graph if moved is None else _settled(moved)
     return graph
@@ -81,13 +87,17 @@ def _transpose(draft: Draft, source: int, order: Order) -> int:
 
 
 def _moved_behind(graph: Graph, made: int) -> Graph | None:
-    """The TRANSPOSEs that the operator which makes ``made`` reads, behind it. None where there are none, or it would differ."""
+    """The TRANSPOSEs that the operator which makes ``made`` reads, behind it. None where there are none, or it would
+    differ.
+    """
     draft = Draft(graph)
     op, output = draft.maker(made), draft.tensors[made]
     if op is None or op.kind not in MOVABLE:
         return None
     order = next((found for index in _data(op) if (found := _transposed(draft, index)) is not None), None)
-    if order is None or not all(len(draft.tensors[index].shape) == len(order) or draft.tensors[index].elements == 1 for index in _data(op)):
+    if order is None or not all(
+        len(draft.tensors[index].shape) == len(order) or draft.tensors[index].elements == 1 for index in _data(op)
+    ):
         return None
     changed = _renamed(draft, op, order)
     if changed is None:
@@ -132,7 +142,10 @@ def _renamed(draft: Draft, op: Op, order: Order) -> tuple[tuple[int, ...], dict,
         case "STRIDED_SLICE":
             if any(op.options[mask] for mask in ("ellipsis_mask", "new_axis_mask", "shrink_axis_mask", "offset")):
                 return None
-            masks = {name: sum((op.options[name] >> axis & 1) << order[axis] for axis in range(rank)) for name in ("begin_mask", "end_mask")}
+            masks = {
+                name: sum((op.options[name] >> axis & 1) << order[axis] for axis in range(rank))
+                for name in ("begin_mask", "end_mask")
+            }
             return tuple(by_axis(index) for index in further), op.options | masks, order
         case "MEAN":
             return _mean(draft, op, order)
@@ -149,7 +162,9 @@ def _mean(draft: Draft, op: Op, order: Order) -> tuple[tuple[int, ...], dict, Or
 
 
 def _settled(graph: Graph) -> Graph:
-    """TRANSPOSEs of TRANSPOSEs become one or none; those before fully connected layers go into weights; dead ones go."""
+    """TRANSPOSEs of TRANSPOSEs become one or none; those before fully connected layers go into
+    weights; dead ones go.
+    """
     draft = Draft(graph)
     for position in range(len(draft.ops)):
         op = draft.ops[position] if position < len(draft.ops) else None

@@ -10,7 +10,9 @@ from tinyflow.deploy.places.serialport import SerialTransport, board_ports
 from tinyflow.errors import TinyflowError
 
 HELLO_SECONDS = 5.0  # one answer
-AGAIN_SECONDS = 3.0  # how long anything but the right answer is asked again: a port just plugged in may be held for a moment
+AGAIN_SECONDS = (
+    3.0  # how long anything but the right answer is asked again: a port just plugged in may be held for a moment
+)
 
 
 def console_port(board: Board, serial: str) -> str:
@@ -26,10 +28,14 @@ def find_console(board: Board, serial: str) -> str:
     if not port:
         raise TinyflowError(
             f"no console: the probe{f' {serial}' if serial else ''} has no serial port here",
-            "name it with --port, or flash without waiting for the firmware's hello: --no-hello; `tinyflow doctor` lists the ports",
+            "name it with --port, or flash without waiting for the firmware's hello: --no-hello; `tinyflow doctor`"
+            " lists the ports",
         )
     if os.path.exists(port) and not os.access(port, os.R_OK | os.W_OK):
-        raise TinyflowError(f"no console: no permission for {port}", "sudo usermod -aG dialout $USER, then log in again; or flash with --no-hello")
+        raise TinyflowError(
+            f"no console: no permission for {port}",
+            "sudo usermod -aG dialout $USER, then log in again; or flash with --no-hello",
+        )
     return port
 
 

@@ -60,7 +60,9 @@ def make_plan(
     wait: for the firmware's hello. Errors: TinyflowError; where no way can be used, each one's reason.
     """
     if firmware.board != board.name:
-        raise TinyflowError(f"{firmware.elf} was built for {firmware.board}, not {board.name}", f"tinyflow build --board {board.name}")
+        raise TinyflowError(
+            f"{firmware.elf} was built for {firmware.board}, not {board.name}", f"tinyflow build --board {board.name}"
+        )
     firmware.check()
     chosen = find_probe(board, probe, drive)
     serial = chosen.serial if chosen else (probe or "")
@@ -93,12 +95,17 @@ def choose_way(job: Job, wanted: str | None) -> tuple[str, str, str]:
         except TinyflowError as error:
             refused[name] = error
             continue
-        return name, tool, "; ".join(f"{other}: {error.message}" for other, error in refused.items()) or "the first choice"
+        return (
+            name,
+            tool,
+            "; ".join(f"{other}: {error.message}" for other, error in refused.items()) or "the first choice",
+        )
     hints: dict[str, str] = {}
     for name, error in refused.items():
         hints.setdefault(error.hint, name)  # the same one (a udev rule, say) only once
     raise TinyflowError(
-        f"nothing here can program {job.board.name}: " + "; ".join(f"{name}: {error.message}" for name, error in refused.items()),
+        f"nothing here can program {job.board.name}: "
+        + "; ".join(f"{name}: {error.message}" for name, error in refused.items()),
         "; ".join(f"{name}: {hint}" for hint, name in hints.items()),
     )
 
@@ -125,10 +132,15 @@ def flash(plan: Plan, progress: Progress = silent) -> dict[str, Any]:
         "log": "" if plan.way == "mass-storage" else str(job.log),
     }
     if not plan.console:
-        return result | {"confirmed": False, "note": "; ".join(filter(None, ("not confirmed: hello was not waited for", done.note)))}
+        return result | {
+            "confirmed": False,
+            "note": "; ".join(filter(None, ("not confirmed: hello was not waited for", done.note))),
+        }
     progress("flash", 0, 0, "waiting for the firmware's hello")
     try:
-        warning = hello.confirm(job.firmware, job.board, plan.console, hello.AGAIN_SECONDS if done.verified else mass_storage.SETTLE_SECONDS)
+        warning = hello.confirm(
+            job.firmware, job.board, plan.console, hello.AGAIN_SECONDS if done.verified else mass_storage.SETTLE_SECONDS
+        )
     except TinyflowError as error:
         how = "programmed and verified" if done.verified else "copied to the drive"
         raise TinyflowError(f"{how}, but not confirmed on {plan.console}: {error.message}", error.hint) from None

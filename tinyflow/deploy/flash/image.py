@@ -1,4 +1,6 @@
-"""The bytes that a firmware.elf puts into the flash: what pyOCD loads and compares, and what is dragged onto a drive."""
+"""The bytes that a firmware.elf puts into the flash: what pyOCD loads and compares, and what is
+dragged onto a drive.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +36,8 @@ def read_image(elf: Path, board: Board) -> Image:
     start, end = segments[0][0], max(address + len(data) for address, data in segments)
     if start != region.origin or end > region.origin + region.length:
         raise TinyflowError(
-            f"{elf} loads {start:#010x} to {end:#010x}; the flash of {board.name} is {region.origin:#010x} to {region.origin + region.length:#010x}",
+            f"{elf} loads {start:#010x} to {end:#010x}; the flash of {board.name} is {region.origin:#010x} to"
+            f" {region.origin + region.length:#010x}",
             f"tinyflow build --board {board.name}",
         )
     data = bytearray(ERASED * (end - start))

@@ -32,10 +32,14 @@ def find_drive(job: Job) -> Path:
     """The folder where the probe's drive is mounted."""
     if job.drive:
         if not job.drive.is_dir():
-            raise TinyflowError(f"the drive {job.drive} is not a folder", "name the folder where the probe's drive is mounted")
+            raise TinyflowError(
+                f"the drive {job.drive} is not a folder", "name the folder where the probe's drive is mounted"
+            )
         return job.drive
     if job.board.probe.mass_storage is None:
-        raise TinyflowError(f"board.yaml of {job.board.name} has no probe.mass_storage", "name the drive's folder: --drive FOLDER")
+        raise TinyflowError(
+            f"board.yaml of {job.board.name} has no probe.mass_storage", "name the drive's folder: --drive FOLDER"
+        )
     return _of_probe(job) if job.probe else _by_label(job)
 
 
@@ -43,7 +47,10 @@ def _of_probe(job: Job) -> Path:
     """The drive among the disks that hang on the chosen probe's USB device; choose_probe() has seen its label."""
     found = disks(job.probe.device)
     if not found:
-        raise TinyflowError(f"the probe {job.serial or job.probe.usb_id} shows no drive", "its firmware has none, or it was switched off; or name the folder: --drive FOLDER")
+        raise TinyflowError(
+            f"the probe {job.serial or job.probe.usb_id} shows no drive",
+            "its firmware has none, or it was switched off; or name the folder: --drive FOLDER",
+        )
     mounted = _mounts()
     for disk in found:
         try:
@@ -52,19 +59,30 @@ def _of_probe(job: Job) -> Path:
             continue
         if number in mounted:
             return mounted[number]
-    raise TinyflowError(f"the probe's drive /dev/{found[-1].name} is not mounted", f"udisksctl mount -b /dev/{found[-1].name}")
+    raise TinyflowError(
+        f"the probe's drive /dev/{found[-1].name} is not mounted", f"udisksctl mount -b /dev/{found[-1].name}"
+    )
 
 
 def _by_label(job: Job) -> Path:
     volume = job.board.probe.mass_storage.volume
     places = [*(VOLUMES.iterdir() if VOLUMES.is_dir() else ()), *_mounts().values()]
-    drives = sorted({place for place in places if same_label(re.sub(r"[ \d]*$", "", place.name), re.sub(r"\d*$", "", volume))})
+    drives = sorted(
+        {place for place in places if same_label(re.sub(r"[ \d]*$", "", place.name), re.sub(r"\d*$", "", volume))}
+    )
     if len(drives) > 1 and job.serial:
-        drives = [drive for drive in drives if job.serial.lower() in "".join(_read(drive / name) for name in ("DETAILS.TXT", "MBED.HTM")).lower()]
+        drives = [
+            drive
+            for drive in drives
+            if job.serial.lower() in "".join(_read(drive / name) for name in ("DETAILS.TXT", "MBED.HTM")).lower()
+        ]
     if not drives:
         raise TinyflowError(f"no drive called {volume} is mounted", "name its folder: --drive FOLDER")
     if len(drives) > 1:
-        raise TinyflowError(f"{len(drives)} drives are called {volume}: {', '.join(map(str, drives))}", f"choose one: --drive {drives[0]}")
+        raise TinyflowError(
+            f"{len(drives)} drives are called {volume}: {', '.join(map(str, drives))}",
+            f"choose one: --drive {drives[0]}",
+        )
     return drives[0]
 
 
@@ -111,19 +129,31 @@ def _copy(data: bytes, drive: Path) -> str:
             os.fsync(file.fileno())
     except OSError as error:
         if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-            raise TinyflowError(f"the drive {drive} cannot be written to: {error.strerror}", "mount it for this user: udisksctl mount; or plug the board in again") from None
+            raise TinyflowError(
+                f"the drive {drive} cannot be written to: {error.strerror}",
+                "mount it for this user: udisksctl mount; or plug the board in again",
+            ) from None
         if error.errno in (errno.ENOSPC, errno.EFBIG):
-            raise TinyflowError(f"the drive {drive} is full: {len(data):,} bytes do not fit", "the image is too large for this chip, or plug the board in again") from None
+            raise TinyflowError(
+                f"the drive {drive} is full: {len(data):,} bytes do not fit",
+                "the image is too large for this chip, or plug the board in again",
+            ) from None
         if error.errno not in GONE:
-            raise TinyflowError(f"the drive {drive} failed: {error.strerror}", "plug the board in again, without a hub") from None
+            raise TinyflowError(
+                f"the drive {drive} failed: {error.strerror}", "plug the board in again, without a hub"
+            ) from None
         if not written:
-            raise TinyflowError(f"the drive {drive} went away while it was written to: {error.strerror}", "plug the board in again, without a hub") from None
+            raise TinyflowError(
+                f"the drive {drive} went away while it was written to: {error.strerror}",
+                "plug the board in again, without a hub",
+            ) from None
         return f"the drive went away with the last byte ({error.strerror})"
     return ""
 
 
 def _settle(drive: Path, before: str) -> None:
-    """Waits until the drive has swallowed the file. ``before``: FAIL.TXT of an earlier failure, which stays until a success.
+    """Waits until the drive has swallowed the file. ``before``: FAIL.TXT of an earlier failure, which stays until a
+    success.
 
     A system that does not mount the drive again shows nothing of this: what counts then is the firmware's hello.
     """
@@ -131,7 +161,10 @@ def _settle(drive: Path, before: str) -> None:
     while time.monotonic() < deadline:
         said, swallowed = _read(drive / FAIL), not (drive / BIN).exists()
         if said and (swallowed or said != before):
-            raise TinyflowError(f"the probe refused the image; its FAIL.TXT says: {' '.join(said.split())}", "tinyflow flash --with openocd says more of why")
+            raise TinyflowError(
+                f"the probe refused the image; its FAIL.TXT says: {' '.join(said.split())}",
+                "tinyflow flash --with openocd says more of why",
+            )
         if swallowed:
             return
         time.sleep(0.2)

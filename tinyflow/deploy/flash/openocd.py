@@ -65,18 +65,18 @@ FAILURES: tuple[Failure, ...] = (
     Failure(
         r"RDP level (?:1|2|0\.5) \((0x[0-9A-F]+)\)|stm32x device protected",
         "the chip is locked by its read-out protection (RDP)",
-        "unlocking erases the whole flash: openocd -f {config} -c \"init; reset halt; stm32l4x unlock 0; reset halt; shutdown\" "
-        "(STM32F4: stm32f2x), then take the power off and on (level 2, 0xCC, can never be unlocked)",
+        'unlocking erases the whole flash: openocd -f {config} -c "init; reset halt; stm32l4x unlock 0; reset halt;'
+        ' shutdown" (STM32F4: stm32f2x), then take the power off and on (level 2, 0xCC, can never be unlocked)',
     ),
     Failure(
         r"AP lock engaged",
         "the chip is locked by its access port protection (APPROTECT)",
-        "unlocking erases the whole flash: openocd -f {config} -c \"init; nrf52_recover; shutdown\"",
+        'unlocking erases the whole flash: openocd -f {config} -c "init; nrf52_recover; shutdown"',
     ),
     Failure(
         r"flash memory write protected|WRPERR",
         "sectors of the flash are write-protected by option bytes",
-        "lift it: openocd -f {config} -c \"init; reset halt; flash protect 0 0 last off; shutdown\"",
+        'lift it: openocd -f {config} -c "init; reset halt; flash protect 0 0 last off; shutdown"',
     ),
     Failure(
         r"checksum mismatch|Verify Failed",
@@ -92,7 +92,8 @@ FAILURES: tuple[Failure, ...] = (
         r"init mode failed|cannot read IDR|unable to connect to the target|Unable to reset target|Target not examined|"
         r"timed out while waiting for target|Target not halted|read_memory: read at",
         "the probe answers but the chip does not, even held in reset",
-        "check the board's debug jumpers (closed for its own chip) and that nothing holds NRST; plug the board in again",
+        "check the board's debug jumpers (closed for its own chip) and that nothing holds NRST; plug the board in"
+        " again",
     ),
     Failure(
         r"timed out waiting for flash|flash write algorithm|block write failed|failed erasing|Programming Failed",
@@ -111,7 +112,9 @@ def find(job: Job) -> str:
     if job.board.probe.openocd is None:
         raise TinyflowError(f"board.yaml of {job.board.name} has no probe.openocd", "docs/boards.md lists the keys")
     if not config(job).is_file():
-        raise TinyflowError(f"{config(job)} does not exist", "board.yaml's probe.openocd.config names a file in the board's folder")
+        raise TinyflowError(
+            f"{config(job)} does not exist", "board.yaml's probe.openocd.config names a file in the board's folder"
+        )
     program = find_program("openocd", TITLE, INSTALL)
     if job.probe:
         check_permission(job.probe)
@@ -121,12 +124,17 @@ def find(job: Job) -> str:
     if (int(version[1]), int(version[2])) < OLDEST:
         raise TinyflowError(f"OpenOCD {version[1]}.{version[2]} is too old", INSTALL)
     if any(character in str(job.firmware.elf.resolve()) for character in "{}\\"):
-        raise TinyflowError(f"{job.firmware.elf.resolve()}: OpenOCD cannot take a path with braces or backslashes", "move the run folder")
+        raise TinyflowError(
+            f"{job.firmware.elf.resolve()}: OpenOCD cannot take a path with braces or backslashes",
+            "move the run folder",
+        )
     return f"{TITLE} {version[1]}.{version[2]}{version[3]}"
 
 
 def commands(job: Job) -> list[str]:
-    """`program` erases the sectors it writes; option bytes are never touched. No ports: another OpenOCD is not in the way."""
+    """`program` erases the sectors it writes; option bytes are never touched. No ports: another OpenOCD is not in the
+    way.
+    """
     return [
         "gdb_port disabled; telnet_port disabled; tcl_port disabled",
         *([f"adapter serial {{{job.serial}}}"] if job.serial else []),
@@ -159,7 +167,9 @@ def run_openocd(job: Job, lines: list[str], progress: Progress = silent, seconds
 
 def explain(log: str, job: Job) -> TinyflowError:
     probe = job.board.probe
-    return understand(log, FAILURES, TITLE, config=str(config(job)), socket=probe.socket, usb_ids=", ".join(probe.usb_ids))
+    return understand(
+        log, FAILURES, TITLE, config=str(config(job)), socket=probe.socket, usb_ids=", ".join(probe.usb_ids)
+    )
 
 
 def program(job: Job, progress: Progress = silent) -> Programmed:
@@ -167,7 +177,9 @@ def program(job: Job, progress: Progress = silent) -> Programmed:
     log = keep_log(job, lambda: run_openocd(job, commands(job), progress))
     if "** Verified OK **" not in log:
         raise TinyflowError("OpenOCD ended without an error but did not write and verify", f"see {job.log}")
-    return Programmed(len(job.image.data), True, _search(r"device idcode = (.+)", log), _search(r"flash mode : (\S+)", log))
+    return Programmed(
+        len(job.image.data), True, _search(r"device idcode = (.+)", log), _search(r"flash mode : (\S+)", log)
+    )
 
 
 def _search(pattern: str, log: str) -> str:

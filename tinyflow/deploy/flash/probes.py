@@ -25,7 +25,9 @@ class Probe:
 
 
 def list_probes(board: Board) -> list[Probe]:
-    """The plugged-in USB devices that board.yaml's probe.usb_ids name, by serial number. Boards share these: may_be() tells them apart."""
+    """The plugged-in USB devices that board.yaml's probe.usb_ids name, by serial number. Boards share these: may_be()
+    tells them apart.
+    """
 
     def read(device: Path, name: str) -> str:
         try:
@@ -41,7 +43,16 @@ def list_probes(board: Board) -> list[Probe]:
             serial = read(device, "serial")
             node = NODES / read(device, "busnum").zfill(3) / read(device, "devnum").zfill(3)
             label = next(filter(None, map(_label, disks(device))), "")
-            found.append(Probe(serial if serial.isascii() and serial.isalnum() else "", usb_id, read(device, "product"), node, device, label))
+            found.append(
+                Probe(
+                    serial if serial.isascii() and serial.isalnum() else "",
+                    usb_id,
+                    read(device, "product"),
+                    node,
+                    device,
+                    label,
+                )
+            )
     return sorted(found, key=lambda probe: probe.serial)
 
 
@@ -59,7 +70,11 @@ def own_probes(board: Board) -> list[Probe]:
 def disks(device: Path) -> list[Path]:
     """The block devices, in sysfs, that hang on a USB device."""
     above = os.path.realpath(device) + "/"
-    return [block for block in sorted(BLOCKS.iterdir()) if os.path.realpath(block).startswith(above)] if BLOCKS.is_dir() else []
+    return (
+        [block for block in sorted(BLOCKS.iterdir()) if os.path.realpath(block).startswith(above)]
+        if BLOCKS.is_dir()
+        else []
+    )
 
 
 def same_label(label: str, volume: str) -> bool:
@@ -84,17 +99,24 @@ def choose_probe(board: Board, serial: str | None, probes: list[Probe]) -> Probe
     if serial:
         matching = [probe for probe in probes if probe.serial.lower().startswith(serial.lower())]
         if len(matching) != 1:
-            raise TinyflowError(f"{'no' if not matching else 'more than one'} probe has the serial number {serial}", f"plugged in: {_listed(probes)}")
+            raise TinyflowError(
+                f"{'no' if not matching else 'more than one'} probe has the serial number {serial}",
+                f"plugged in: {_listed(probes)}",
+            )
         probes = matching
     own = [probe for probe in probes if may_be(board, probe)]
     if not own:
         raise TinyflowError(
-            f"the probe's drive is called {' or '.join(probe.label for probe in probes)}, not {board.probe.mass_storage.volume}: it is another board",
+            f"the probe's drive is called {' or '.join(probe.label for probe in probes)}, not"
+            f" {board.probe.mass_storage.volume}: it is another board",
             "choose the right board (`tinyflow boards`), or the right probe (--probe)",
         )
     if len(own) > 1:
         named = next((probe.serial for probe in own if probe.serial), "")
-        raise TinyflowError(f"{len(own)} probes are plugged in: {_listed(own)}", f"choose one: --probe {named}" if named else "unplug all but one")
+        raise TinyflowError(
+            f"{len(own)} probes are plugged in: {_listed(own)}",
+            f"choose one: --probe {named}" if named else "unplug all but one",
+        )
     return own[0]
 
 
@@ -104,7 +126,10 @@ def _listed(probes: list[Probe]) -> str:
 
 def udev_rule(usb_id: str) -> str:
     vendor, product = usb_id.split(":")
-    return f'SUBSYSTEM=="usb", ATTRS{{idVendor}}=="{vendor}", ATTRS{{idProduct}}=="{product}", MODE="0660", GROUP="plugdev", TAG+="uaccess"'
+    return (
+        f'SUBSYSTEM=="usb", ATTRS{{idVendor}}=="{vendor}", ATTRS{{idProduct}}=="{product}", MODE="0660",'
+        ' GROUP="plugdev", TAG+="uaccess"'
+    )
 
 
 def check_permission(probe: Probe) -> None:

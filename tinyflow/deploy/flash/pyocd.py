@@ -1,11 +1,24 @@
-"""Through pyOCD's commander: its commands, and what it says when it fails. It does not verify by itself: `compare` does."""
+"""Through pyOCD's commander: its commands, and what it says when it fails. It does not verify by itself: `compare`
+does.
+"""
 
 import json
 import re
 
 from tinyflow.artefacts import write_bytes
 from tinyflow.deploy.flash.probes import check_permission
-from tinyflow.deploy.flash.way import Failure, Job, ProgramFailed, Programmed, ask, failed, find_program, keep_log, run_program, understand
+from tinyflow.deploy.flash.way import (
+    Failure,
+    Job,
+    ProgramFailed,
+    Programmed,
+    ask,
+    failed,
+    find_program,
+    keep_log,
+    run_program,
+    understand,
+)
 from tinyflow.errors import TinyflowError
 from tinyflow.progress import Progress, silent
 
@@ -81,7 +94,8 @@ FAILURES: tuple[Failure, ...] = (
     Failure(
         r"flash (?:init|uninit|erase|program|algorithm|sequence)",
         "the flash could not be written",
-        "plug the board in again and repeat; the log says which step failed; sectors may be write-protected by option bytes",
+        "plug the board in again and repeat; the log says which step failed; sectors may be write-protected by option"
+        " bytes",
     ),
     Failure(
         r"Memory transfer fault|TransferFaultError",
@@ -112,7 +126,8 @@ def find(job: Job) -> str:
         raise TinyflowError(f"{program} does not list the chips it knows", INSTALL) from None
     if chip.target not in targets:
         raise TinyflowError(
-            f"pyOCD {version} does not know the chip {chip.target}" + (": its CMSIS-Pack is not installed" if chip.pack else ""),
+            f"pyOCD {version} does not know the chip {chip.target}"
+            + (": its CMSIS-Pack is not installed" if chip.pack else ""),
             f"pyocd pack install {chip.pack or chip.target}",
         )
     return f"{TITLE} {version}"
@@ -127,7 +142,14 @@ def run_pyocd(job: Job, lines: list[str], progress: Progress = silent) -> str:
             progress("flash", 0, 0, found[1])
 
     chip = job.board.probe.pyocd
-    arguments = [str(find_program("pyocd", TITLE, INSTALL)), "commander", "--no-wait", "--no-config", "--color", "never"]
+    arguments = [
+        str(find_program("pyocd", TITLE, INSTALL)),
+        "commander",
+        "--no-wait",
+        "--no-config",
+        "--color",
+        "never",
+    ]
     arguments += ["-L", "pyocd.flash.loader=info", "-t", chip.target, "-M", chip.connect]
     # pyOCD looks for the text anywhere in a probe's serial number, and writes a J-Link's without leading zeros.
     arguments += ["-u", job.serial.lstrip("0")] if job.serial else []
@@ -138,8 +160,15 @@ def run_pyocd(job: Job, lines: list[str], progress: Progress = silent) -> str:
 
 def explain(log: str, job: Job) -> TinyflowError:
     probe = job.board.probe
-    log = "\n".join(line for line in log.splitlines() if not line.startswith(" "))  # without the lines of code of a traceback
-    facts = {"target": probe.pyocd.target, "pack": probe.pyocd.pack or probe.pyocd.target, "socket": probe.socket, "usb_ids": ", ".join(probe.usb_ids)}
+    log = "\n".join(
+        line for line in log.splitlines() if not line.startswith(" ")
+    )  # without the lines of code of a traceback
+    facts = {
+        "target": probe.pyocd.target,
+        "pack": probe.pyocd.pack or probe.pyocd.target,
+        "socket": probe.socket,
+        "usb_ids": ", ".join(probe.usb_ids),
+    }
     return understand(log, FAILURES, TITLE, **facts)
 
 

@@ -68,16 +68,23 @@ class ProgramFailed(TinyflowError):
 def find_program(name: str, title: str, install: str) -> Path:
     """The program that the variable NAME names, else the one beside Python, else the one on PATH."""
     named = os.environ.get(name.upper(), "")
-    found = shutil.which(named or name, path=None if named else os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", ""))))
+    found = shutil.which(
+        named or name,
+        path=None if named else os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", ""))),
+    )
     if not found:
-        raise TinyflowError(f"{name.upper()}={named} is not a program" if named else f"{title} is not installed", install)
+        raise TinyflowError(
+            f"{name.upper()}={named} is not a program" if named else f"{title} is not installed", install
+        )
     return Path(found)
 
 
 def ask(*arguments: str | Path) -> str:
     """All that a quick command prints; "" when it cannot run, fails or takes longer than 20 seconds."""
     try:
-        result = subprocess.run(arguments, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=20)
+        result = subprocess.run(
+            arguments, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=20
+        )
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return (result.stdout + result.stderr).strip() if result.returncode == 0 else ""
@@ -91,15 +98,22 @@ def run_program(
     seconds: float | None = None,
     folder: Path | None = None,
 ) -> str:
-    """Runs a program in ``folder``; its log, stdout and stderr as they came. on_line: called with each line as it comes.
+    """Runs a program in ``folder``; its log, stdout and stderr as they came. on_line: called with each line as it
+    comes.
 
     Errors: ProgramFailed when it fails (as ``explain`` understands its log) or takes longer than ``seconds``.
     """
     seconds = SECONDS if seconds is None else seconds
     process = subprocess.Popen(
-        arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", cwd=folder,
+        arguments,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        cwd=folder,
         start_new_session=True,  # a script's children end with it
-    )  # fmt: skip
+    )
     late = threading.Event()
 
     def end() -> None:
@@ -126,7 +140,13 @@ def run_program(
         process.stdout.close()
     log = "\n".join(lines) + "\n"
     if late.is_set():
-        raise failed(TinyflowError(f"{title} did not finish in {seconds:g} s{last_error(log)}", "plug the board in again, without a hub, and repeat"), log)
+        raise failed(
+            TinyflowError(
+                f"{title} did not finish in {seconds:g} s{last_error(log)}",
+                "plug the board in again, without a hub, and repeat",
+            ),
+            log,
+        )
     if status != 0:
         raise failed(explain(log), log)
     return log

@@ -62,7 +62,10 @@ _OVERFLOW = re.compile(r"region [`'](\w+)' overflowed by (\d+) bytes")
 def linker_script(board: Board, measuring: bool = False) -> str:
     """GNU ld script for ``board``. measuring: with room to spare, to learn the sizes of an image that does not fit."""
     if board.stack_bytes <= 0 or board.stack_bytes % 8:
-        raise TinyflowError(f"board {board.name}: stack_bytes is {board.stack_bytes}", "a positive multiple of 8 (the procedure call standard)")
+        raise TinyflowError(
+            f"board {board.name}: stack_bytes is {board.stack_bytes}",
+            "a positive multiple of 8 (the procedure call standard)",
+        )
     flash, ram = board.region("FLASH"), board.region("RAM")
     return SCRIPT.format(
         board=board.name,
@@ -81,11 +84,17 @@ def overflows(linker_output: str) -> dict[str, int]:
 
 def does_not_fit(board: Board, over: dict[str, int], sizes: Sizes | None) -> TinyflowError:
     """The error for an image that overflows: by how much, which sections, the largest symbols."""
-    lines = [f"the image does not fit {board.name}: {name} overflows by {count:,} bytes of {board.region(name).length:,}" for name, count in over.items()]
+    lines = [
+        f"the image does not fit {board.name}: {name} overflows by {count:,} bytes of {board.region(name).length:,}"
+        for name, count in over.items()
+    ]
     if sizes:
         for name in over:
             inside = [section for section in sizes.sections if (section.flash if name == "FLASH" else section.ram)]
-            text = ", ".join(f"{section.name} {section.bytes:,}" for section in sorted(inside, key=lambda section: -section.bytes)[:5])
+            text = ", ".join(
+                f"{section.name} {section.bytes:,}"
+                for section in sorted(inside, key=lambda section: -section.bytes)[:5]
+            )
             lines.append(f"{name} holds {text}")
         if "FLASH" in over:
             largest = sorted((*sizes.functions, *sizes.constants), key=lambda symbol: -symbol.bytes)[:5]

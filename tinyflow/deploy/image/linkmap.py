@@ -6,12 +6,29 @@ from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
 
-# An input section: its name (on a line of its own where it is long), address, size, object file; or the space between two.
-_PIECE = re.compile(r"^ (?P<name>\.\S+|\*fill\*)\s+0x(?P<address>[0-9a-f]+)\s+0x(?P<bytes>[0-9a-f]+)(?: (?P<object>.*))?$", re.MULTILINE)
+# An input section: its name (on a line of its own where it is long), address, size, object file; or the space between
+# two.
+_PIECE = re.compile(
+    r"^ (?P<name>\.\S+|\*fill\*)\s+0x(?P<address>[0-9a-f]+)\s+0x(?P<bytes>[0-9a-f]+)(?: (?P<object>.*))?$", re.MULTILINE
+)
 _OUTPUT = re.compile(r"^(\.\S+)", re.MULTILINE)
 
-MODEL, LAYERS, CLIPS, LIBRARY, STRINGS, PADDING, TFLM = "model constants", "layers", "self-test clips", "C library", "strings", "padding", "TFLM"
-_FOLDERS = {"kernels": "kernels", "frontend": "front end", "frontend_fixed": "front end", "app": "application", "port": "start-up and console"}
+MODEL, LAYERS, CLIPS, LIBRARY, STRINGS, PADDING, TFLM = (
+    "model constants",
+    "layers",
+    "self-test clips",
+    "C library",
+    "strings",
+    "padding",
+    "TFLM",
+)
+_FOLDERS = {
+    "kernels": "kernels",
+    "frontend": "front end",
+    "frontend_fixed": "front end",
+    "app": "application",
+    "port": "start-up and console",
+}
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,6 @@
-"""Sizes of a linked firmware image, read from its ELF file and map: by section, by function, by part, and the model's share."""
+"""Sizes of a linked firmware image, read from its ELF file and map: by section, by function, by part, and the model's
+share.
+"""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,7 +42,9 @@ class Sizes:
     sections: tuple[Section, ...]
     functions: tuple[Symbol, ...]
     constants: tuple[Symbol, ...]
-    groups: dict[str, int] = field(default_factory=dict)  # flash_bytes by part of the firmware, the largest first; empty without a map
+    groups: dict[str, int] = field(
+        default_factory=dict
+    )  # flash_bytes by part of the firmware, the largest first; empty without a map
 
     def to_dict(self) -> dict[str, Any]:
         def symbols(items: tuple[Symbol, ...]) -> list[dict[str, Any]]:
@@ -73,7 +77,9 @@ def measure(elf: Path | str) -> Sizes:
     except FileNotFoundError:
         raise TinyflowError(f"no firmware at {elf}", "build it: tinyflow build --board <board>") from None
     except ELFError as error:
-        raise TinyflowError(f"{elf} is not an ELF file: {error}", "build it again: tinyflow build --board <board>") from None
+        raise TinyflowError(
+            f"{elf} is not an ELF file: {error}", "build it again: tinyflow build --board <board>"
+        ) from None
 
 
 def _measure(elf, map_text: str) -> Sizes:
@@ -93,9 +99,15 @@ def _measure(elf, map_text: str) -> Sizes:
             continue
         if kind == "STT_FUNC":
             address &= ~1 if elf["e_machine"] == "EM_ARM" else ~0  # bit 0 says Thumb
-            functions.setdefault((symbol["st_shndx"], address), Symbol(symbol.name, symbol["st_size"], section.name, source(address), linkmap.group(address)))
+            functions.setdefault(
+                (symbol["st_shndx"], address),
+                Symbol(symbol.name, symbol["st_size"], section.name, source(address), linkmap.group(address)),
+            )
         elif kind == "STT_OBJECT" and section.flash and not section.ram:
-            constants.setdefault((symbol["st_shndx"], address), Symbol(symbol.name, symbol["st_size"], section.name, group=linkmap.group(address)))
+            constants.setdefault(
+                (symbol["st_shndx"], address),
+                Symbol(symbol.name, symbol["st_size"], section.name, group=linkmap.group(address)),
+            )
     flash_bytes = sum(section.bytes for section in sections.values() if section.flash)
     return Sizes(
         flash_bytes=flash_bytes,

@@ -1,4 +1,6 @@
-"""Where a firmware runs: under an emulator, on this machine, or on the board itself. The image is the same everywhere."""
+"""Where a firmware runs: under an emulator, on this machine, or on the board itself. The image is
+the same everywhere.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -14,15 +16,22 @@ def place(board: Board, emulator: str | None = None, port: str | None = None) ->
     """``board`` as it is met there: ``emulator`` set, its counter meaning what it counts there.
 
     emulator: one of PLACES; empty: this machine for the host board, the real board when ``port`` is given or a probe
-    is plugged in that may be its own, else an emulator that the board has, QEMU first. port: serial device of the console.
+    is plugged in that may be its own, else an emulator that the board has, QEMU first. port: serial device of the
+    console.
     Errors: a place that the board does not have.
     """
     has = places_of(board)
     chosen = emulator or board.emulator or _usual(board, has, port)
     if chosen not in has:
-        raise TinyflowError(f"board {board.name} does not run on {chosen or 'anything'}", f"it runs on: {', '.join(has) or 'nothing; board.yaml names no emulator and no probe'}")
+        raise TinyflowError(
+            f"board {board.name} does not run on {chosen or 'anything'}",
+            f"it runs on: {', '.join(has) or 'nothing; board.yaml names no emulator and no probe'}",
+        )
     if port and chosen != "serial":
-        raise TinyflowError(f"--port {port} is the console of a real board; {board.name} runs under {chosen} here", "leave one of the two out")
+        raise TinyflowError(
+            f"--port {port} is the console of a real board; {board.name} runs under {chosen} here",
+            "leave one of the two out",
+        )
     board = replace(board, emulator=chosen, console=replace(board.console, device=port or board.console.device))
     there = board.renode if chosen == "renode" else board.qemu if chosen == "qemu" else None
     return replace(board, counter=there.counter) if there and there.counter else board
@@ -48,7 +57,9 @@ def _usual(board: Board, has: list[str], port: str | None) -> str:
 
 
 def emulator_version(name: str) -> str:
-    """The emulator of the place ``name`` with its version: "QEMU 10.0.2"; empty for host and serial. TinyflowError: not installed."""
+    """The emulator of the place ``name`` with its version: "QEMU 10.0.2"; empty for host and serial. TinyflowError: not
+    installed.
+    """
     if name == "qemu":
         from tinyflow.deploy.places.qemu import qemu_version
 
@@ -70,7 +81,9 @@ class Place:
 
 
 def places_here(boards: list[Board]) -> dict[str, tuple[Place, ...]]:
-    """Where each of ``boards`` could run at this moment, by its name. Quick: only emulators' versions and USB are asked."""
+    """Where each of ``boards`` could run at this moment, by its name. Quick: only emulators' versions and USB are
+    asked.
+    """
     version = cache(emulator_version)
     return {board.name: tuple(_here(board, name, version) for name in places_of(board)) for board in boards}
 
@@ -82,7 +95,15 @@ def _here(board: Board, name: str, version: Callable[[str], str]) -> Place:
         from tinyflow.deploy.flash.probes import own_probes
 
         probes = own_probes(board)
-        return Place(name, bool(probes), "debug probe " + ", ".join(probe.serial or probe.usb_id for probe in probes) if probes else "no board plugged in")
+        return Place(
+            name,
+            bool(probes),
+            (
+                "debug probe " + ", ".join(probe.serial or probe.usb_id for probe in probes)
+                if probes
+                else "no board plugged in"
+            ),
+        )
     needs = board.qemu if name == "qemu" else board.renode
     what = f" ({board.qemu.machine})" if name == "qemu" else ""
     try:

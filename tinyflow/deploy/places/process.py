@@ -14,7 +14,9 @@ PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def _die_with_parent():
-    """What the child does first: an emulator whose parent was killed would spin for ever. None where it cannot be asked for."""
+    """What the child does first: an emulator whose parent was killed would spin for ever. None where it cannot be asked
+    for.
+    """
     if not sys.platform.startswith("linux"):
         return None
     prctl = ctypes.CDLL(None).prctl  # looked up before the fork
@@ -22,7 +24,9 @@ def _die_with_parent():
 
 
 class ProcessTransport:
-    """Runs ``command`` in a private temporary folder, which also gets what it writes for itself; stderr is kept for error texts."""
+    """Runs ``command`` in a private temporary folder, which also gets what it writes for itself; stderr is kept for
+    error texts.
+    """
 
     def __init__(self, name: str, command: list[str], environment: dict[str, str] | None = None):
         self.name = name
@@ -36,7 +40,12 @@ class ProcessTransport:
                 stderr=self._stderr,
                 cwd=self._folder.name,
                 # Renode deletes what other Renodes keep in a shared TMPDIR, and writes its settings.
-                env={**os.environ, "TMPDIR": self._folder.name, "XDG_CONFIG_HOME": self._folder.name, **(environment or {})},
+                env={
+                    **os.environ,
+                    "TMPDIR": self._folder.name,
+                    "XDG_CONFIG_HOME": self._folder.name,
+                    **(environment or {}),
+                },
                 start_new_session=True,  # Ctrl-C reaches us, not the emulator; close() ends it
                 preexec_fn=_die_with_parent(),
                 bufsize=0,

@@ -21,7 +21,9 @@ def qemu_version(program: str = PROGRAM) -> tuple[int, ...]:
     try:
         said = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=60).stdout
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise TinyflowError(f"{path} --version failed: {error}", "run `make setup`, or reinstall qemu-system-arm") from None
+        raise TinyflowError(
+            f"{path} --version failed: {error}", "run `make setup`, or reinstall qemu-system-arm"
+        ) from None
     found = re.search(r"version (\d+(?:\.\d+)*)", said)
     if not found:
         raise TinyflowError(f"{path} --version said {said.strip()!r}", "run `make setup`, or reinstall qemu-system-arm")
@@ -31,7 +33,9 @@ def qemu_version(program: str = PROGRAM) -> tuple[int, ...]:
 def qemu_command(firmware: Firmware, board: Board) -> list[str]:
     """The command line for ``firmware`` on ``board``; checks that QEMU is there and new enough."""
     if board.qemu is None:
-        raise TinyflowError(f"board {board.name} has no emulator", "use a board with `qemu:` in its board.yaml, such as mps2-an386")
+        raise TinyflowError(
+            f"board {board.name} has no emulator", "use a board with `qemu:` in its board.yaml, such as mps2-an386"
+        )
     version = qemu_version()
     if not board.qemu.takes(version):
         raise TinyflowError(
@@ -51,7 +55,9 @@ def qemu_command(firmware: Firmware, board: Board) -> list[str]:
 
 
 class QemuTransport(ProcessTransport):
-    """The first line waits (not for ever) for the firmware's first word: a USART drops what comes before it is enabled."""
+    """The first line waits (not for ever) for the firmware's first word: a USART drops what comes
+    before it is enabled.
+    """
 
     _spoke = False
 

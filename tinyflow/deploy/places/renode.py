@@ -16,7 +16,9 @@ from tinyflow.deploy.places.process import ProcessTransport
 from tinyflow.errors import TinyflowError
 
 HERE = Path(__file__).resolve().parent
-INSTALL = "install Renode (its portable release needs nothing else) and put it on PATH, or export RENODE=/path/to/renode"
+INSTALL = (
+    "install Renode (its portable release needs nothing else) and put it on PATH, or export RENODE=/path/to/renode"
+)
 START_SECONDS = 120.0  # of wall time until the machine stands
 ANSWER_SECONDS = 30.0  # of virtual time from one line of the firmware to the next
 
@@ -31,7 +33,9 @@ def find_renode() -> str:
 
 
 def parse_version(said: str) -> tuple[int, ...]:
-    """(1, 15, 3) of "Renode v1.15.3.5846"; older ones write "Renode, version 1.9.0.28176". TinyflowError when it is neither."""
+    """(1, 15, 3) of "Renode v1.15.3.5846"; older ones write "Renode, version 1.9.0.28176". TinyflowError when it is
+    neither.
+    """
     found = re.search(r"Renode,?\s+(?:version )?v?(\d+)\.(\d+)\.(\d+)", said)
     if not found:
         raise TinyflowError(f"Renode does not say its version: {said.strip()[-300:]!r}", INSTALL)
@@ -42,7 +46,9 @@ def renode_version() -> tuple[int, ...]:
     """Renode's version, (1, 15, 3). TinyflowError when it is absent or will not say."""
     path = find_renode()
     try:
-        result = subprocess.run([path, "--version"], stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=60)
+        result = subprocess.run(
+            [path, "--version"], stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=60
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise TinyflowError(f"{path} --version failed: {error}", INSTALL) from None
     return parse_version(result.stdout + result.stderr)
@@ -51,7 +57,10 @@ def renode_version() -> tuple[int, ...]:
 def known_flaw() -> str:
     """What this Renode is known to compute wrongly; empty: nothing that firmware of ours meets."""
     if renode_version() < (1, 16):
-        return "Renode before 1.16 sets the GE flags of SSUB8 wrongly, which max pooling and clamps on a core with DSP extension read: use 1.16 or newer"
+        return (
+            "Renode before 1.16 sets the GE flags of SSUB8 wrongly, which max pooling and clamps on a core with DSP"
+            " extension read: use 1.16 or newer"
+        )
     return ""
 
 
@@ -67,7 +76,11 @@ def renode_environment(firmware: Firmware, board: Board, seconds: float) -> dict
     if not platform.startswith("@"):
         platform = str(Path(board.folder, platform))
         if not Path(platform).is_file():
-            raise TinyflowError(f"{platform} does not exist", f"renode.platform of {board.folder}/board.yaml names a file beside it, or one of Renode's: @platforms/...")
+            raise TinyflowError(
+                f"{platform} does not exist",
+                f"renode.platform of {board.folder}/board.yaml names a file beside it, or one of Renode's:"
+                " @platforms/...",
+            )
     settings = {
         "BOARD": board.name,
         "PLATFORM": platform.removeprefix("@"),
@@ -100,7 +113,9 @@ class RenodeTransport(ProcessTransport):
         return early or super().read(seconds)
 
     def post_mortem(self) -> str:
-        return super().post_mortem().removeprefix("killed by signal 9; stderr: ")  # renode_start.py's own way to end, once it has said why
+        return (
+            super().post_mortem().removeprefix("killed by signal 9; stderr: ")
+        )  # renode_start.py's own way to end, once it has said why
 
     def log(self) -> str:
         """The tail of Renode's log."""
@@ -109,12 +124,16 @@ class RenodeTransport(ProcessTransport):
 
 
 def start_renode(firmware: Firmware, board: Board, seconds: float = ANSWER_SECONDS) -> RenodeTransport:
-    """``firmware`` on Renode's machine of ``board``, running. seconds: of virtual time that may pass before an owed line.
+    """``firmware`` on Renode's machine of ``board``, running. seconds: of virtual time that may pass before an owed
+    line.
 
     Errors: no Renode, one that is too old, a platform that it does not load, no machine in time.
     """
     if board.renode is None:
-        raise TinyflowError(f"board {board.name} does not run under Renode", "use a board with `renode:` in its board.yaml, such as nucleo-l4r5zi")
+        raise TinyflowError(
+            f"board {board.name} does not run under Renode",
+            "use a board with `renode:` in its board.yaml, such as nucleo-l4r5zi",
+        )
     if not firmware.elf.is_file():
         raise TinyflowError(f"{firmware.elf} does not exist", f"tinyflow build --board {board.name}")
     try:
@@ -139,17 +158,27 @@ def _await_machine(transport: RenodeTransport, board: Board, deadline: float) ->
             line = transport.line(deadline)
             if not line and time.monotonic() >= deadline:
                 log = transport.log()
-                raise TinyflowError(f"Renode built no machine of {board.name} in {START_SECONDS:g} s; its log: {log or 'empty'}", "try it by hand: docs/renode.md")
+                raise TinyflowError(
+                    f"Renode built no machine of {board.name} in {START_SECONDS:g} s; its log: {log or 'empty'}",
+                    "try it by hand: docs/renode.md",
+                )
             said.append(line)
             if not version and line.startswith("Renode"):
                 version = parse_version(line)
                 if not board.renode.takes(version):
-                    raise TinyflowError(f"Renode is {_text(version)}; board {board.name} needs {board.renode.minimum_version}", "install a newer Renode")
+                    raise TinyflowError(
+                        f"Renode is {_text(version)}; board {board.name} needs {board.renode.minimum_version}",
+                        "install a newer Renode",
+                    )
                 transport.name = f"Renode {_text(version)} ({board.name})"
     except EOFError:
-        reason = "; ".join(text for text in (transport.post_mortem(), *said[-3:]) if text and not text.startswith("Renode"))
+        reason = "; ".join(
+            text for text in (transport.post_mortem(), *said[-3:]) if text and not text.startswith("Renode")
+        )
         what = f"does not load the machine of {board.name}" if version else "did not start"
-        raise TinyflowError(f"{transport.name} {what}: {reason}", "docs/renode.md: what a platform needs" if version else INSTALL) from None
+        raise TinyflowError(
+            f"{transport.name} {what}: {reason}", "docs/renode.md: what a platform needs" if version else INSTALL
+        ) from None
 
 
 def _text(version: tuple[int, ...]) -> str:

@@ -57,8 +57,8 @@ def build():
         made.UnregisterFromParent(own)
     command("machine LoadPlatformDescription " + path(setting("COUNTER")))
     command("sysbus.cpu PerformanceInMips " + setting("MIPS"))
-    # As fast as this machine can: virtual time, not the wall's, is what counts here. The quantum stays at Renode's 100 us:
-    # input is given between two, and a core that waits for it polls its UART all the while.
+    # As fast as this machine can: virtual time, not the wall's, is what counts here. The quantum stays at Renode's 100
+    # us: input is given between two, and a core that waits for it polls its UART all the while.
     command("emulation SetGlobalAdvanceImmediately true")
     command("sysbus LoadELF " + path(setting("ELF")))
     return made

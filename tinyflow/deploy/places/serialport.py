@@ -10,9 +10,15 @@ from tinyflow.errors import TinyflowError
 
 
 def board_ports(board: Board) -> list[Any]:
-    """pyserial's ports of the probes that board.yaml's usb_ids name, but for those of a probe that is another board's."""
+    """pyserial's ports of the probes that board.yaml's usb_ids name, but for those of a probe that
+    is another board's.
+    """
     others = {probe.serial.lower() for probe in list_probes(board) if probe.serial and not may_be(board, probe)}
-    return [port for port in _usb_ports() if _usb_id(port) in _usb_ids(board) and (port.serial_number or "").lower() not in others]
+    return [
+        port
+        for port in _usb_ports()
+        if _usb_id(port) in _usb_ids(board) and (port.serial_number or "").lower() not in others
+    ]
 
 
 def find_port(board: Board) -> str:
@@ -21,11 +27,21 @@ def find_port(board: Board) -> str:
     if len(found) == 1:
         return found[0]
     if found:
-        raise TinyflowError(f"several probes for {board.name}: {', '.join(found)}", "unplug all but one, or name the port: --port " + found[0])
+        raise TinyflowError(
+            f"several probes for {board.name}: {', '.join(found)}",
+            "unplug all but one, or name the port: --port " + found[0],
+        )
     wanted = _usb_ids(board)
-    here = ", ".join(f"{port.device} ({_usb_id(port)}{', of another board' if _usb_id(port) in wanted else ''})" for port in _usb_ports()) or "none"
+    here = (
+        ", ".join(
+            f"{port.device} ({_usb_id(port)}{', of another board' if _usb_id(port) in wanted else ''})"
+            for port in _usb_ports()
+        )
+        or "none"
+    )
     raise TinyflowError(
-        f"no serial port of {board.name} found (looked for USB {', '.join(wanted) or 'nothing: board.yaml has no usb_ids'}; USB serial ports here: {here})",
+        f"no serial port of {board.name} found (looked for USB"
+        f" {', '.join(wanted) or 'nothing: board.yaml has no usb_ids'}; USB serial ports here: {here})",
         "plug the board's debug USB in, or name the port with --port",
     )
 
@@ -56,7 +72,10 @@ class SerialTransport:
             self._serial = serial.Serial(device, board.console.baud, timeout=0, write_timeout=10)
             self._serial.reset_input_buffer()
             self._serial.write(b"\n")  # ends whatever half line the firmware may hold
-        except (OSError, termios.error) as error:  # SerialException is an OSError; the port may go away between two calls
+        except (
+            OSError,
+            termios.error,
+        ) as error:  # SerialException is an OSError; the port may go away between two calls
             text = str(error)
             if "ermission" in text or "errno 13" in text.lower():
                 hint = "add yourself to the group of the port: sudo usermod -aG dialout $USER, then log in again"

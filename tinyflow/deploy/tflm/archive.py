@@ -10,7 +10,9 @@ HEADER = 60  # bytes before each member: name 16, date 12, uid 6, gid 6, mode 8,
 
 
 class Archive:
-    """``symbols``: all that its members define for others. ``compiler``: what the first of them names, "" when nothing."""
+    """``symbols``: all that its members define for others. ``compiler``: what the first of them
+    names, "" when nothing.
+    """
 
     def __init__(self, path: Path):
         self.path = path

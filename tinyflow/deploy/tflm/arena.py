@@ -17,15 +17,20 @@ SHARE = 8  # of RAM, 1/SHARE is left to all but the arena
 
 
 def emulated(board: Board) -> Board:
-    """``board``, or another of the same core and TFLM library, on the emulator there with the most RAM. TinyflowError where there is none."""
+    """``board``, or another of the same core and TFLM library, on the emulator there with the most RAM. TinyflowError
+    where there is none.
+    """
     alike = [board, *(load_board(name) for name in board_names())]
     alike = [other for other in alike if (other.tflm, other.cpu_flags) == (board.tflm, board.cpu_flags)]
     found = []
     for other in alike:
-        found += [place(other, emulator) for emulator, there in (("qemu", other.qemu), ("renode", other.renode)) if there]
+        found += [
+            place(other, emulator) for emulator, there in (("qemu", other.qemu), ("renode", other.renode)) if there
+        ]
     if not found:
         raise TinyflowError(
-            f"no emulator of the core of {board.name} ({board.tflm}, {' '.join(board.cpu_flags)}): TFLM's arena is found by running its allocator there",
+            f"no emulator of the core of {board.name} ({board.tflm}, {' '.join(board.cpu_flags)}): TFLM's arena is"
+            " found by running its allocator there",
             "give one of boards/ the same `tflm` and `cpu_flags`, or take --runtime aot, whose arena is planned",
         )
     return max(found, key=lambda other: (other.emulator == "qemu", other.region("RAM").length))
@@ -60,6 +65,8 @@ def _ask(firmware: Firmware, board: Board, compiled: CompiledModel) -> int:
         return int(console.request("arena")["bytes"])
     except TinyflowError as error:
         hint = "TFLM's operators refuse what they do not compute; take --runtime aot"
-        raise TinyflowError(f"TFLM does not run {compiled.tflite.name} on {board.name}: {error.message}", hint) from None
+        raise TinyflowError(
+            f"TFLM does not run {compiled.tflite.name} on {board.name}: {error.message}", hint
+        ) from None
     finally:
         console.transport.close()

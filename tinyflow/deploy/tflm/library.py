@@ -17,7 +17,10 @@ from tinyflow.errors import TinyflowError
 
 CXX = "arm-none-eabi-g++"
 LIBRARY = "libtensorflow-microlite.a"
-MAKE = "make -f tensorflow/lite/micro/tools/make/Makefile TARGET=cortex_m_generic TARGET_ARCH={arch} OPTIMIZED_KERNEL_DIR=cmsis_nn BUILD_TYPE=release"
+MAKE = (
+    "make -f tensorflow/lite/micro/tools/make/Makefile TARGET=cortex_m_generic TARGET_ARCH={arch}"
+    " OPTIMIZED_KERNEL_DIR=cmsis_nn BUILD_TYPE=release"
+)
 RESOLVER = "tensorflow/lite/micro/micro_mutable_op_resolver.h"
 KERNELS = "tensorflow/lite/micro/kernels"
 DOWNLOADS = "tensorflow/lite/micro/tools/make/downloads"
@@ -30,7 +33,9 @@ INCLUDES = (
     (f"{DOWNLOADS}/ruy", "ruy/profiler/instrumentation.h"),
 )
 # gen/<target>_<arch>_<build type>[_<kernels>]_<toolchain>
-_FOLDER = re.compile(r"cortex_m_generic_(?P<arch>[^_]+)_(?P<build>debug|default|release_with_logs|release)(?:_(?P<kernels>cmsis_nn))?_(?P<toolchain>[a-z]+)")
+_FOLDER = re.compile(
+    r"cortex_m_generic_(?P<arch>[^_]+)_(?P<build>debug|default|release_with_logs|release)(?:_(?P<kernels>cmsis_nn))?_(?P<toolchain>[a-z]+)"
+)
 _BUILDS = ("release", "release_with_logs", "default", "debug")  # the smallest first
 
 
@@ -57,7 +62,9 @@ class Tflm:
 
     @property
     def defines(self) -> tuple[str, ...]:
-        """What its headers must be told to show the registrations of int8 alone; without, they fall back to the general ones in silence."""
+        """What its headers must be told to show the registrations of int8 alone; without, they fall back to the general
+        ones in silence.
+        """
         return ("CMSIS_NN",) if any(symbol.endswith("_INT8Ev") for symbol in self.archive.symbols) else ()
 
     def fingerprint(self) -> dict[str, Any]:
@@ -66,10 +73,18 @@ class Tflm:
         for folder in ("tensorflow/lite/micro", KERNELS, "tensorflow/lite/c", "tensorflow/lite/core/c"):
             for path in sorted((self.root / folder).glob("*.h")):
                 digest.update(f"{folder}/{path.name}\0{sha256(path)}\0".encode())
-        return {"arch": self.arch, "build": self.build, "cmsis_nn": self.cmsis_nn, "library": sha256(self.library), "headers": digest.hexdigest()}
+        return {
+            "arch": self.arch,
+            "build": self.build,
+            "cmsis_nn": self.cmsis_nn,
+            "library": sha256(self.library),
+            "headers": digest.hexdigest(),
+        }
 
     def check(self) -> None:
-        """TinyflowError when firmware cannot be built around it: headers absent, objects of another machine or compiler."""
+        """TinyflowError when firmware cannot be built around it: headers absent, objects of another machine or
+        compiler.
+        """
         for folder, name in INCLUDES:
             if not (self.root / folder / name).is_file():
                 fetch = f"TFLM's own build fetches it: {MAKE.format(arch=self.arch)} third_party_downloads"
@@ -78,8 +93,8 @@ class Tflm:
         machine, compiler = self.archive.machine, self.archive.compiler
         if machine != "EM_ARM" or not compiler.startswith("GCC:"):
             raise TinyflowError(
-                f"{self.library} was built for {machine.removeprefix('EM_') or 'nothing'} by {compiler or 'an unknown compiler'}; "
-                "firmware is built by arm-none-eabi-gcc",
+                f"{self.library} was built for {machine.removeprefix('EM_') or 'nothing'} by"
+                f" {compiler or 'an unknown compiler'}; firmware is built by arm-none-eabi-gcc",
                 f"build it with TOOLCHAIN=gcc: {MAKE.format(arch=self.arch)} microlite",
             )
 
@@ -87,7 +102,11 @@ class Tflm:
 def check_compiler() -> None:
     """TinyflowError where there is no C++ for a Cortex-M: its headers are a package of their own on Debian."""
     path = shutil.which(CXX)
-    library = subprocess.run([path, "-print-file-name=libstdc++.a"], capture_output=True, text=True).stdout.strip() if path else ""
+    library = (
+        subprocess.run([path, "-print-file-name=libstdc++.a"], capture_output=True, text=True).stdout.strip()
+        if path
+        else ""
+    )
     if not Path(library).is_absolute():  # the bare name when it has none
         raise TinyflowError(
             f"{CXX} {'has no C++ library' if path else 'is not installed'}: the runtime tflm is C++",
@@ -103,10 +122,14 @@ def libraries() -> list[Tflm]:
     value = os.environ.get("TFLM_ROOT", "")
     if not value:
         hint = "docs/tflm.md says how to build TFLM's library; without it: --runtime aot"
-        raise TinyflowError("TFLM_ROOT is not set: the runtime tflm is built around an installed TensorFlow Lite Micro", hint)
+        raise TinyflowError(
+            "TFLM_ROOT is not set: the runtime tflm is built around an installed TensorFlow Lite Micro", hint
+        )
     root = Path(value).expanduser().resolve()
     if not root.is_dir():
-        raise TinyflowError(f"TFLM_ROOT is {value}, which is not a folder", "name a checkout of tflite-micro (docs/tflm.md)")
+        raise TinyflowError(
+            f"TFLM_ROOT is {value}, which is not a folder", "name a checkout of tflite-micro (docs/tflm.md)"
+        )
     found = []
     for path in sorted(root.glob(f"gen/*/lib/{LIBRARY}")):
         if match := _FOLDER.fullmatch(path.parent.parent.name):
@@ -120,11 +143,15 @@ def libraries() -> list[Tflm]:
 
 
 def find_tflm(board: Board) -> Tflm:
-    """The best library for ``board``, checked. Errors: those of libraries(), check_compiler() and Tflm.check(); none for the board's core."""
+    """The best library for ``board``, checked. Errors: those of libraries(), check_compiler() and Tflm.check(); none
+    for the board's core.
+    """
     if not board.tflm:
         on_host = "tflite_micro plays its part there: tinyflow profile --board host --compare aot,tflm"
         hint = on_host if board.port == "host" else "set `tflm:` in board.yaml (docs/boards.md)"
-        raise TinyflowError(f"board {board.name} has no tflm runtime: its board.yaml names no TARGET_ARCH of TFLM", hint)
+        raise TinyflowError(
+            f"board {board.name} has no tflm runtime: its board.yaml names no TARGET_ARCH of TFLM", hint
+        )
     found = libraries()
     check_compiler()
     for tflm in found:

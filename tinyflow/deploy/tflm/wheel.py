@@ -1,6 +1,7 @@
 """The part of TFLM's firmware on this machine: the tflite_micro wheel, which is its interpreter with reference kernels.
 
-Its arena need is found as on a core, by its own allocator. It is larger there: pointers of 64 bits, and an allocator that records.
+Its arena need is found as on a core, by its own allocator. It is larger there: pointers of 64 bits, and an allocator
+that records.
 """
 
 import subprocess
@@ -14,15 +15,25 @@ TIMEOUT = 300.0  # seconds
 
 
 def arena_need(compiled: CompiledModel) -> int:
-    """Bytes, a multiple of 16: the smallest arena that tflite_micro's interpreter takes for the model, and in which it runs.
+    """Bytes, a multiple of 16: the smallest arena that tflite_micro's interpreter takes for the model, and in which it
+    runs.
 
-    In a process of its own: its interpreter complains of each arena on stderr, and one far too small may end the process.
+    In a process of its own: its interpreter complains of each arena on stderr, and one far too small may end the
+    process.
     """
-    command = [sys.executable, "-m", "tinyflow.deploy.tflm.wheel", str(compiled.tflite), str(compiled.arena_bound_bytes)]
+    command = [
+        sys.executable,
+        "-m",
+        "tinyflow.deploy.tflm.wheel",
+        str(compiled.tflite),
+        str(compiled.arena_bound_bytes),
+    ]
     try:
         said = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=TIMEOUT)
     except subprocess.TimeoutExpired:
-        raise TinyflowError(f"tflite_micro did not find an arena for {compiled.tflite} in {TIMEOUT:.0f} s", "take a smaller network") from None
+        raise TinyflowError(
+            f"tflite_micro did not find an arena for {compiled.tflite} in {TIMEOUT:.0f} s", "take a smaller network"
+        ) from None
     if said.returncode:
         hint = "`tinyflow doctor` says whether its wheel is there; its operators refuse what they do not compute"
         raise TinyflowError(f"tflite_micro does not run {compiled.tflite}: {said.stderr.strip()[-500:]}", hint)
