@@ -17,7 +17,7 @@ from typing import Any
 from tinyflow.artefacts import write_json
 from tinyflow.errors import TinyflowError
 from tinyflow.recipe import Recipe, load_recipe, override
-from tinyflow.search.sweep import Point, run_point
+from tinyflow.sweep.sweeping import Point, run_point
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 FIXED = {"names": "512/160/40"}  # the paper's front end of the search that is not data aware; else 640/160/40
@@ -78,7 +78,7 @@ def main() -> None:
 
 
 def ablations(recipe: Recipe, lines: list[str], seeds: list[int], out: Path) -> list[dict[str, Any]]:
-    """Runs the lines, seed by seed, prints each as it finishes, and returns their rows (tinyflow/search/sweep.py)."""
+    """Runs the lines, seed by seed, prints each as it finishes, and returns their rows (tinyflow/sweep/sweeping.py)."""
     out = out.resolve()
     wrong = [line for line in lines if line not in SWITCHES]
     if wrong:

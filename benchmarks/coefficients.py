@@ -31,22 +31,23 @@ from tflite_builder import Builder
 from tinyflow.artefacts import fingerprint, write_json
 from tinyflow.board import load_board
 from tinyflow.compile.foreign import compile_tflite
-from tinyflow.compile.frontend import generate_frontend, table_bytes
 from tinyflow.compile.graph import VIEWS
 from tinyflow.compile.lower import lower
 from tinyflow.compile.passes import run_passes
-from tinyflow.compile.shape_graph import count_parameters
 from tinyflow.compile.tflite import read_tflite
+from tinyflow.cost import footprint as image
+from tinyflow.cost import instructions
+from tinyflow.cost.work import COUNTS, kind, work
 from tinyflow.deploy.artefact import Firmware
 from tinyflow.deploy.build import build
 from tinyflow.deploy.places.qemu import qemu_version
 from tinyflow.deploy.profile import profile
-from tinyflow.features.alignment import alignments
-from tinyflow.features.config import TABLE_1, MfccConfig
-from tinyflow.genotype import Genotype
-from tinyflow.search import image, instructions
+from tinyflow.frontend.mfcc.c import generate_frontend, table_bytes
+from tinyflow.frontend.mfcc.config import TABLE_1, MfccConfig
+from tinyflow.network.alignment import alignments
+from tinyflow.network.genotype import Genotype
+from tinyflow.network.shape_graph import count_parameters
 from tinyflow.search.random_genotype import random_genotype
-from tinyflow.search.work import COUNTS, kind, work
 
 BOARD, IMAGE_BOARD = "mps2-an386", "nucleo-l4r5zi"  # who counts instructions; whose image is measured
 
@@ -116,9 +117,9 @@ def convert(genotype: Genotype, folder: Path) -> Path:
     """The int8 TFLite of ``genotype`` with random weights."""
     import torch
 
-    from tinyflow.compile.export import export_onnx
-    from tinyflow.compile.quantize import to_tflite
-    from tinyflow.train.network import build_network
+    from tinyflow.convert.onnx import export_onnx
+    from tinyflow.convert.quantize import to_tflite
+    from tinyflow.network.build import build_network
 
     torch.manual_seed(0)
     network = build_network(genotype).eval()

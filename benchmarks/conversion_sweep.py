@@ -22,8 +22,8 @@ import numpy as np
 
 from tinyflow.artefacts import write_json
 from tinyflow.errors import TinyflowError
-from tinyflow.features.config import TABLE_1, MfccConfig
-from tinyflow.genotype import OPERATION_SETS
+from tinyflow.frontend.mfcc.config import TABLE_1, MfccConfig
+from tinyflow.network.genotype import OPERATION_SETS
 from tinyflow.search.random_genotype import random_genotype
 
 LABELS = tuple(f"word{index}" for index in range(12))
@@ -34,15 +34,15 @@ def convert(seed: int, mfcc: MfccConfig, operations: str, folder: Path) -> dict[
     """One case: what came of it. TinyflowError when it is refused."""
     import torch
 
-    from tinyflow.compile import oracle
-    from tinyflow.compile.export import export_onnx, torch_answers
-    from tinyflow.compile.hostmodel import HostModel
-    from tinyflow.compile.interpreter import Interpreter
     from tinyflow.compile.lower import lower
-    from tinyflow.compile.model import float_check
-    from tinyflow.compile.quantize import FLOAT, INT8, check_operators
-    from tinyflow.compile.quantize import convert as to_tflite
-    from tinyflow.train.network import DerivedNetwork
+    from tinyflow.convert.onnx import export_onnx, torch_answers
+    from tinyflow.convert.quantize import FLOAT, INT8, check_operators
+    from tinyflow.convert.quantize import convert as to_tflite
+    from tinyflow.convert.trained import float_check
+    from tinyflow.network.module import DerivedNetwork
+    from tinyflow.reference import oracle
+    from tinyflow.reference.hostmodel import HostModel
+    from tinyflow.reference.interpreter import Interpreter
 
     start = time.monotonic()
     genotype = random_genotype(

@@ -25,7 +25,7 @@ from coefficients import BOARD, count_frontend, small_model
 
 from tinyflow.deploy.places.qemu import qemu_version
 from tinyflow.errors import TinyflowError
-from tinyflow.features.config import TABLE_1, MfccConfig
+from tinyflow.frontend.mfcc.config import TABLE_1, MfccConfig
 
 RECORDED = Path(__file__).resolve().parent / "recorded.json"
 CONFIGURATIONS = (

@@ -59,7 +59,8 @@ def model_file(name: str, folder: Path) -> tuple[Path, str]:
 
 def measure(name: str, folder: Path, rows: int, recorded: dict[str, Any] | None) -> dict[str, Any]:
     """One network, all sides."""
-    from tinyflow.compile import load_compiled, oracle
+    from tinyflow.compile import load_compiled
+    from tinyflow.reference import oracle
 
     path, weights = model_file(name, folder)
     ours = count(path, folder / "ours", rows)

@@ -20,14 +20,14 @@ from typing import Any
 import numpy as np
 
 from tinyflow.compile.artefact import CompiledModel
-from tinyflow.compile.frontend import HostFrontend
-from tinyflow.compile.hostmodel import HostModel
 from tinyflow.data.background import cut
 from tinyflow.data.dataset import Dataset
 from tinyflow.data.tasks import SILENCE, UNKNOWN
 from tinyflow.deploy.detector import detect, sample_of
+from tinyflow.frontend.mfcc.c import HostFrontend
 from tinyflow.pipeline import recipe_run
 from tinyflow.recipe import Listen, load_recipe
+from tinyflow.reference.hostmodel import HostModel
 
 RATE = 16000
 GAP = (0.6, 2.4)  # seconds between two words
@@ -218,7 +218,7 @@ def main() -> None:
     parser.add_argument("--sweep", action="store_true")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    from tinyflow.cli.command import CONFIGS
+    from tinyflow.artefacts import CONFIGS
     from tinyflow.compile import load_compiled
 
     path = Path(options.recipe) if options.recipe.endswith(".yaml") else CONFIGS / f"{options.recipe}.yaml"

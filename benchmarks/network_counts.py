@@ -36,7 +36,7 @@ def count(tflite: Path, folder: Path, rows: int = 2, reference: bool = False) ->
     flags, and ``layers``: kind, sort, kernel, shapes, macs, instructions, per_mac of each. TinyflowError when an answer
     differs from tflite_micro's.
     """
-    from tinyflow.compile import oracle
+    from tinyflow.reference import oracle
 
     board = load_board(BOARD)
     compiled = compile_tflite(tflite, folder / "compile", reference=reference)

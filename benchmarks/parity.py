@@ -15,18 +15,18 @@ import numpy as np
 import torch
 
 from tinyflow.board import load_board
-from tinyflow.compile import compile_model
-from tinyflow.compile.model import choose
+from tinyflow.convert import compile_trained
+from tinyflow.convert.trained import choose
 from tinyflow.data import load_dataset
 from tinyflow.deploy.build import build
 from tinyflow.deploy.device import connect
 from tinyflow.deploy.validate import validate
-from tinyflow.features.config import TABLE_1
-from tinyflow.genotype import read_genotype
+from tinyflow.frontend.mfcc.config import TABLE_1
+from tinyflow.network.genotype import read_genotype
+from tinyflow.network.module import DerivedNetwork
 from tinyflow.recipe import Compile
 from tinyflow.train.artefact import load_trained, save_trained
 from tinyflow.train.batches import fit_scaler
-from tinyflow.train.network import DerivedNetwork
 
 GENOTYPE = Path(__file__).resolve().parent.parent / "configs" / "genotypes" / "demo.json"
 
@@ -62,7 +62,7 @@ def main() -> None:
                 scaler,
                 {"description": dataset.description, "parameters": 0, "macs": 0, "epochs": []},
             )
-            compiled = compile_model(
+            compiled = compile_trained(
                 load_trained(folder / "train"),
                 dataset,
                 Compile(calibration_clips=16, selftest_clips=1),

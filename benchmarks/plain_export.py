@@ -37,8 +37,8 @@ from tinyflow.compile.passes import run_passes
 from tinyflow.compile.tflite import read_tflite
 from tinyflow.deploy.places.qemu import qemu_version
 from tinyflow.errors import TinyflowError
-from tinyflow.features.config import MfccConfig
-from tinyflow.genotype import Cell, Edge, Genotype
+from tinyflow.frontend.mfcc.config import MfccConfig
+from tinyflow.network.genotype import Cell, Edge, Genotype
 
 FRONTEND = MfccConfig(window=640, hop=480, n_mels=40)  # 33 x 40 features: about 4 M multiply-accumulates at 16 channels
 

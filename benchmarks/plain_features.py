@@ -11,7 +11,7 @@ import torchaudio
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tinyflow.features.config import MfccConfig
+from tinyflow.frontend.mfcc.config import MfccConfig
 
 
 class PlainFeatures(nn.Module):

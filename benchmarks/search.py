@@ -40,8 +40,8 @@ from plain_search import PlainSupernet
 from torch.nn import functional as F
 
 from tinyflow.data.dataset import Epoch, Split
-from tinyflow.features.bank import FeatureBank
-from tinyflow.features.config import TABLE_1
+from tinyflow.frontend.mfcc.bank import FeatureBank
+from tinyflow.frontend.mfcc.config import TABLE_1
 from tinyflow.recipe import Search
 from tinyflow.search.data import SearchData
 from tinyflow.search.mixture import DataAwareSupernet, DataMixture

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from tinyflow.board import load_board
-from tinyflow.compile import oracle
 from tinyflow.compile.artefact import CompiledModel
-from tinyflow.compile.hostlib import host_compiler
-from tinyflow.compile.hostmodel import KERNELS, HostModel
 from tinyflow.compile.lower import translate
 from tinyflow.deploy.build import build
 from tinyflow.deploy.device import connect
+from tinyflow.reference import oracle
+from tinyflow.reference.hostlib import host_compiler
+from tinyflow.reference.hostmodel import KERNELS, HostModel
 
 
 @cache

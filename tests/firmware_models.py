@@ -6,7 +6,7 @@ import numpy as np
 from tflite_builder import Builder
 
 from tinyflow.compile.artefact import CompiledModel, load_compiled
-from tinyflow.features.config import MfccConfig
+from tinyflow.frontend.mfcc.config import MfccConfig
 
 LABELS = ("yes", "no", "stop", "unknown")
 
@@ -96,12 +96,12 @@ def speaking(folder: Path, config: MfccConfig, audio: np.ndarray) -> CompiledMod
     """A network behind the front end ``config``, with ``audio`` int16 (N, samples) as its self-test clips."""
     import torch
 
-    from tinyflow.compile import oracle
-    from tinyflow.compile.frontend import HostFrontend, generate_frontend
     from tinyflow.compile.lower import lower
-    from tinyflow.features.mfcc import Mfcc
-    from tinyflow.features.quantize import FeatureQuantization
-    from tinyflow.features.scaler import Scaler
+    from tinyflow.frontend.mfcc.c import HostFrontend, generate_frontend
+    from tinyflow.frontend.mfcc.module import Mfcc
+    from tinyflow.frontend.quantize import FeatureQuantization
+    from tinyflow.frontend.scaler import Scaler
+    from tinyflow.reference import oracle
 
     folder.mkdir(parents=True, exist_ok=True)
     with torch.inference_mode():

@@ -8,9 +8,9 @@ import numpy as np
 from tflite_builder import Builder
 
 from tinyflow.compile.artefact import CompiledModel, load_compiled
-from tinyflow.compile.frontend import generate_frontend
 from tinyflow.compile.lower import lower
-from tinyflow.features.config import MfccConfig
+from tinyflow.frontend.mfcc.c import generate_frontend
+from tinyflow.frontend.mfcc.config import MfccConfig
 
 LABELS = ("yes", "no", "_silence_", "_unknown_")
 

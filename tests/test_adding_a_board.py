@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from firmware_models import small_network
 
-from tinyflow.board import BOARDS, load_board
-from tinyflow.compile import oracle
+from tinyflow.artefacts import BOARDS
+from tinyflow.board import load_board
+from tinyflow.reference import oracle
 
 PAGE = BOARDS.parent / "docs" / "boards.md"
 

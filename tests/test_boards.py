@@ -10,7 +10,8 @@ import pytest
 import yaml
 from keyword_model import keyword_model
 
-from tinyflow.board import BOARDS, Board, board_names, load_board
+from tinyflow.artefacts import BOARDS
+from tinyflow.board import Board, board_names, load_board
 from tinyflow.deploy.build import build
 from tinyflow.deploy.places.place import place
 from tinyflow.errors import TinyflowError

@@ -18,7 +18,7 @@ from keyword_model import keyword_tflite
 from tinyflow.board import board_names, load_board
 from tinyflow.ci import PLACES, TEMPLATES, write_ci
 from tinyflow.errors import TinyflowError
-from tinyflow.features.config import MfccConfig
+from tinyflow.frontend.mfcc.config import MfccConfig
 
 SERVICES = sorted(PLACES)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tinyflow.compile import oracle
+from tinyflow.reference import oracle
 
 pytestmark = [
     pytest.mark.slow,

@@ -4,9 +4,9 @@ from dataclasses import fields, is_dataclass
 
 import pytest
 
-from tinyflow.cli import CONFIGS
+from tinyflow.artefacts import CONFIGS
 from tinyflow.errors import TinyflowError
-from tinyflow.genotype import read_genotype
+from tinyflow.network.genotype import read_genotype
 from tinyflow.recipe import Recipe, load_recipe, parse_yaml, recipe_from_dict
 from tinyflow.template import template, write_template
 

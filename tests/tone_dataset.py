@@ -9,8 +9,8 @@ from tinyflow.data.background import made
 from tinyflow.data.dataset import Dataset
 from tinyflow.data.store import Clip, Corpus, Recording, write_dataset
 from tinyflow.data.tasks import make_task
-from tinyflow.features.config import MfccConfig
-from tinyflow.genotype import Cell, Edge, Genotype
+from tinyflow.frontend.mfcc.config import MfccConfig
+from tinyflow.network.genotype import Cell, Edge, Genotype
 from tinyflow.progress import silent
 
 TONES = {"low": 300.0, "middle": 900.0, "high": 2700.0}  # Hz

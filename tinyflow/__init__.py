@@ -1,3 +1,3 @@
 """tinyflow: from labelled audio to keyword-spotting firmware for a microcontroller."""
 
-__version__ = "0.1.0"
+from tinyflow.version import __version__ as __version__

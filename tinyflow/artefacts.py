@@ -20,10 +20,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tinyflow import __version__
 from tinyflow.errors import TinyflowError
+from tinyflow.version import __version__
 
 MANIFEST = "manifest.json"
+
+
+def resource(name: str) -> Path:
+    """A folder that tinyflow brings: beside the package in a checkout, in its _resources where it was installed."""
+    package = Path(__file__).resolve().parent
+    inside = package / "_resources" / name
+    return inside if inside.is_dir() else package.parent / name
+
+
+FIRMWARE, BOARDS, CONFIGS = resource("firmware"), resource("boards"), resource("configs")
 
 
 @contextmanager

@@ -6,10 +6,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
 
+from tinyflow.artefacts import BOARDS
 from tinyflow.errors import TinyflowError
 
 FORBID = {"extra": "forbid"}
-BOARDS = Path(__file__).resolve().parent.parent / "boards"
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,10 @@ import os
 import shlex
 from pathlib import Path
 
-from tinyflow.artefacts import write_text
+from tinyflow.artefacts import CONFIGS, write_text
 from tinyflow.errors import TinyflowError
 
-TEMPLATES = Path(__file__).resolve().parent.parent / "configs" / "ci"
+TEMPLATES = CONFIGS / "ci"
 PLACES = {"github": Path(".github/workflows/tinyflow.yml"), "gitlab": Path(".gitlab-ci.yml")}  # in the project
 MODEL = "MODEL: --recipe recipe.yaml"
 

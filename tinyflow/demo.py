@@ -85,7 +85,7 @@ def _checks(run: Run, board: Board, compiled, firmware) -> dict[str, Any]:
 def parity_audio(run: Run) -> np.ndarray:
     """Clips for the parity gate, int16 (deploy.parity_clips, samples), of every class in turn, from the validation
     split: the test split is for evaluation alone."""
-    from tinyflow.compile.model import choose
+    from tinyflow.convert.trained import choose
 
     split = run.dataset().split("validation")
     return np.ascontiguousarray(split.audio[choose(split.labels, run.recipe.deploy.parity_clips)])

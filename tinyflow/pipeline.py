@@ -14,14 +14,24 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tinyflow.artefacts import MANIFEST, Manifest, RunFolder, alone_in, fingerprint, now, sha256, sweep, versions
+from tinyflow.artefacts import (
+    FIRMWARE,
+    MANIFEST,
+    Manifest,
+    RunFolder,
+    alone_in,
+    fingerprint,
+    now,
+    sha256,
+    sweep,
+    versions,
+)
 from tinyflow.board import Board, load_board
 from tinyflow.errors import TinyflowError
-from tinyflow.genotype import Genotype, read_genotype
+from tinyflow.network.genotype import Genotype, read_genotype
 from tinyflow.progress import Progress, silent
 from tinyflow.recipe import Listen, Recipe
 
-FIRMWARE = Path(__file__).resolve().parent.parent / "firmware"
 NOT_WHAT = (
     "train.device",
     "train.checkpoint_minutes",
@@ -281,7 +291,7 @@ def _train_part(run: Run, board: Board | None) -> Any:
 
 
 def _make_train(run: Run, board: Board | None) -> None:
-    from tinyflow.train import train
+    from tinyflow.train import train_model
 
     dataset = run.dataset()
     genotype = run.genotype()
@@ -291,14 +301,16 @@ def _make_train(run: Run, board: Board | None) -> None:
             f" {list(dataset.labels)}",
             "leave the genotype's labels empty to take the task's, or change data.task",
         )
-    train(genotype.with_task(dataset.task, dataset.labels), dataset, run.recipe.train, run.folder.train, run.progress)
+    train_model(
+        genotype.with_task(dataset.task, dataset.labels), dataset, run.recipe.train, run.folder.train, run.progress
+    )
 
 
 def _make_compile(run: Run, board: Board | None) -> None:
-    from tinyflow.compile import compile_model
+    from tinyflow.convert import compile_trained
     from tinyflow.train import load_trained
 
-    compile_model(load_trained(run.folder.train), run.dataset(), run.recipe.compile, run.folder.compile, run.progress)
+    compile_trained(load_trained(run.folder.train), run.dataset(), run.recipe.compile, run.folder.compile, run.progress)
 
 
 def _make_foreign(run: Run, board: Board | None) -> None:

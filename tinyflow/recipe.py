@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tinyflow.errors import TinyflowError
-from tinyflow.features.config import TABLE_1, MfccConfig
+from tinyflow.frontend.mfcc.config import TABLE_1, MfccConfig
 
 FORBID = {"extra": "forbid"}
 TABLE_1_NAMES = tuple(config.name for config in TABLE_1)

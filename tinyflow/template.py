@@ -8,11 +8,11 @@ from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from tinyflow.artefacts import write_text
+from tinyflow.artefacts import CONFIGS, write_text
 from tinyflow.errors import TinyflowError
 from tinyflow.recipe import Recipe
 
-GENOTYPE = Path(__file__).resolve().parent.parent / "configs" / "genotypes" / "demo.json"
+GENOTYPE = CONFIGS / "genotypes" / "demo.json"
 
 
 def template(name: str, genotype: str, source: str = "synthetic", recordings: str = "") -> str:

@@ -107,8 +107,8 @@ static void dct(void) {
   products(table, x, size, out, outputs);
 }
 
-/* The drift (compile/frontend.py) times coefficient 0, which is 4, comes first. Then product and sum rounded apart, as
- * tinyflow/features/quantize.py does; then half to even. */
+/* The drift (frontend/mfcc/c.py) times coefficient 0, which is 4, comes first. Then product and sum rounded apart, as
+ * tinyflow/frontend/quantize.py does; then half to even. */
 #define QUANTIZE                                                                                     \
   LOAD_1(first, 4)                                                                                   \
   DO(1) LOAD_1(in, 0) LOAD(scaling, 1, 3) FMA(0, 1, 4) MUL(0, 0, 2) ADD(0, 0, 3) ROUND_INT8(value, 0) \

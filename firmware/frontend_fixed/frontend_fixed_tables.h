@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The MFCC in integers, for cores without FPU: generated constants (frontend_fixed_tables.c, frontend_fixed_config.h) and the
- * steps that live in files of their own. tinyflow/compile/frontend_fixed.py makes the constants and says what scale is where. */
+ * steps that live in files of their own. tinyflow/frontend/mfcc/c_fixed.py makes the constants and says what scale is where. */
 #ifndef TINYFLOW_FRONTEND_FIXED_TABLES_H
 #define TINYFLOW_FRONTEND_FIXED_TABLES_H
 

@@ -6,10 +6,10 @@ import sys
 import plain_export
 import pytest
 
-from tinyflow.compile.shape_graph import shape_graph
+from tinyflow.cost.instructions import macs
 from tinyflow.errors import TinyflowError
-from tinyflow.genotype import OPERATION_SETS
-from tinyflow.search.instructions import macs
+from tinyflow.network.genotype import OPERATION_SETS
+from tinyflow.network.shape_graph import shape_graph
 
 
 def test_the_network_has_every_operation_of_darts():

@@ -13,7 +13,7 @@ import torch
 from frontend_signals import signals
 from plain_features import PlainFeatures, PlainMixture
 
-from tinyflow.features.config import TABLE_1
+from tinyflow.frontend.mfcc.config import TABLE_1
 from tinyflow.recipe import Search
 from tinyflow.search.data import SearchData
 from tinyflow.search.mixture import DataMixture

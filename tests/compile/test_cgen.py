@@ -12,11 +12,11 @@ from bit_exact import compile_bytes, kernel_archive
 from model_zoo import ds_cnn, every_operator
 from tflite_builder import Builder
 
+from tinyflow.artefacts import FIRMWARE
 from tinyflow.compile import cgen, fixedpoint
 from tinyflow.compile.artefact import load_compiled
-from tinyflow.compile.hostlib import FIRMWARE
-from tinyflow.compile.hostmodel import KERNELS, HostModel
 from tinyflow.errors import TinyflowError
+from tinyflow.reference.hostmodel import KERNELS, HostModel
 
 Q = (0.05, 3)
 

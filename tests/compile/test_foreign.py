@@ -7,11 +7,11 @@ import pytest
 from model_zoo import autoencoder, ds_cnn
 from tflite_builder import Builder
 
-from tinyflow.compile import oracle
 from tinyflow.compile.artefact import load_compiled
 from tinyflow.compile.foreign import compile_tflite
-from tinyflow.compile.hostmodel import HostModel
 from tinyflow.errors import TinyflowError
+from tinyflow.reference import oracle
+from tinyflow.reference.hostmodel import HostModel
 
 pytest.importorskip("tflite_micro", reason="needs the tflite-micro wheel: make setup")
 

@@ -5,8 +5,8 @@ import pytest
 from bit_exact import assert_bit_exact, compile_bytes, kernel_archive
 from model_zoo import MODELS
 
-from tinyflow.compile import oracle
-from tinyflow.compile.hostmodel import HostModel
+from tinyflow.reference import oracle
+from tinyflow.reference.hostmodel import HostModel
 
 pytest.importorskip("tflite_micro", reason="needs the tflite-micro wheel: make setup")
 

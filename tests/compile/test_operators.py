@@ -130,7 +130,7 @@ def test_tflm_refuses_it_too(build, tmp_path):
     """In a process of its own: some of TFLM's refusals are an abort."""
     pytest.importorskip("tflite_micro", reason="needs the tflite-micro wheel: make setup")
     (tmp_path / "m.tflite").write_bytes(build())
-    code = "import sys; from tinyflow.compile.oracle import _interpreter; _interpreter(sys.argv[1], False)"
+    code = "import sys; from tinyflow.reference.oracle import _interpreter; _interpreter(sys.argv[1], False)"
     result = subprocess.run([sys.executable, "-c", code, str(tmp_path / "m.tflite")], capture_output=True, text=True)
     assert result.returncode != 0
 

@@ -10,12 +10,12 @@ from tflite_builder import Builder
 
 from tinyflow.compile.cgen import generate_model
 from tinyflow.compile.graph import Graph
-from tinyflow.compile.hostmodel import HostModel
 from tinyflow.compile.passes import run_passes
 from tinyflow.compile.passes.dead import remove_dead
 from tinyflow.compile.passes.views import simplify_views
 from tinyflow.compile.plan import plan_memory
 from tinyflow.compile.tflite import parse_tflite
+from tinyflow.reference.hostmodel import HostModel
 
 Q = (0.05, 3)
 

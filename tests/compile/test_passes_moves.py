@@ -13,7 +13,7 @@ from tinyflow.compile.passes.constants import fold_constants
 from tinyflow.compile.passes.dead import remove_dead
 from tinyflow.compile.passes.layouts import choose_layouts
 from tinyflow.compile.passes.noops import remove_noops
-from tinyflow.compile.passes.placement import place_concatenations
+from tinyflow.compile.passes.placed import place_concatenations
 from tinyflow.compile.passes.tables import fuse_tables
 from tinyflow.compile.passes.transposes import sink_transposes
 from tinyflow.compile.plan import plan_memory

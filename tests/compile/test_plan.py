@@ -15,9 +15,9 @@ from tinyflow.compile.graph import Graph, Op
 from tinyflow.compile.operators import NEEDS
 from tinyflow.compile.passes import run_passes
 from tinyflow.compile.plan import plan_memory
-from tinyflow.compile.shape_graph import shape_graph
 from tinyflow.compile.tflite import parse_tflite
 from tinyflow.errors import TinyflowError
+from tinyflow.network.shape_graph import shape_graph
 from tinyflow.search.random_genotype import random_genotype
 
 

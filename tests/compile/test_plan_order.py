@@ -15,7 +15,7 @@ from tinyflow.compile.graph import Graph, Op
 from tinyflow.compile.operators import NEEDS
 from tinyflow.compile.order import Orders, order_operators
 from tinyflow.compile.plan import plan_memory
-from tinyflow.compile.shape_graph import shape_graph
+from tinyflow.network.shape_graph import shape_graph
 from tinyflow.search.random_genotype import random_genotype
 
 

@@ -9,7 +9,7 @@ from frontend_signals import spoken_like
 
 from tinyflow.board import load_board
 from tinyflow.deploy.build import build
-from tinyflow.features.config import MfccConfig
+from tinyflow.frontend.mfcc.config import MfccConfig
 
 BOARDS = ["host", pytest.param("mps2-an386", marks=pytest.mark.qemu)]
 

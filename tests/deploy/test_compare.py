@@ -101,7 +101,7 @@ def test_the_host_arena_is_the_smallest_that_works(on_host):
 
 def test_a_difference_is_counted(on_host, monkeypatch):
     """Answers of the other side, one value of one row changed."""
-    from tinyflow.compile import oracle
+    from tinyflow.reference import oracle
 
     compiled, firmware, board = on_host
     real = oracle.invoke

@@ -12,12 +12,12 @@ import pytest
 from keyword_model import LABELS, keyword_model
 from mlperf_tiny import ds_cnn
 
-from tinyflow.compile import oracle
 from tinyflow.compile.foreign import compile_tflite
-from tinyflow.compile.frontend import HostFrontend
 from tinyflow.deploy import export as export_stage
 from tinyflow.deploy.export import MARK, export
 from tinyflow.errors import TinyflowError
+from tinyflow.frontend.mfcc.c import HostFrontend
+from tinyflow.reference import oracle
 
 WARNINGS = ["-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror"]
 ARM = "arm-none-eabi-gcc"

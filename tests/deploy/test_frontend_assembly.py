@@ -8,10 +8,10 @@ from firmware_models import speaking
 from frontend_signals import signals
 
 from tinyflow.board import load_board
-from tinyflow.compile.frontend import HostFrontend, fft_radices
 from tinyflow.deploy.build import build
 from tinyflow.deploy.device import connect
-from tinyflow.features.config import MfccConfig
+from tinyflow.frontend.mfcc.c import HostFrontend, fft_radices
+from tinyflow.frontend.mfcc.config import MfccConfig
 
 # window/hop/mels: what of the assembly it runs
 GEOMETRIES = {

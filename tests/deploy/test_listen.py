@@ -17,15 +17,15 @@ import pytest
 from keyword_model import keyword_model
 
 from tinyflow.board import load_board
-from tinyflow.compile import oracle
-from tinyflow.compile.frontend import HostFrontend
 from tinyflow.deploy.build import build
 from tinyflow.deploy.console import CommandError
 from tinyflow.deploy.detector import Settings, detect, sample_of
 from tinyflow.deploy.device import connect
 from tinyflow.deploy.listen import begin, listen_microphone, listen_to, read_long, until_interrupted
 from tinyflow.errors import TinyflowError
+from tinyflow.frontend.mfcc.c import HostFrontend
 from tinyflow.recipe import Listen
+from tinyflow.reference import oracle
 
 RATE = 16000
 EAGER = Listen(
@@ -343,17 +343,17 @@ def test_tones_in_two_minutes_of_noise_are_heard_at_their_times(tmp_path, one_to
     from tone_dataset import TONES, every_operation, tone, tone_dataset
 
     from tinyflow import recipe
-    from tinyflow.compile import compile_model
-    from tinyflow.train import train
+    from tinyflow.convert import compile_trained
+    from tinyflow.train import train_model
 
     dataset = tone_dataset(tmp_path / "data", training=40)
-    trained = train(
+    trained = train_model(
         every_operation(dataset.labels),
         dataset,
         recipe.Train(epochs=12, batch_size=16, learning_rate=0.1, device="cpu"),
         tmp_path / "train",
     )
-    compiled = compile_model(
+    compiled = compile_trained(
         trained, dataset, recipe.Compile(calibration_clips=64, selftest_clips=1), tmp_path / "compile"
     )
     rng = np.random.default_rng(12)

@@ -19,7 +19,7 @@ from tinyflow.deploy.profile import profile
 from tinyflow.deploy.run import selftest
 from tinyflow.deploy.validate import validate
 from tinyflow.errors import TinyflowError
-from tinyflow.features.config import TABLE_1
+from tinyflow.frontend.mfcc.config import TABLE_1
 
 pytestmark = pytest.mark.qemu
 BOARDS = ("mps2-an385", "mps2-an500", "mps2-an505", "mps3-an547")

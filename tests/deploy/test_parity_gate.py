@@ -9,7 +9,7 @@ from frontend_signals import espeak, recorded
 from tinyflow.board import load_board
 from tinyflow.deploy.build import build
 from tinyflow.deploy.validate import validate
-from tinyflow.features.config import TABLE_1
+from tinyflow.frontend.mfcc.config import TABLE_1
 
 CLIPS = 2
 BOARDS = ["host", pytest.param("mps2-an386", marks=pytest.mark.qemu)]

@@ -14,7 +14,7 @@ from tinyflow.deploy.places.host import start_host
 from tinyflow.deploy.places.place import place
 from tinyflow.deploy.places.serialport import SerialTransport, find_port
 from tinyflow.errors import TinyflowError
-from tinyflow.features.config import TABLE_1
+from tinyflow.frontend.mfcc.config import TABLE_1
 
 TARGET = pytest.mark.parametrize("speaking_built", [pytest.param("mps2-an386", marks=pytest.mark.qemu)], indirect=True)
 

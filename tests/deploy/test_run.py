@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from firmware_models import LABELS
 
-from tinyflow.compile import oracle
 from tinyflow.deploy.run import hear_file, read_rows, run_rows, selftest, write_rows
 from tinyflow.errors import TinyflowError
+from tinyflow.reference import oracle
 
 
 def test_rows_are_answered_as_tflite_micro_does(foreign_built):

@@ -12,7 +12,6 @@ from firmware_models import foreign
 
 from tinyflow.artefacts import read_json
 from tinyflow.board import load_board
-from tinyflow.compile import oracle
 from tinyflow.deploy.artefact import load_firmware
 from tinyflow.deploy.build import build
 from tinyflow.deploy.device import connect
@@ -23,6 +22,7 @@ from tinyflow.deploy.run import run_rows, selftest
 from tinyflow.deploy.tflm import arena
 from tinyflow.deploy.validate import validate
 from tinyflow.errors import TinyflowError
+from tinyflow.reference import oracle
 
 BOARD = load_board("mps2-an386")
 ROWS = np.random.default_rng(3).integers(-128, 128, (3, 49, 40, 1), dtype=np.int8)

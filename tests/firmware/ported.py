@@ -153,9 +153,9 @@ def check_image(firmware, board: Board) -> None:
 def check_whole_app(firmware, board: Board, folder: Path) -> None:
     """The image's sources on the host: every byte of the console passes the port and the simulated UART."""
     from tinyflow.compile.artefact import load_compiled
-    from tinyflow.compile.oracle import invoke
     from tinyflow.deploy.device import Device
     from tinyflow.deploy.places.process import ProcessTransport
+    from tinyflow.reference.oracle import invoke
 
     root, generated = ROOT / "firmware", firmware.folder / "generated"
     sources = [

@@ -11,12 +11,12 @@ from firmware_models import foreign, misbehaving, speaking
 from frontend_signals import spoken_like
 
 from tinyflow.board import load_board
-from tinyflow.compile import oracle
 from tinyflow.deploy.build import build
 from tinyflow.deploy.console import CommandError, Console
 from tinyflow.deploy.device import connect
 from tinyflow.errors import TinyflowError
-from tinyflow.features.config import MfccConfig
+from tinyflow.frontend.mfcc.config import MfccConfig
+from tinyflow.reference import oracle
 
 BOARDS = ["host", pytest.param("mps2-an386", marks=pytest.mark.qemu)]
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinyflow.compile.hostlib import FIRMWARE, build_host_library
+from tinyflow.artefacts import FIRMWARE
+from tinyflow.reference.hostlib import build_host_library
 
 PORT = """
 #include "counting.h"

@@ -9,11 +9,12 @@ import pytest
 import torch
 from frontend_signals import signals
 
-from tinyflow.compile.frontend import HostFrontend, generate_frontend, table_bytes
-from tinyflow.compile.hostlib import FIRMWARE, build_host_library
-from tinyflow.features.config import TABLE_1, MfccConfig
-from tinyflow.features.mfcc import Mfcc
-from tinyflow.features.tables import LOG_OFFSET, dct_matrix, hann_window, mel_bank
+from tinyflow.artefacts import FIRMWARE
+from tinyflow.frontend.mfcc.c import HostFrontend, generate_frontend, table_bytes
+from tinyflow.frontend.mfcc.config import TABLE_1, MfccConfig
+from tinyflow.frontend.mfcc.module import Mfcc
+from tinyflow.frontend.mfcc.tables import LOG_OFFSET, dct_matrix, hann_window, mel_bank
+from tinyflow.reference.hostlib import build_host_library
 
 FOLDER = FIRMWARE / "frontend"
 CONFIG = TABLE_1[6]  # 640/320/40
@@ -204,7 +205,7 @@ def test_steps_in_order_are_a_frame(tmp_path):
 
 
 def test_quantize_is_pythons(tmp_path):
-    from tinyflow.features.quantize import FeatureQuantization
+    from tinyflow.frontend.quantize import FeatureQuantization
 
     config = MfccConfig(n_mels=42)  # a DCT in one piece: no drift to add
     rng = np.random.default_rng(1)

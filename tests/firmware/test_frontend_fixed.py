@@ -13,16 +13,17 @@ import pytest
 import torch
 from frontend_signals import recorded, signals
 
-from tinyflow.compile.frontend import HostFrontend, fft_radices, generate_frontend
-from tinyflow.compile.frontend_fixed import fixed_tables
-from tinyflow.compile.hostlib import FIRMWARE, build_host_library
+from tinyflow.artefacts import FIRMWARE
 from tinyflow.errors import TinyflowError
-from tinyflow.features.config import TABLE_1, MfccConfig
-from tinyflow.features.mfcc import Mfcc
-from tinyflow.features.parity import compare
-from tinyflow.features.quantize import FeatureQuantization
-from tinyflow.features.scaler import Scaler
-from tinyflow.features.tables import hann_window, mel_bank
+from tinyflow.frontend.mfcc.c import HostFrontend, fft_radices, generate_frontend
+from tinyflow.frontend.mfcc.c_fixed import fixed_tables
+from tinyflow.frontend.mfcc.config import TABLE_1, MfccConfig
+from tinyflow.frontend.mfcc.module import Mfcc
+from tinyflow.frontend.mfcc.tables import hann_window, mel_bank
+from tinyflow.frontend.parity import compare
+from tinyflow.frontend.quantize import FeatureQuantization
+from tinyflow.frontend.scaler import Scaler
+from tinyflow.reference.hostlib import build_host_library
 
 FOLDER = FIRMWARE / "frontend_fixed"
 CONFIG = TABLE_1[6]  # 640/320/40
@@ -155,7 +156,7 @@ def test_shares_are_the_mel_bank(config):
 
 def test_coefficients_are_float64s(tmp_path):
     """The folded DCT and its drift: speech in float64 throughout, with torchaudio's own cosines."""
-    from tinyflow.features.tables import LOG_OFFSET, dct_matrix
+    from tinyflow.frontend.mfcc.tables import LOG_OFFSET, dct_matrix
 
     for config in (CONFIG, TABLE_1[1], MfccConfig(n_mels=39, n_mfcc=20), MfccConfig(n_mels=26, n_mfcc=13)):
         (tmp_path / config.name.replace("/", "-")).mkdir()

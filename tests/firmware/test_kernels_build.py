@@ -9,11 +9,12 @@ import pytest
 from bit_exact import assert_bit_exact, compile_bytes, random_rows
 from model_zoo import ds_cnn, every_operator
 
-from tinyflow.compile import oracle
-from tinyflow.compile.hostlib import FIRMWARE, host_compiler
-from tinyflow.compile.hostmodel import KERNELS
+from tinyflow.artefacts import FIRMWARE
 from tinyflow.compile.operators import LOWERINGS, VIEWS
 from tinyflow.compile.tflite import parse_tflite
+from tinyflow.reference import oracle
+from tinyflow.reference.hostlib import host_compiler
+from tinyflow.reference.hostmodel import KERNELS
 
 SOURCES = sorted(KERNELS.glob("*.c"))
 STRICT = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-Wshadow", "-Wstrict-prototypes", "-Wmissing-prototypes"]

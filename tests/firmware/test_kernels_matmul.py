@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 from model_zoo import ds_cnn
 from tflite_builder import Builder
 
-from tinyflow.compile import oracle
 from tinyflow.compile.cgen import generate_model
 from tinyflow.compile.graph import Op
-from tinyflow.compile.hostmodel import HostModel
 from tinyflow.compile.operators import lower_graph, needs
 from tinyflow.compile.passes import run_passes
 from tinyflow.compile.plan import plan_memory
 from tinyflow.compile.tflite import parse_tflite
+from tinyflow.reference import oracle
+from tinyflow.reference.hostmodel import HostModel
 
 pytest.importorskip("tflite_micro", reason="needs the tflite-micro wheel: make setup")
 

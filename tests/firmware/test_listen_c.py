@@ -8,10 +8,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from tinyflow.artefacts import FIRMWARE
 from tinyflow.compile.artefact import Port
-from tinyflow.compile.hostlib import FIRMWARE, build_host_library
 from tinyflow.deploy.detector import Settings, detect, posteriors, powers, sample_of, write_constants
 from tinyflow.recipe import AVERAGE_MOST, Listen
+from tinyflow.reference.hostlib import build_host_library
 
 WINDOW, HOP, MFCC, ROWS = 30, 10, 3, 5
 SANITIZED = ("-fsanitize=undefined", "-fno-sanitize-recover=all")

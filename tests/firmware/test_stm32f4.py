@@ -172,9 +172,9 @@ def test_the_whole_app_speaks_through_usart2(firmware, tmp_path):
 def test_the_image_runs_under_qemu(firmware, machine):
     """QEMU's STM32F405 has USART2 and the memories; its clock control never says ready, and it has no DWT."""
     from tinyflow.compile.artefact import load_compiled
-    from tinyflow.compile.oracle import invoke
     from tinyflow.deploy.device import Device
     from tinyflow.deploy.places.process import ProcessTransport
+    from tinyflow.reference.oracle import invoke
 
     command = [
         "qemu-system-arm",

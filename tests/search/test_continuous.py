@@ -7,10 +7,10 @@ import pytest
 import torch
 from frontend_signals import signals
 
-from tinyflow.compile.frontend import HostFrontend, generate_frontend
 from tinyflow.errors import TinyflowError
-from tinyflow.features.config import TABLE_1, MfccConfig, smooth
-from tinyflow.features.mfcc import Mfcc
+from tinyflow.frontend.mfcc.c import HostFrontend, generate_frontend
+from tinyflow.frontend.mfcc.config import TABLE_1, MfccConfig, smooth
+from tinyflow.frontend.mfcc.module import Mfcc
 from tinyflow.search.continuous import ContinuousFrontend, _position
 
 START = MfccConfig(window=640, hop=320, n_mels=40)

@@ -8,12 +8,12 @@ import torch
 
 from tinyflow.board import load_board
 from tinyflow.compile.plan import plan_memory
-from tinyflow.compile.shape_graph import count_parameters, shape_graph
-from tinyflow.features.alignment import alignments
-from tinyflow.features.config import TABLE_1
-from tinyflow.genotype import OPERATION_SETS, Genotype
+from tinyflow.cost import instructions
+from tinyflow.frontend.mfcc.config import TABLE_1
+from tinyflow.network.alignment import alignments
+from tinyflow.network.genotype import OPERATION_SETS, Genotype
+from tinyflow.network.shape_graph import count_parameters, shape_graph
 from tinyflow.recipe import Search
-from tinyflow.search import instructions
 from tinyflow.search.cost import Expected, Resources, choices, inclusion
 from tinyflow.search.derive import derive, one_hot
 from tinyflow.search.random_genotype import random_cell

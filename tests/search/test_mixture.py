@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from tinyflow.features.config import TABLE_1, MfccConfig
+from tinyflow.frontend.mfcc.config import TABLE_1, MfccConfig
+from tinyflow.network.padding import pad_to
 from tinyflow.search.mixture import DataAwareSupernet, DataMixture
 from tinyflow.search.supernet import Supernet
-from tinyflow.train.padding import pad_to
 
 CONFIGS = tuple(MfccConfig.from_name(name) for name in ("640/320/40/mfcc10", "640/320/40/mfcc7", "400/200/40/mfcc10"))
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
+from tinyflow.network.padding import Padding
 from tinyflow.search.norm import BatchNorm
 from tinyflow.search.world import World
-from tinyflow.train.padding import Padding
 
 
 def pair(affine: bool = False) -> tuple[BatchNorm, nn.BatchNorm2d]:

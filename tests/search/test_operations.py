@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from tinyflow.genotype import OPERATION_SETS
+from tinyflow.network.genotype import OPERATION_SETS
+from tinyflow.network.module import FactorizedReduce, operation
+from tinyflow.network.padding import Padding
 from tinyflow.search.norm import BatchNorm
 from tinyflow.search.operations import STAGES, Bundle, max_pool
-from tinyflow.train.network import FactorizedReduce, operation
-from tinyflow.train.padding import Padding
 
 EDGES, CHANNELS = 3, 4
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from tinyflow.features.config import MfccConfig
-from tinyflow.genotype import NODES, OPERATION_SETS
+from tinyflow.frontend.mfcc.config import MfccConfig
+from tinyflow.network.genotype import NODES, OPERATION_SETS
 from tinyflow.search.data import Batch
 from tinyflow.search.derive import skip_connections
 from tinyflow.search.mixture import DataMixture

@@ -9,18 +9,18 @@ from tone_dataset import tone_dataset
 
 from tinyflow.artefacts import read_json
 from tinyflow.board import load_board
+from tinyflow.cost.genotype_fit import exact_fit
 from tinyflow.errors import TinyflowError
-from tinyflow.genotype import OPERATION_SETS, genotype_from_dict
+from tinyflow.network.build import build_network
+from tinyflow.network.count import count
+from tinyflow.network.genotype import OPERATION_SETS, genotype_from_dict
 from tinyflow.progress import silent
 from tinyflow.recipe import Search
 from tinyflow.search import random_search as module
 from tinyflow.search.artefact import NOT_DATA_AWARE, load_search
 from tinyflow.search.data import SearchData
-from tinyflow.search.fit import exact_fit
 from tinyflow.search.random_search import random_search
 from tinyflow.search.searching import run_search
-from tinyflow.train.count import count
-from tinyflow.train.network import build_network
 
 FRONTENDS = ("640/640/20/mfcc10", "640/320/20/mfcc10", "400/400/20/mfcc8")
 SEARCH = Search(

@@ -8,8 +8,8 @@ import torch
 from tone_dataset import tone_dataset
 
 from tinyflow.errors import TinyflowError
-from tinyflow.features.config import TABLE_1, MfccConfig
-from tinyflow.features.mfcc import Mfcc
+from tinyflow.frontend.mfcc.config import TABLE_1, MfccConfig
+from tinyflow.frontend.mfcc.module import Mfcc
 from tinyflow.recipe import Search
 from tinyflow.search.data import SearchData, balanced, choose_storage, split_validation
 from tinyflow.search.world import World

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tone_dataset import NORMAL, every_operation
 
-from tinyflow.genotype import OPERATIONS, Edge
+from tinyflow.network.genotype import OPERATIONS, Edge
 from tinyflow.search import pictures
 from tinyflow.search.pictures import PICTURES, cell_picture, search_pictures
 

@@ -12,10 +12,11 @@ from tone_dataset import tone_dataset
 
 from tinyflow.board import load_board
 from tinyflow.errors import TinyflowError
-from tinyflow.features.config import MfccConfig
-from tinyflow.genotype import read_genotype
+from tinyflow.frontend.mfcc.config import MfccConfig
+from tinyflow.network.build import build_network
+from tinyflow.network.genotype import read_genotype
 from tinyflow.recipe import Search
-from tinyflow.search import load_search, search
+from tinyflow.search import load_search, search_network
 from tinyflow.search.artefact import NOT_DATA_AWARE
 from tinyflow.search.cost import Resources
 from tinyflow.search.data import SearchData
@@ -25,7 +26,6 @@ from tinyflow.search.proxy import supernet_proxy
 from tinyflow.search.searching import _warn_of_skips
 from tinyflow.search.steps import Meter, Steps, beta_decay
 from tinyflow.search.supernet import Supernet
-from tinyflow.train.network import build_network
 from tinyflow.train.resume import CHECKPOINT
 
 FRONTENDS = ("640/320/40/mfcc10", "640/320/40/mfcc8", "400/200/40/mfcc10")
@@ -80,16 +80,16 @@ def changed(before, parameters) -> list[bool]:
 @pytest.mark.parametrize("mode, alignment", [("paper", "preprocess"), ("collapse", "zero_pad")])
 def test_a_resumed_search_gives_the_same_result(dataset, tmp_path, mode, alignment):
     config = replace(CONFIG, gamma_mode=mode, alignment=alignment)
-    whole = search(dataset, config, tmp_path / "whole")
+    whole = search_network(dataset, config, tmp_path / "whole")
     stop = whole.history["data_stop"]
     assert stop == 2 and whole.data_choice == "chosen"
     steps = whole.history["epochs"][0]["clips"] // 16
     for step in (1, steps, steps + 2, stop * steps + 1):  # mid warm-up, at its end, mid search, behind the data stop
         with pytest.raises(TinyflowError, match="the search was interrupted") as error:
-            search(dataset, config, tmp_path / "parts", interrupt_at(step))
+            search_network(dataset, config, tmp_path / "parts", interrupt_at(step))
         assert "resumes" in error.value.hint and not (tmp_path / "parts" / "genotype.json").exists()
         torch.manual_seed(99)  # what else happens in the process must not matter
-    resumed = search(dataset, config, tmp_path / "parts")
+    resumed = search_network(dataset, config, tmp_path / "parts")
     assert resumed.genotype == whole.genotype and resumed.data_choice == whole.data_choice
 
     def but_time(result):
@@ -119,7 +119,7 @@ def assert_same(one, other, where: str) -> None:
 
 def test_what_a_search_hands_on(dataset, tmp_path):
     notes = []
-    result = search(
+    result = search_network(
         dataset,
         replace(CONFIG, derived_channels=4, derived_cells=3),
         tmp_path,
@@ -159,7 +159,7 @@ def test_what_a_search_hands_on(dataset, tmp_path):
 
 
 def test_without_a_choice_of_data(dataset, tmp_path):
-    result = search(dataset, replace(CONFIG, frontends=FRONTENDS[:1], epochs=2), tmp_path)
+    result = search_network(dataset, replace(CONFIG, frontends=FRONTENDS[:1], epochs=2), tmp_path)
     assert (
         result.data_choice == NOT_DATA_AWARE
         and result.genotype.alignment == "native"
@@ -171,7 +171,7 @@ def test_without_a_choice_of_data(dataset, tmp_path):
 
 def test_a_flat_gamma_is_said_to_be_no_choice(dataset, tmp_path):
     notes = []
-    result = search(
+    result = search_network(
         dataset,
         replace(CONFIG, epochs=2, gamma_stop_ratio=2.0, gamma_learning_rate=1e-5),
         tmp_path,
@@ -284,7 +284,7 @@ def test_a_loss_that_is_not_finite_stops_at_once(dataset, tmp_path):
             r" 0.02, gamma 0.1"
         ),
     ) as error:
-        search(dataset, replace(CONFIG, learning_rate=1e30, gradient_clip=0), tmp_path)
+        search_network(dataset, replace(CONFIG, learning_rate=1e30, gradient_clip=0), tmp_path)
     assert "learning_rate" in error.value.hint and not (tmp_path / CHECKPOINT).exists()
 
 
@@ -304,17 +304,17 @@ def test_the_meter_remembers_the_first_bad_step():
 
 def test_a_checkpoint_of_another_recipe_is_not_resumed(dataset, tmp_path):
     with pytest.raises(TinyflowError, match="interrupted"):
-        search(dataset, CONFIG, tmp_path / "parts", interrupt_at(1))
+        search_network(dataset, CONFIG, tmp_path / "parts", interrupt_at(1))
     notes, config = [], replace(CONFIG, epochs=1, warmup_epochs=0, seed=1)
-    resumed = search(dataset, config, tmp_path / "parts", lambda *arguments: notes.append(arguments[3]))
+    resumed = search_network(dataset, config, tmp_path / "parts", lambda *arguments: notes.append(arguments[3]))
     assert any("anew" in note for note in notes)
-    assert resumed.genotype == search(dataset, config, tmp_path / "fresh").genotype
+    assert resumed.genotype == search_network(dataset, config, tmp_path / "fresh").genotype
 
 
 def test_a_network_that_does_not_fit_is_said_so(dataset, tmp_path):
     board = replace(load_board("nucleo-l4r5zi"), instruction_budget=1000)
     notes = []
-    result = search(
+    result = search_network(
         dataset,
         replace(CONFIG, frontends=FRONTENDS[:1], epochs=1, warmup_epochs=0),
         tmp_path,
@@ -342,7 +342,7 @@ def test_data_choices_say_what_they_are():
 def test_window_and_hop_are_learnt_and_resumed(dataset, tmp_path):
     """Validation clips alone move them, behind the warm-up; what is found is what they snap to."""
     config = replace(CONFIG, continuous="window_hop", frontends=("640/320/40/mfcc10",), epochs=2)
-    whole = search(dataset, config, tmp_path / "whole")
+    whole = search_network(dataset, config, tmp_path / "whole")
     first, last = (item["frontend"] for item in whole.history["epochs"])
     assert (first["window"], first["hop"]) == pytest.approx((640, 320)) and (
         last["window"],
@@ -351,8 +351,8 @@ def test_window_and_hop_are_learnt_and_resumed(dataset, tmp_path):
     assert whole.genotype.mfcc.name == last["snapped"] and whole.genotype.alignment == "native"
     assert whole.data_choice == "chosen by gradient descent on window and hop" and not whole.warnings
     with pytest.raises(TinyflowError, match="interrupted"):
-        search(dataset, config, tmp_path / "parts", interrupt_at(4))
-    resumed = search(dataset, config, tmp_path / "parts")
+        search_network(dataset, config, tmp_path / "parts", interrupt_at(4))
+    resumed = search_network(dataset, config, tmp_path / "parts")
     assert resumed.genotype == whole.genotype and resumed.history["epochs"][-1]["frontend"] == last
 
 

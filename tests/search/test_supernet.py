@@ -6,10 +6,10 @@ from plain_supernet import pairs, plain_of
 from torch.nn import functional as F
 
 from tinyflow.errors import TinyflowError
-from tinyflow.features.config import TABLE_1
-from tinyflow.genotype import OPERATION_SETS
+from tinyflow.frontend.mfcc.config import TABLE_1
+from tinyflow.network.genotype import OPERATION_SETS
+from tinyflow.network.padding import Padding, pad_to
 from tinyflow.search.supernet import EDGES, Cell, Mixing, Supernet, reduction_cells
-from tinyflow.train.padding import Padding, pad_to
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
@@ -113,7 +113,7 @@ def test_parameters_are_parted():
 def test_stack_is_the_derived_networks():
     from tone_dataset import every_operation  # a genotype
 
-    from tinyflow.train.network import DerivedNetwork
+    from tinyflow.network.module import DerivedNetwork
 
     genotype = every_operation(("a", "b"))
     assert reduction_cells(genotype.cells) == genotype.reductions and [reduction_cells(n) for n in (1, 2, 3, 8)] == [

@@ -13,7 +13,7 @@ from tone_dataset import every_operation, tone_dataset
 
 from tinyflow.errors import TinyflowError
 from tinyflow.recipe import Augment, Train
-from tinyflow.train import evaluate, load_trained, train
+from tinyflow.train import evaluate, load_trained, train_model
 from tinyflow.train.batches import mask
 from tinyflow.train.training import CHECKPOINT, learning_rate
 
@@ -52,7 +52,7 @@ def test_it_learns_and_is_read_back(dataset, tmp_path):
     genotype = every_operation(dataset.labels, channels=8)
     notes = []
     config = replace(CONFIG, epochs=12, ema_decay=0.0, drop_path=0.0)
-    trained = train(genotype, dataset, config, tmp_path / "train", lambda *arguments: notes.append(arguments))
+    trained = train_model(genotype, dataset, config, tmp_path / "train", lambda *arguments: notes.append(arguments))
     result = evaluate(trained, dataset, device="cpu")
     assert result.accuracy > 0.9 and result.description == "tones" and result.clips == len(dataset.split("testing"))
     assert [item["epoch"] for item in trained.history["epochs"]] == list(range(1, 13))
@@ -77,14 +77,14 @@ def test_resumed_training_gives_the_same_weights(dataset, tmp_path, augment):
     if augment.shift_ms:
         pytest.importorskip("tinyflow.data.augment")
     genotype, config = every_operation(dataset.labels), replace(CONFIG, augment=augment)
-    whole = train(genotype, dataset, config, tmp_path / "whole")
+    whole = train_model(genotype, dataset, config, tmp_path / "whole")
     steps = sum(item["clips"] for item in whole.history["epochs"]) // 16
     for step in (2, steps // 2):  # within the first epoch, and later
         with pytest.raises(TinyflowError, match="interrupted") as error:
-            train(genotype, dataset, config, tmp_path / "parts", interrupt_at(step))
+            train_model(genotype, dataset, config, tmp_path / "parts", interrupt_at(step))
         assert "resumes" in error.value.hint and (tmp_path / "parts" / CHECKPOINT).is_file()
     torch.manual_seed(99)  # what else happens in the process must not matter
-    parts = train(genotype, dataset, config, tmp_path / "parts")
+    parts = train_model(genotype, dataset, config, tmp_path / "parts")
     for name, value in whole.network.state_dict().items():
         assert torch.equal(value, parts.network.state_dict()[name]), name
     drop = ("seconds",)
@@ -96,11 +96,11 @@ def test_resumed_training_gives_the_same_weights(dataset, tmp_path, augment):
 def test_a_checkpoint_of_another_recipe_is_not_resumed(dataset, tmp_path):
     genotype = every_operation(dataset.labels)
     with pytest.raises(TinyflowError, match="interrupted"):
-        train(genotype, dataset, CONFIG, tmp_path / "train", interrupt_at(1))
+        train_model(genotype, dataset, CONFIG, tmp_path / "train", interrupt_at(1))
     notes = []
     config = replace(CONFIG, epochs=1, seed=1)
-    resumed = train(genotype, dataset, config, tmp_path / "train", lambda *arguments: notes.append(arguments[3]))
-    fresh = train(genotype, dataset, config, tmp_path / "fresh")
+    resumed = train_model(genotype, dataset, config, tmp_path / "train", lambda *arguments: notes.append(arguments[3]))
+    fresh = train_model(genotype, dataset, config, tmp_path / "fresh")
     assert any("anew" in note for note in notes)
     assert all(
         torch.equal(a, b) for a, b in zip(resumed.network.state_dict().values(), fresh.network.state_dict().values())
@@ -109,7 +109,7 @@ def test_a_checkpoint_of_another_recipe_is_not_resumed(dataset, tmp_path):
 
 def test_a_loss_that_is_not_finite_stops_at_once(dataset, tmp_path):
     with pytest.raises(TinyflowError, match="the loss is .* epoch 1") as error:
-        train(
+        train_model(
             every_operation(dataset.labels),
             dataset,
             replace(CONFIG, learning_rate=1e30, warmup_epochs=0, gradient_clip=0),
@@ -121,23 +121,23 @@ def test_a_loss_that_is_not_finite_stops_at_once(dataset, tmp_path):
 def test_a_damaged_checkpoint_says_so(dataset, tmp_path):
     (tmp_path / CHECKPOINT).write_bytes(b"not a checkpoint")
     with pytest.raises(TinyflowError, match="cannot be read"):
-        train(every_operation(dataset.labels), dataset, CONFIG, tmp_path)
+        train_model(every_operation(dataset.labels), dataset, CONFIG, tmp_path)
 
 
 def test_labels_must_be_those_of_the_data(dataset, tmp_path):
     with pytest.raises(TinyflowError, match="labels"):
-        train(every_operation(("a", "b")), dataset, CONFIG, tmp_path)
+        train_model(every_operation(("a", "b")), dataset, CONFIG, tmp_path)
 
 
 @pytest.mark.parametrize("device", ["cuda:7", "abacus"])
 def test_an_absent_device_is_refused(dataset, tmp_path, device):
     with pytest.raises(TinyflowError, match=device):
-        train(every_operation(dataset.labels), dataset, replace(CONFIG, device=device), tmp_path)
+        train_model(every_operation(dataset.labels), dataset, replace(CONFIG, device=device), tmp_path)
 
 
 @pytest.mark.parametrize("name", ["weights.safetensors", "scaler.json", "genotype.json"])
 def test_a_broken_artefact_is_named(dataset, tmp_path, name):
-    train(every_operation(dataset.labels), dataset, replace(CONFIG, epochs=1), tmp_path)
+    train_model(every_operation(dataset.labels), dataset, replace(CONFIG, epochs=1), tmp_path)
     (tmp_path / name).write_text("{}")
     with pytest.raises(TinyflowError, match=name.partition(".")[0]):
         load_trained(tmp_path)

@@ -11,10 +11,9 @@ from typing import Any
 
 import click
 
-from tinyflow import __version__
 from tinyflow.cli import deploy, device, folders, learn, start
-from tinyflow.cli.command import CONFIGS as CONFIGS
 from tinyflow.errors import Interrupted, TinyflowError
+from tinyflow.version import __version__
 
 
 class Group(click.Group):

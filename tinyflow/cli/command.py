@@ -7,10 +7,9 @@ from typing import Any
 
 import click
 
+from tinyflow.artefacts import CONFIGS
 from tinyflow.errors import TinyflowError
 from tinyflow.show import Console
-
-CONFIGS = Path(__file__).resolve().parent.parent.parent / "configs"
 
 
 class Failed(TinyflowError):

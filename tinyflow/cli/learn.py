@@ -97,7 +97,7 @@ def sweep(
     from dataclasses import asdict
 
     from tinyflow.recipe import parse_yaml
-    from tinyflow.search.sweep import sweep as sweep_stage
+    from tinyflow.sweep.sweeping import sweep as sweep_stage
 
     values = {}
     for axis in axes:

@@ -1,13 +1,12 @@
-"""Stage: a trained network to int8 TFLite, a memory plan and straight-line C.
+"""Stage: an int8 .tflite to a graph, a memory plan and straight-line C. Pure Python and numpy.
 
-Imports ONNX, torch and the C generators when first called, so that the command line starts at once.
+Imports the C generators when first called, so that the command line starts at once.
 """
 
 from importlib import import_module
 from typing import Any
 
 _HOME = {
-    "compile_model": "model",
     "compile_tflite": "foreign",
     "load_compiled": "artefact",
     "CompiledModel": "artefact",

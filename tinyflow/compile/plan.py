@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tinyflow.compile.buffers import SCRATCH, Buffer, buffers, in_place_choices, live_bytes, used_bytes
 from tinyflow.compile.graph import Graph
-from tinyflow.compile.placement import aligned, place
+from tinyflow.compile.packing import aligned, place
 
 ALIGNMENT = 16  # of the arena itself: what the scratch of a kernel may count on
 TRIES, QUICK = 100, 20  # changes of what works in place where the bound is not reached, and the rounds of placing each

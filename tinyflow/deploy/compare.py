@@ -1,8 +1,6 @@
 """Both runtimes side by side on one board: what each takes, operator by operator, and that they agree bit for bit."""
 
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -10,81 +8,15 @@ from tinyflow.artefacts import write_json
 from tinyflow.board import Board
 from tinyflow.compile.artefact import CompiledModel, Layer
 from tinyflow.deploy.artefact import Firmware
+from tinyflow.deploy.counts import Group, Profile, Side, SideBySide
 from tinyflow.deploy.image.linkmap import CLIPS
-from tinyflow.deploy.profile import Profile, profile
+from tinyflow.deploy.profile import profile
 from tinyflow.deploy.run import run_rows
 from tinyflow.progress import Progress, silent
 
 COMPARISON = "comparison.json"
 RUNTIMES = ("aot", "tflm")
 ROWS = 8  # of random input, answered by both
-
-
-@dataclass(frozen=True)
-class Side:
-    """What the network takes under one runtime; None where it cannot be had there."""
-
-    runtime: str
-    by: str  # what runs it
-    units: int | None  # one inference, front end excluded
-    flash_bytes: int | None  # without self-test clips
-    model_bytes: int  # of it: constants, or the flatbuffer
-    ram_bytes: int | None
-    arena_bytes: int
-    stack_bytes: int | None  # high-water mark of one inference
-    operators: int
-
-    def figures(self) -> dict[str, int | None]:
-        return {key: value for key, value in asdict(self).items() if key not in ("runtime", "by")}
-
-
-@dataclass(frozen=True)
-class Group:
-    """Operators that end at a tensor which both runtimes compute: one against one, unless the compiler joined some."""
-
-    aot: tuple[str, ...]
-    tflm: tuple[str, ...]
-    name: str  # of that tensor
-    macs: int
-    aot_units: int | None
-    tflm_units: int | None
-
-    @property
-    def ratio(self) -> float | None:
-        return self.tflm_units / self.aot_units if self.aot_units and self.tflm_units is not None else None
-
-
-@dataclass(frozen=True)
-class SideBySide:
-    board: str
-    place: str
-    emulator: str
-    model: str
-    unit: str  # of every count; "" where nothing was counted
-    aot: Side
-    tflm: Side
-    operators: tuple[Group, ...]
-    rows: int  # answered by both
-    equal: int  # of them, bit for bit
-    profiles: tuple[Profile, ...]  # of each, where it was counted
-    notes: tuple[str, ...]
-
-    @property
-    def ratios(self) -> dict[str, float | None]:
-        """tflm over aot, of each figure."""
-        ours, theirs = self.aot.figures(), self.tflm.figures()
-        return {key: theirs[key] / ours[key] if ours[key] and theirs[key] is not None else None for key in ours}
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            **{key: getattr(self, key) for key in ("board", "place", "emulator", "model", "unit", "rows", "equal")},
-            "aot": asdict(self.aot),
-            "tflm": asdict(self.tflm),
-            "ratios": self.ratios,
-            "operators": [{**asdict(group), "ratio": group.ratio} for group in self.operators],
-            "profiles": {item.runtime: item.to_dict() for item in self.profiles},
-            "notes": list(self.notes),
-        }
 
 
 def compare_runtimes(
@@ -128,7 +60,7 @@ def compare_runtimes(
             notes=tuple(dict.fromkeys(note for item in profiles for note in item.notes)),
         )
     if out is not None:
-        from tinyflow.report.figures import comparison_figure
+        from tinyflow.deploy.pictures import comparison_figure
 
         comparison_figure(result, out / "comparison.png")
         write_json(out / COMPARISON, result.to_dict())
@@ -144,9 +76,9 @@ def _side(counted: Profile, firmware: Firmware, by: str) -> Side:
 
 
 def _on_host(aot: Firmware, board: Board, compiled: CompiledModel, x: np.ndarray, ours: np.ndarray) -> SideBySide:
-    from tinyflow.compile import oracle
     from tinyflow.deploy.tflm.source import operators
     from tinyflow.deploy.tflm.wheel import arena_need
+    from tinyflow.reference import oracle
 
     theirs = operators(compiled.tflite)
     return SideBySide(

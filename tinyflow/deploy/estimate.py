@@ -1,28 +1,11 @@
 """Estimate: how long counted instructions may take on a real board. A range with its model, never a measurement."""
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
 from tinyflow.board import Board
+from tinyflow.deploy.counts import EstimatedTime, Profile
 from tinyflow.errors import TinyflowError
 
-if TYPE_CHECKING:
-    from tinyflow.deploy.profile import Profile
 
-
-@dataclass(frozen=True)
-class EstimatedTime:
-    """Milliseconds (least, most) on ``board``; ``model`` says how they were got."""
-
-    board: str
-    clock_hz: int
-    inference_milliseconds: tuple[float, float]
-    frontend_milliseconds_per_second: tuple[float, float] | None  # of audio
-    model: str
-    source: str
-
-
-def estimate_time(profile: "Profile", counted: Board, target: Board) -> EstimatedTime:
+def estimate_time(profile: Profile, counted: Board, target: Board) -> EstimatedTime:
     """Time on ``target`` of what was counted on ``counted``: instructions x cycles per instruction / clock.
 
     Errors: a target without an estimate, of another core (the compiler makes other instructions for it), or counts

@@ -12,14 +12,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tinyflow import __version__
-from tinyflow.artefacts import atomic_folder, read_json, sha256, write_json
+from tinyflow.artefacts import FIRMWARE, atomic_folder, read_json, sha256, write_json
 from tinyflow.compile.artefact import CompiledModel, Port
-from tinyflow.compile.frontend import FRAMES
-from tinyflow.compile.frontend_fixed import FIXED
-from tinyflow.compile.hostlib import FIRMWARE
 from tinyflow.errors import TinyflowError
-from tinyflow.features.config import MfccConfig
+from tinyflow.frontend.mfcc.c import FRAMES
+from tinyflow.frontend.mfcc.c_fixed import FIXED
+from tinyflow.frontend.mfcc.config import MfccConfig
+from tinyflow.version import __version__
 
 TEMPLATES = FIRMWARE / "export"
 LICENSE = FIRMWARE.parent / "LICENSE"

@@ -1,7 +1,7 @@
 """Stage: where instructions (or cycles), flash, arena and stack of a firmware go, from the running firmware itself."""
 
 import shutil
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,8 @@ from tinyflow.artefacts import atomic_path, sha256, write_json
 from tinyflow.board import Board
 from tinyflow.compile.artefact import CompiledModel
 from tinyflow.deploy.artefact import Firmware
-from tinyflow.deploy.estimate import EstimatedTime, estimate_time
+from tinyflow.deploy.counts import FrontendCount, LayerCount, Profile, StepCount
+from tinyflow.deploy.estimate import estimate_time
 from tinyflow.deploy.image.sizes import Sizes, measure
 from tinyflow.deploy.places.place import emulator_version, place
 from tinyflow.errors import TinyflowError
@@ -19,94 +20,6 @@ from tinyflow.progress import Progress, silent
 
 PROFILE = "profile.json"
 AGREEMENT = 0.005  # the layers' sum lies this near to the invoke total
-
-
-@dataclass(frozen=True)
-class LayerCount:
-    """One layer, counted: ``units`` of Profile.unit."""
-
-    index: int
-    kind: str
-    name: str
-    input_shape: tuple[int, ...]
-    output_shape: tuple[int, ...]
-    macs: int
-    units: int
-    units_per_mac: float | None  # None without MACs
-    share: float  # of the layers' sum
-    kernels: tuple[str, ...]  # C functions it calls
-    in_place: bool  # the output begins where an input did
-    scratch: int  # bytes of the arena that it has for itself
-
-
-@dataclass(frozen=True)
-class StepCount:
-    """One step of the front end: of one frame, and of a second of audio."""
-
-    name: str
-    units: int
-    units_per_second: float
-    share: float
-
-
-@dataclass(frozen=True)
-class FrontendCount:
-    frames: int  # of the profiled clip
-    seconds: float  # of audio in it
-    units: int  # of the clip
-    units_per_second: float  # of audio
-    frame_units: int  # of one frame, all steps in one go
-    steps: tuple[StepCount, ...]
-    stack_bytes: int
-
-
-@dataclass(frozen=True)
-class Profile:
-    """``unit`` names every count: instructions (emulators), cycles (hardware) or nanoseconds (host)."""
-
-    board: str
-    place: str  # where it ran: qemu, renode, host, serial
-    emulator: str  # with its version, "QEMU 10.0.2"; empty where none was in between
-    runtime: str  # aot, tflm
-    model: str
-    model_sha256: str  # of model_int8.tflite
-    accuracy: dict[str, Any]  # of the test clips, as compile counted it; empty for a foreign model
-    build_id: str
-    unit: str
-    counter: str
-    counter_note: str
-    resolution: int  # one tick of the counter, in units
-    invoke_units: int  # model_invoke only, from the second run on
-    macs: int
-    layers: tuple[LayerCount, ...]
-    layers_units: int  # their sum
-    layers_difference: float  # (sum - invoke) / invoke
-    layers_agree: bool  # within 0.5 %
-    frontend: FrontendCount | None
-    stack_bytes: int  # painted high-water mark during invoke
-    stack_reserved_bytes: int
-    arena_bytes: int
-    arena_bound_bytes: int  # of the compiler's plan; 0 under an interpreter, which plans by itself
-    sizes: Sizes
-    compiler: str
-    flags: str
-    milliseconds: float | None  # of invoke: cycles over the clock; None where the counter does not tell time
-    estimate: EstimatedTime | None = None  # of a real board, from counted instructions
-    notes: tuple[str, ...] = field(default=())
-
-    @property
-    def units_per_mac(self) -> float | None:
-        return self.invoke_units / self.macs if self.macs else None
-
-    def to_dict(self) -> dict[str, Any]:
-        value = asdict(self)
-        value["sizes"] = self.sizes.to_dict()
-        value["units_per_mac"] = self.units_per_mac
-        if self.unit == "instructions":
-            value["instructions_per_inference"] = self.invoke_units
-        for name in ("flash_bytes", "ram_bytes", "model_bytes"):
-            value[name] = getattr(self.sizes, name)
-        return value
 
 
 def profile(
@@ -268,7 +181,7 @@ def _frontend(counted: dict[str, Any], said: dict[str, Any]) -> FrontendCount:
 
 def write_pictures(result: Profile, compiled: CompiledModel, out: Path) -> None:
     """layers.png, frontend.png and flash.png; arena.png is the compiler's own picture of its plan over time."""
-    from tinyflow.report.figures import flash_figure, frontend_figure, layers_figure
+    from tinyflow.deploy.pictures import flash_figure, frontend_figure, layers_figure
 
     by = f"{result.emulator or result.place}, {result.compiler}"
     how = f"{result.model} on {result.board}: {result.invoke_units:,} {result.unit} per inference (counted)\n{by}"

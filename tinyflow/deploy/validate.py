@@ -37,7 +37,7 @@ def validate(
     Returns passed, reason ("" when passed, else the first difference: row, layer, element, both values), rows, equal,
     oracle (its version) and, with audio, parity {features, network, end_to_end}. Errors: wrong shapes; no oracle.
     """
-    from tinyflow.compile import oracle
+    from tinyflow.reference import oracle
 
     rows = _rows(compiled, x, n, seed)
     if firmware.runtime != "aot":
@@ -88,7 +88,7 @@ def _network(
     answers: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """The device's answers to ``rows`` (computed now, or given) against tflite_micro's."""
-    from tinyflow.compile import oracle
+    from tinyflow.reference import oracle
 
     if answers is None:
         answers = np.empty((len(rows), compiled.output.elements), np.int8)
@@ -114,7 +114,7 @@ def _first_difference(
     device: Device, compiled: CompiledModel, rows: np.ndarray, row: int, answers: np.ndarray, expected: np.ndarray
 ) -> str:
     """The first layer that differs, by running the row up to each layer in turn."""
-    from tinyflow.compile import oracle
+    from tinyflow.reference import oracle
 
     at = int(np.flatnonzero(answers[row] != expected[row])[0])
     output = f"row {row}, output {at}: ours {answers[row, at]}, oracle {expected[row, at]}"
@@ -138,8 +138,8 @@ def _parity(
 ) -> dict[str, dict[str, Any]]:
     if compiled.frontend is None:
         raise TinyflowError(f"{compiled.name} has no front end: it is a foreign model", "validate it without audio")
-    from tinyflow.compile.frontend import HostFrontend
-    from tinyflow.features.parity import compare
+    from tinyflow.frontend.mfcc.c import HostFrontend
+    from tinyflow.frontend.parity import compare
 
     features, answers = [], []
     for index, clip in enumerate(audio):
@@ -179,9 +179,9 @@ def torch_features(compiled: CompiledModel, audio: np.ndarray) -> np.ndarray:
     """int16 (N, samples) -> int8 (N, frames, n_mfcc): the reference, torch's MFCC and the stated quantisation."""
     import torch
 
-    from tinyflow.features.config import MfccConfig
-    from tinyflow.features.mfcc import Mfcc
-    from tinyflow.features.quantize import FeatureQuantization
+    from tinyflow.frontend.mfcc.config import MfccConfig
+    from tinyflow.frontend.mfcc.module import Mfcc
+    from tinyflow.frontend.quantize import FeatureQuantization
 
     with torch.inference_mode():
         mfcc = Mfcc(MfccConfig.from_dict(compiled.frontend))(

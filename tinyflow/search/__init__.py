@@ -1,7 +1,6 @@
 """Stage: a Dataset to a genotype, front end and cells together (paper, sections 3 and 4).
 
-Imports torch when first called, so that the command line starts at once. ``random_search`` and ``sweep`` are modules
-of their own, with functions of those names.
+Imports torch when first called, so that the command line starts at once. ``random_search`` is a module of its own.
 """
 
 from importlib import import_module
@@ -9,7 +8,7 @@ from typing import Any
 
 _HOME = {
     "run_search": "searching",
-    "search": "searching",
+    "search_network": "searching",
     "SearchResult": "artefact",
     "load_search": "artefact",
     "Supernet": "supernet",

@@ -6,7 +6,7 @@ from typing import Any
 
 from tinyflow.artefacts import read_json, write_json
 from tinyflow.errors import TinyflowError
-from tinyflow.genotype import Genotype, read_genotype
+from tinyflow.network.genotype import Genotype, read_genotype
 
 GENOTYPE, HISTORY = "genotype.json", "history.json"
 NOT_DATA_AWARE = "not data aware"  # one front end: there was nothing to choose from

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from tinyflow.errors import TinyflowError
-from tinyflow.features.config import MfccConfig, smooth
-from tinyflow.features.mfcc import full_float32
-from tinyflow.features.tables import LOG_OFFSET, dct_matrix, mel_bank
+from tinyflow.frontend.mfcc.config import MfccConfig, smooth
+from tinyflow.frontend.mfcc.module import full_float32
+from tinyflow.frontend.mfcc.tables import LOG_OFFSET, dct_matrix, mel_bank
 from tinyflow.search.norm import BatchNorm
 
 Bounds = tuple[float, float]  # samples

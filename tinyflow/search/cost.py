@@ -15,12 +15,13 @@ import torch
 from torch import Tensor
 
 from tinyflow.board import Board
-from tinyflow.compile.shape_graph import count_parameters, shape_graph
-from tinyflow.features.alignment import alignments
-from tinyflow.features.config import MfccConfig
-from tinyflow.genotype import NODES, OPERATION_SETS, Cell, Edge, Genotype
+from tinyflow.cost import footprint as image
+from tinyflow.cost import instructions
+from tinyflow.frontend.mfcc.config import MfccConfig
+from tinyflow.network.alignment import alignments
+from tinyflow.network.genotype import NODES, OPERATION_SETS, Cell, Edge, Genotype
+from tinyflow.network.shape_graph import count_parameters, shape_graph
 from tinyflow.recipe import Search
-from tinyflow.search import image, instructions
 from tinyflow.search.cost_terms import Events, cell_costs
 from tinyflow.search.peak import Peak
 from tinyflow.search.supernet import EDGES, Mixing

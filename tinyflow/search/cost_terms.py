@@ -17,10 +17,10 @@ from torch import Tensor
 
 from tinyflow.compile.graph import Graph
 from tinyflow.compile.passes import LOCAL
-from tinyflow.compile.shape_graph import operation
-from tinyflow.compile.tf_function import Nodes
-from tinyflow.genotype import NODES, Genotype
-from tinyflow.search import instructions
+from tinyflow.cost import instructions
+from tinyflow.network.converted_order import Nodes
+from tinyflow.network.genotype import NODES, Genotype
+from tinyflow.network.shape_graph import operation
 from tinyflow.search.supernet import EDGES
 
 SOURCES = NODES + 1  # states that edges leave: two inputs, all nodes but the last

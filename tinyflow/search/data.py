@@ -18,9 +18,9 @@ from torch import Tensor
 from tinyflow.data.dataset import SILENCE_ROW
 from tinyflow.data.tasks import SILENCE, UNKNOWN
 from tinyflow.errors import TinyflowError
-from tinyflow.features.bank import FeatureBank
-from tinyflow.features.config import MfccConfig
-from tinyflow.features.scaler import STD_FLOOR, Scaler
+from tinyflow.frontend.mfcc.bank import FeatureBank
+from tinyflow.frontend.mfcc.config import MfccConfig
+from tinyflow.frontend.scaler import STD_FLOOR, Scaler
 from tinyflow.progress import Progress, silent
 from tinyflow.recipe import Search
 from tinyflow.search.world import World

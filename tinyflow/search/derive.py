@@ -2,7 +2,7 @@
 
 import torch
 
-from tinyflow.genotype import NODES, OPERATION_SETS, Cell, Edge
+from tinyflow.network.genotype import NODES, OPERATION_SETS, Cell, Edge
 from tinyflow.search.supernet import EDGES, Mixing
 
 SKIP = "skip_connect"

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tinyflow.features.config import MfccConfig
+from tinyflow.frontend.mfcc.config import MfccConfig
 from tinyflow.search.continuous import ContinuousFrontend
 from tinyflow.search.data import Batch, SearchData
 

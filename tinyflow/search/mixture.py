@@ -5,11 +5,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tinyflow.features.alignment import AlignmentBranch, aligned_size, alignments, padded_size
-from tinyflow.features.config import MfccConfig
+from tinyflow.frontend.mfcc.config import MfccConfig
+from tinyflow.network.alignment import AlignmentBranch, aligned_size, alignments, padded_size
+from tinyflow.network.padding import Padding, pad_to
 from tinyflow.search.norm import BatchNorm
 from tinyflow.search.supernet import Mixing, Supernet
-from tinyflow.train.padding import Padding, pad_to
 
 
 class DataMixture(nn.Module):

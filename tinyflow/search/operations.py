@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tinyflow.network.padding import Padding
 from tinyflow.search.norm import BatchNorm
-from tinyflow.train.padding import Padding
 
 
 @dataclass(frozen=True)

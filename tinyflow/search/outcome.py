@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tinyflow.genotype import NODES, Cell, Genotype
+from tinyflow.network.genotype import NODES, Cell, Genotype
 from tinyflow.progress import Progress, silent
 from tinyflow.recipe import Search
 from tinyflow.search.artefact import NOT_DATA_AWARE

@@ -9,8 +9,8 @@ largest sum. The planner's arena differs: real order, padding copies, fragmentat
 import torch
 from torch import Tensor
 
-from tinyflow.compile.shape_graph import STEM_MULTIPLIER
-from tinyflow.genotype import NODES, Genotype
+from tinyflow.network.genotype import NODES, Genotype
+from tinyflow.network.shape_graph import STEM_MULTIPLIER
 from tinyflow.search.cost_terms import SOURCES, places
 from tinyflow.search.supernet import EDGES
 

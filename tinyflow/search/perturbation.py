@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tinyflow.genotype import NODES, OPERATION_SETS, Cell, Edge
+from tinyflow.network.genotype import NODES, OPERATION_SETS, Cell, Edge
 from tinyflow.progress import Progress, silent
 from tinyflow.search.derive import SKIP
 from tinyflow.search.supernet import EDGES, Mixing, Supernet

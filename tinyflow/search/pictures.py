@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tinyflow.artefacts import atomic_path
-from tinyflow.genotype import Cell, Genotype
+from tinyflow.network.genotype import Cell, Genotype
 
 PICTURES = ("normal.png", "reduction.png", "history.png", "gamma.png", "alpha.png", "frontend.png")
 INPUT, NODE, OUTPUT = "#d9ead3", "#cfe2f3", "#fff2cc"  # boxes of a cell's inputs, nodes and output

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import torch
 
-from tinyflow.genotype import Cell
+from tinyflow.network.genotype import Cell
 from tinyflow.search.data import Batch, SearchData
 from tinyflow.search.derive import one_hot
 from tinyflow.search.mixture import DataAwareSupernet

@@ -2,8 +2,8 @@
 
 import random
 
-from tinyflow.features.config import MfccConfig
-from tinyflow.genotype import NODES, OPERATION_SETS, Cell, Edge, Genotype
+from tinyflow.frontend.mfcc.config import MfccConfig
+from tinyflow.network.genotype import NODES, OPERATION_SETS, Cell, Edge, Genotype
 
 
 def random_cell(rng: random.Random, operations: str = "darts") -> Cell:

@@ -20,9 +20,11 @@ from torch.nn import functional as F
 from tinyflow.artefacts import fingerprint, read_json, write_json
 from tinyflow.board import Board
 from tinyflow.errors import Interrupted, TinyflowError
-from tinyflow.features.alignment import alignments
-from tinyflow.features.config import MfccConfig
-from tinyflow.genotype import Genotype, genotype_from_dict
+from tinyflow.frontend.mfcc.config import MfccConfig
+from tinyflow.network.alignment import alignments
+from tinyflow.network.build import build_network
+from tinyflow.network.count import count
+from tinyflow.network.genotype import Genotype, genotype_from_dict
 from tinyflow.progress import Progress, silent
 from tinyflow.recipe import Search
 from tinyflow.search.artefact import GENOTYPE, HISTORY, NOT_DATA_AWARE, SearchResult, load_search, save_search
@@ -30,8 +32,6 @@ from tinyflow.search.data import SearchData
 from tinyflow.search.derive import skip_connections
 from tinyflow.search.random_genotype import random_cell
 from tinyflow.search.world import World, current_world
-from tinyflow.train.count import count
-from tinyflow.train.network import build_network
 from tinyflow.train.resume import interrupts
 from tinyflow.train.training import pick_device
 
@@ -161,7 +161,7 @@ def _draw(
         )
         if not board:
             return genotype, None, rejected
-        from tinyflow.search.fit import exact_fit
+        from tinyflow.cost.genotype_fit import exact_fit
 
         fit = exact_fit(genotype, board)
         if fit.fits:

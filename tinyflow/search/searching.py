@@ -13,8 +13,8 @@ import torch
 
 from tinyflow.artefacts import fingerprint
 from tinyflow.board import Board
-from tinyflow.features.config import MfccConfig
-from tinyflow.genotype import Genotype
+from tinyflow.frontend.mfcc.config import MfccConfig
+from tinyflow.network.genotype import Genotype
 from tinyflow.progress import Progress, silent
 from tinyflow.recipe import Search
 from tinyflow.search.artefact import GENOTYPE, HISTORY, SearchResult, save_search
@@ -55,11 +55,11 @@ def _search_folder(data: Path, config: Search, out: Path, board: Board | None, p
     from tinyflow.data.dataset import load_dataset
     from tinyflow.search.random_search import random_search
 
-    method = random_search if config.method == "random" else search
+    method = random_search if config.method == "random" else search_network
     return method(load_dataset(data), config, out, progress, board)
 
 
-def search(
+def search_network(
     dataset, config: Search, out: Path | str, progress: Progress = silent, board: Board | None = None
 ) -> SearchResult:
     """Search cells and front end on ``dataset`` into the folder ``out``; costs are those on ``board``, if one is named.
@@ -326,6 +326,6 @@ def _fit(genotype: Genotype, board: Board | None) -> dict[str, Any] | None:
     """The derived network on the board, by the compiler's own planner."""
     if board is None:
         return None
-    from tinyflow.search.fit import exact_fit
+    from tinyflow.cost.genotype_fit import exact_fit
 
     return exact_fit(genotype, board).to_dict()

@@ -1,6 +1,6 @@
 """The PC-DARTS supernet (Xu et al., 2020): every operation on every edge, mixed by alpha and beta.
 
-Its stack is that of the derived network (train/network.py): stem, L cells, reductions at one and two thirds of the
+Its stack is that of the derived network (network/module.py): stem, L cells, reductions at one and two thirds of the
 depth, the same channels, strides and sizes, so a cell means the same in both. Batch norms have no affine part.
 """
 
@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tinyflow.errors import TinyflowError
-from tinyflow.genotype import NODES, OPERATION_SETS
+from tinyflow.network.genotype import NODES, OPERATION_SETS
+from tinyflow.network.module import STEM_MULTIPLIER
+from tinyflow.network.padding import Padding
 from tinyflow.search.norm import BatchNorm
 from tinyflow.search.operations import Bundle, ChannelsLast, Reduce, max_pool, normed, uniform, zeroed
-from tinyflow.train.network import STEM_MULTIPLIER
-from tinyflow.train.padding import Padding
 
 EDGES = tuple((node, source) for node in range(NODES) for source in range(node + 2))
 ENTERING = [node + 2 for node in range(NODES)]  # edges into each node; they are neighbours

@@ -11,7 +11,7 @@ class Making(Screen):
         """The model, what takes its memory, what would save most, and whether it fits ``boards``; a board without
         memory is left out.
         """
-        from tinyflow.compile.fit import board_fit
+        from tinyflow.cost.board_fit import board_fit
 
         fits = [board_fit(compiled, board) for board in boards if board.memory]
         facts = {

@@ -7,14 +7,12 @@ from importlib import import_module
 from typing import Any
 
 _HOME = {
-    "train": "training",
+    "train_model": "training",
     "evaluate": "evaluation",
     "evaluate_predictions": "evaluation",
     "Evaluation": "evaluation",
     "TrainedModel": "artefact",
     "load_trained": "artefact",
-    "DerivedNetwork": "network",
-    "build_network": "network",
 }
 
 

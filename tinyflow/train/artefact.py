@@ -6,8 +6,8 @@ from typing import Any
 
 from tinyflow.artefacts import read_json, write_bytes, write_json
 from tinyflow.errors import TinyflowError
-from tinyflow.features.scaler import Scaler
-from tinyflow.genotype import Genotype, read_genotype
+from tinyflow.frontend.scaler import Scaler
+from tinyflow.network.genotype import Genotype, read_genotype
 
 GENOTYPE, WEIGHTS, SCALER, HISTORY = "genotype.json", "weights.safetensors", "scaler.json", "history.json"
 
@@ -42,7 +42,7 @@ def load_trained(folder: Path | str) -> TrainedModel:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    from tinyflow.train.network import build_network
+    from tinyflow.network.build import build_network
 
     folder = Path(folder)
     again = "run `tinyflow train` again"

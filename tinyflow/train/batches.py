@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from tinyflow.features.config import MfccConfig
-from tinyflow.features.mfcc import Mfcc
-from tinyflow.features.scaler import Scaler
+from tinyflow.frontend.mfcc.config import MfccConfig
+from tinyflow.frontend.mfcc.module import Mfcc
+from tinyflow.frontend.scaler import Scaler
 from tinyflow.recipe import Augment
 
 CHUNK = 256  # clips per MFCC call: 16 MB of audio

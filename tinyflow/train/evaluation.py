@@ -62,7 +62,7 @@ def evaluate(trained, dataset, split: str = "testing", device: str = "auto") -> 
     """The trained network on a split of ``dataset``, whose labels must be its own."""
     import torch
 
-    from tinyflow.features.mfcc import Mfcc
+    from tinyflow.frontend.mfcc.module import Mfcc
     from tinyflow.train.batches import mfcc_chunks
     from tinyflow.train.training import pick_device
 

@@ -17,14 +17,14 @@ from torch.nn import functional as F
 
 from tinyflow.artefacts import fingerprint
 from tinyflow.errors import TinyflowError
-from tinyflow.features.scaler import Scaler
-from tinyflow.genotype import Genotype
+from tinyflow.frontend.scaler import Scaler
+from tinyflow.network.build import build_network
+from tinyflow.network.count import count
+from tinyflow.network.genotype import Genotype
 from tinyflow.progress import Progress, silent
 from tinyflow.recipe import Train
 from tinyflow.train.artefact import GENOTYPE, HISTORY, SCALER, WEIGHTS, TrainedModel, load_trained, save_trained
 from tinyflow.train.batches import Batches, fit_scaler, mfcc_chunks
-from tinyflow.train.count import count
-from tinyflow.train.network import build_network
 from tinyflow.train.pictures import history_picture
 from tinyflow.train.resume import (
     CHECKPOINT,
@@ -39,7 +39,9 @@ from tinyflow.train.resume import (
 FORMAT = 1  # of the checkpoint
 
 
-def train(genotype: Genotype, dataset, config: Train, out: Path | str, progress: Progress = silent) -> TrainedModel:
+def train_model(
+    genotype: Genotype, dataset, config: Train, out: Path | str, progress: Progress = silent
+) -> TrainedModel:
     """Train the network of ``genotype`` on ``dataset`` into the folder ``out``.
 
     Goes on from ``out/checkpoint.pt`` when that is of the same genotype, recipe and data. Ctrl-C writes it and raises

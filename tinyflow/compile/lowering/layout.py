@@ -18,7 +18,7 @@ from tinyflow.compile.lowering.step import (
     strides,
 )
 from tinyflow.compile.needs import NHWC, SAME, Needs
-from tinyflow.features.resampling import nearest
+from tinyflow.compile.resampling import nearest
 
 PLANES = (0, 3, 1, 2)  # axes of an NHWC map in the order of a planar one's bytes
 

@@ -1,7 +1,7 @@
 """Passes: pure functions Graph -> Graph, each in its own module, none changing an output bit.
 
 Tensor indices stay those of the file (a pass may append tensors), so that any layer can be compared with TFLM's.
-All of them work on networks without weights and quantisation too (compile/shape_graph.py).
+All of them work on networks without weights and quantisation too (network/shape_graph.py).
 """
 
 from tinyflow.compile.graph import Graph
@@ -13,7 +13,7 @@ from tinyflow.compile.passes.grouped import untangle_groups
 from tinyflow.compile.passes.layouts import choose_layouts
 from tinyflow.compile.passes.noops import remove_noops
 from tinyflow.compile.passes.padding import fuse_padding
-from tinyflow.compile.passes.placement import place_concatenations
+from tinyflow.compile.passes.placed import place_concatenations
 from tinyflow.compile.passes.slices import fuse_slices
 from tinyflow.compile.passes.tables import fuse_tables
 from tinyflow.compile.passes.transposes import sink_transposes

@@ -42,8 +42,8 @@ def arena_need(compiled: CompiledModel, board: Board, tflm: Tflm, progress: Prog
     Found by a program of its own, firmware/model/tflm/probe.cc. The same inputs always give the same number.
     Errors: no emulator; a model that TFLM refuses on any arena.
     """
-    from tinyflow.deploy.build import compile_probe
     from tinyflow.deploy.tflm.source import write_source
+    from tinyflow.deploy.toolchain import compile_probe
 
     where = emulated(board)
     progress(f"build {board.name}", 0, 3, f"TFLM's arena, by its own allocator on {where.name}")

@@ -1,1 +1,0 @@
-"""Stage: audio to MFCC features. The configuration is pure data; torch is met in ``mfcc`` only."""

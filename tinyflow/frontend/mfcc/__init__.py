@@ -1,0 +1,1 @@
+"""MFCC, the front end of the paper."""

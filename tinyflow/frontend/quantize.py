@@ -1,0 +1,35 @@
+"""Scaler and int8 quantisation as one multiply-add, in the float32 arithmetic of the C. numpy only."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tinyflow.errors import TinyflowError
+from tinyflow.frontend.scaler import Scaler
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureQuantization:
+    """``q = clamp(rne(mfcc * multiplier + offset), -128, 127)``; multiplier, offset: float32 (n_mfcc,)."""
+
+    multiplier: np.ndarray
+    offset: np.ndarray
+
+    @staticmethod
+    def of(scaler: Scaler, scale: float, zero_point: int) -> "FeatureQuantization":
+        """For a network input with real = scale * (q - zero_point). Each number is rounded to float32 once."""
+        if not (np.isfinite(scale) and scale > 0 and -128 <= zero_point <= 127):
+            raise TinyflowError(
+                f"the network's input has scale {scale} and zero point {zero_point}",
+                "an int8 input has a positive scale and a zero point in [-128, 127]",
+            )
+        multiplier = 1.0 / (scaler.std.astype(np.float64) * float(scale))
+        offset = zero_point - scaler.mean.astype(np.float64) * multiplier
+        return FeatureQuantization(multiplier.astype(np.float32), offset.astype(np.float32))
+
+    def quantize(self, mfcc: np.ndarray) -> np.ndarray:
+        """float32 (..., n_mfcc) to int8: product, then sum, each rounded to float32; then half to
+        even, then clamped.
+        """
+        product = np.asarray(mfcc, dtype=np.float32) * self.multiplier
+        return np.clip(np.rint(product + self.offset), -128, 127).astype(np.int8)

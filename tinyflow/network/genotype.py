@@ -1,0 +1,235 @@
+"""Genotype: what search hands to train and compile. Enough to rebuild the network anywhere.
+
+The JSON schema is documented in docs/genotype.md. A cell is written as four intermediate nodes of two
+edges; an edge is [operation, source], source 0 and 1 being the cell's two inputs and 2.. earlier nodes.
+"""
+
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from tinyflow.artefacts import read_json, write_json
+from tinyflow.errors import TinyflowError
+from tinyflow.frontend.mfcc.config import MfccConfig
+
+SCHEMA_VERSION = 2
+READABLE_VERSIONS = (1, 2)  # 1 had no architecture and no mcu operations
+NODES = 4
+
+# Without `none`, which derivation excludes. darts: Liu et al., 2019. mcu: single depthwise-separable convolutions,
+# depthwise ones along time (k x 1: rows are frames) and frequency (1 x k) without a pointwise one, a cheap residual
+# sum.
+OPERATION_SETS: dict[str, tuple[str, ...]] = {
+    "darts": (
+        "sep_conv_3x3",
+        "sep_conv_5x5",
+        "dil_conv_3x3",
+        "dil_conv_5x5",
+        "max_pool_3x3",
+        "avg_pool_3x3",
+        "skip_connect",
+    ),
+    "mcu": (
+        "ds_conv_3x3",
+        "ds_conv_5x5",
+        "time_conv_9",
+        "freq_conv_5",
+        "residual_conv_3x3",
+        "max_pool_3x3",
+        "avg_pool_3x3",
+        "skip_connect",
+    ),
+}
+OPERATIONS = tuple(dict.fromkeys(OPERATION_SETS["darts"] + OPERATION_SETS["mcu"]))
+ARCHITECTURES = ("cells", "ds_cnn")
+ALIGNMENTS = ("native", "preprocess", "zero_pad")
+
+
+@dataclass(frozen=True)
+class Edge:
+    operation: str
+    source: int
+
+
+Node = tuple[Edge, Edge]
+Cell = tuple[Node, Node, Node, Node]
+
+
+@dataclass(frozen=True)
+class Genotype:
+    task: str
+    labels: tuple[str, ...]
+    mfcc: MfccConfig
+    normal: Cell
+    reduction: Cell
+    channels: int = 16  # C: channels of the first cells' operations (paper size 16)
+    cells: int = 8  # L: cells in the stack, reductions at L//3 and 2L//3
+    stem_stride: int = 1  # paper size 1, board-sized recipes 2
+    alignment: str = "native"
+    # preprocess: the kept layer, {"kernel", "stride": [2], "size": [frames, coefficients], "channels"}
+    # (network/alignment.py); zero_pad: {"size": [frames, coefficients]} to run padded and masked; None: the front
+    # end's own size
+    alignment_layer: dict[str, Any] | None = None
+    architecture: str = "cells"  # ds_cnn: the baseline network on the same front end, cells unused
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def with_task(self, task: str, labels: tuple[str, ...]) -> "Genotype":
+        """The same network for another task: only the classifier's width changes."""
+        return replace(self, task=task, labels=labels)
+
+    @property
+    def padded_size(self) -> tuple[int, int] | None:
+        """The size that the network runs padded to, masked; None: it runs at its features' own, as the baseline always
+        does.
+        """
+        padded = self.alignment == "zero_pad" and self.architecture == "cells" and self.alignment_layer
+        return tuple(self.alignment_layer["size"]) if padded else None
+
+    def pruned(self) -> "Genotype":
+        """The same network without its zero padding (paper, section 3.3: it can be chipped away)."""
+        return replace(self, alignment_layer=None) if self.padded_size else self
+
+    @property
+    def reductions(self) -> tuple[int, ...]:
+        """Indices of the reduction cells: one and two thirds of the depth (paper, section 3)."""
+        return tuple(sorted({self.cells // 3, 2 * self.cells // 3})) if self.cells >= 3 else tuple(range(1, self.cells))
+
+    def to_dict(self) -> dict[str, Any]:
+        def cell(nodes: Cell) -> list:
+            return [[[edge.operation, edge.source] for edge in node] for node in nodes]
+
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "task": self.task,
+            "labels": list(self.labels),
+            "mfcc": self.mfcc.to_dict(),
+            "normal": cell(self.normal),
+            "reduction": cell(self.reduction),
+            "channels": self.channels,
+            "cells": self.cells,
+            "stem_stride": self.stem_stride,
+            "alignment": self.alignment,
+            "alignment_layer": self.alignment_layer,
+            "architecture": self.architecture,
+            "provenance": self.provenance,
+        }
+
+    def write(self, path: Path | str) -> None:
+        write_json(path, self.to_dict())
+
+
+def read_genotype(path: Path | str) -> Genotype:
+    """The genotype in ``path``; TinyflowError names the file, the field and the value when it breaks the schema."""
+    value = read_json(path)
+    if not isinstance(value, dict):
+        raise TinyflowError(f"{path} holds a {type(value).__name__}, not a genotype", "see docs/genotype.md")
+    return genotype_from_dict(value, str(path))
+
+
+def genotype_from_dict(value: dict[str, Any], where: str = "genotype") -> Genotype:
+    def fail(message: str, hint: str = "see docs/genotype.md") -> TinyflowError:
+        return TinyflowError(f"{where}: {message}", hint)
+
+    value = dict(value)
+    version = value.pop("schema_version", None)
+    if version not in READABLE_VERSIONS:
+        raise fail(
+            f"schema_version is {version!r}",
+            f"this tinyflow reads schema_version {' and '.join(map(str, READABLE_VERSIONS))}",
+        )
+    known = set(Genotype.__dataclass_fields__)
+    for key in value:
+        if key not in known:
+            near = get_close_matches(key, known, 1)
+            raise fail(
+                f"unknown field {key!r}",
+                f"did you mean {near[0]!r}?" if near else f"known fields: {', '.join(sorted(known))}",
+            )
+    for key in ("task", "labels", "mfcc", "normal", "reduction"):
+        if key not in value:
+            raise fail(f"{key!r} is missing")
+    for key in ("normal", "reduction"):
+        value[key] = _cell(value[key], key, fail)
+    if not isinstance(value["mfcc"], dict):
+        raise fail(f"mfcc is {value['mfcc']!r}", 'an object such as {"window": 640, "hop": 320, "n_mels": 40}')
+    try:
+        value["mfcc"] = MfccConfig.from_dict(value["mfcc"])
+    except TinyflowError as error:
+        raise fail(error.message, error.hint) from None
+    labels = value["labels"]
+    if (
+        not isinstance(labels, list)
+        or not all(isinstance(label, str) for label in labels)
+        or len(set(labels)) != len(labels)
+    ):
+        raise fail(f"labels is {labels!r}", "a list of distinct strings (empty: the recipe's task decides)")
+    value["labels"] = tuple(labels)
+    for key, least in (("channels", 1), ("cells", 1), ("stem_stride", 1)):
+        if key in value and (not isinstance(value[key], int) or isinstance(value[key], bool) or value[key] < least):
+            raise fail(f"{key} is {value[key]!r}", f"{key} is a whole number from {least}")
+    if value.get("stem_stride", 1) > 2:
+        raise fail(f"stem_stride is {value['stem_stride']}", "1 or 2")
+    if value.get("alignment", "native") not in ALIGNMENTS:
+        raise fail(f"alignment is {value['alignment']!r}", f"one of {', '.join(ALIGNMENTS)}")
+    if value.get("architecture", "cells") not in ARCHITECTURES:
+        raise fail(f"architecture is {value['architecture']!r}", f"one of {', '.join(ARCHITECTURES)}")
+    _check_alignment_layer(value, fail)
+    return Genotype(**value)
+
+
+def _check_alignment_layer(value: dict[str, Any], fail) -> None:
+    """What the layer of each alignment holds, and the least of every number; null is always right."""
+    alignment, layer = value.get("alignment", "native"), value.get("alignment_layer")
+    if layer is None:
+        return
+    if alignment == "native":
+        raise fail(f"alignment_layer is {layer!r}", "null: the native alignment has no layer")
+    if alignment == "preprocess":
+        least, example = (
+            {"kernel": 1, "stride": (1, 1), "size": (1, 1), "channels": 1},
+            '{"kernel": 3, "stride": [2, 1], "size": [49, 40], "channels": 1}',
+        )
+    else:
+        least, example = {"size": value["mfcc"].shape}, '{"size": [157, 80]}, nowhere smaller than the features'
+    hint = f"with alignment {alignment}: null (native size), or for example {example}"
+    if not isinstance(layer, dict) or set(layer) != set(least):
+        raise fail(f"alignment_layer is {layer!r}", hint)
+    for key, low in least.items():
+        lows = low if isinstance(low, tuple) else [low]
+        numbers = layer[key] if isinstance(low, tuple) else [layer[key]]
+        whole = (
+            isinstance(numbers, list) and len(numbers) == len(lows) and all(type(number) is int for number in numbers)
+        )
+        if not whole or any(number < bound for number, bound in zip(numbers, lows)):
+            raise fail(f"alignment_layer.{key} is {layer[key]!r}", hint)
+    if not layer.get("kernel", 1) % 2:
+        raise fail(f"alignment_layer.kernel is {layer['kernel']}", "an odd number: its padding is symmetric")
+
+
+def _cell(value: Any, name: str, fail) -> Cell:
+    if not isinstance(value, list) or len(value) != NODES:
+        raise fail(f"{name} needs {NODES} nodes, each of two [operation, source] edges, not {value!r}")
+    nodes = []
+    for index, node in enumerate(value):
+        if not isinstance(node, list) or len(node) != 2:
+            raise fail(f"{name} node {index} needs two edges, not {node!r}")
+        edges = []
+        for edge in node:
+            if not isinstance(edge, list) or len(edge) != 2:
+                raise fail(f"{name} node {index}: an edge is [operation, source], not {edge!r}")
+            operation, source = edge
+            if operation not in OPERATIONS:
+                near = get_close_matches(str(operation), OPERATIONS, 1)
+                raise fail(
+                    f"{name} node {index}: unknown operation {operation!r}",
+                    f"did you mean {near[0]!r}?" if near else f"one of {', '.join(OPERATIONS)}",
+                )
+            if not isinstance(source, int) or isinstance(source, bool) or not 0 <= source < index + 2:
+                raise fail(
+                    f"{name} node {index}: source is {source!r}",
+                    f"0 to {index + 1}: the cell's inputs and the nodes before",
+                )
+            edges.append(Edge(operation, source))
+        nodes.append((edges[0], edges[1]))
+    return tuple(nodes)
