@@ -10,9 +10,10 @@ from elftools.elf.elffile import ELFFile
 
 from tinyflow.board import Memory, load_board
 from tinyflow.deploy.artefact import load_firmware
-from tinyflow.deploy.build import _run, build, compiler_version
+from tinyflow.deploy.build import build, compiler_version
 from tinyflow.deploy.device import connect
 from tinyflow.deploy.image.sizes import measure
+from tinyflow.deploy.toolchain import _run
 from tinyflow.errors import TinyflowError
 
 cross = pytest.mark.skipif(not shutil.which("arm-none-eabi-gcc"), reason="needs arm-none-eabi-gcc: make setup")

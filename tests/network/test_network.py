@@ -10,17 +10,17 @@ from tone_dataset import every_operation, tone_dataset
 from torch import nn
 from torch.nn import functional as F
 
+from tinyflow.convert.fold import fold_batch_norm
 from tinyflow.errors import TinyflowError
 from tinyflow.frontend.mfcc.config import TABLE_1, MfccConfig
 from tinyflow.network.alignment import alignments
+from tinyflow.network.build import build_network
 from tinyflow.network.count import count
 from tinyflow.network.genotype import OPERATION_SETS, OPERATIONS, read_genotype
 from tinyflow.network.module import (
     DerivedNetwork,
     FactorizedReduce,
     ResidualConv,
-    build_network,
-    fold_batch_norm,
     operation,
 )
 from tinyflow.recipe import Train
