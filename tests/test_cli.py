@@ -217,7 +217,8 @@ def test_a_long_title_is_not_folded_to_a_narrow_table(capsys):
 
 
 def test_evaluate_uses_the_device_it_is_given(tmp_path, monkeypatch):
-    from tinyflow import pipeline, train
+    from tinyflow import train
+    from tinyflow.pipeline import RecipeRun
 
     asked = []
 
@@ -225,8 +226,8 @@ def test_evaluate_uses_the_device_it_is_given(tmp_path, monkeypatch):
         asked.append(device)
         raise SystemExit
 
-    monkeypatch.setattr(pipeline.Run, "make", lambda self, target, board=None: [])
-    monkeypatch.setattr(pipeline.Run, "dataset", lambda self: None)
+    monkeypatch.setattr(RecipeRun, "make", lambda self, target, image=None: [])
+    monkeypatch.setattr(RecipeRun, "dataset", lambda self: None)
     monkeypatch.setattr(train, "evaluate", evaluate, raising=False)
     monkeypatch.setattr(train, "load_trained", lambda folder: None, raising=False)
     with pytest.raises(SystemExit):

@@ -6,10 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from tinyflow import pipeline
 from tinyflow.artefacts import Manifest
 from tinyflow.errors import TinyflowError
-from tinyflow.pipeline import Stage, recipe_run
+from tinyflow.pipeline import Stage, foreign_run, recipe_run, recipe_stages
 from tinyflow.recipe import Recipe
 
 
@@ -19,20 +18,20 @@ def small(tmp_path, monkeypatch):
     ran = []
 
     def stage(name, needs, part):
-        def make(run, board):
-            folder = run.path(name, board)
+        def make(run, image):
+            folder = run.path(name, image)
             folder.mkdir(parents=True, exist_ok=True)
-            (folder / "out").write_text(f"{name} {part(run, board)}")
+            (folder / "out").write_text(f"{name} {part(run, image)}")
             ran.append(name)
 
         return Stage(name, 1, needs, part, make, sections=("data", "train"))
 
     stages = (
-        stage("a", (), lambda run, board: run.recipe.data.seed),
-        stage("b", ("a",), lambda run, board: run.recipe.train.epochs),
-        stage("c", ("b",), lambda run, board: 0),
+        stage("a", (), lambda run, image: run.recipe.data.seed),
+        stage("b", ("a",), lambda run, image: run.recipe.train.epochs),
+        stage("c", ("b",), lambda run, image: 0),
     )
-    monkeypatch.setattr(pipeline, "STAGES", stages)
+    monkeypatch.setattr(recipe_stages, "STAGES", stages)
     return Recipe("r"), tmp_path, ran
 
 
@@ -76,9 +75,9 @@ def test_a_raised_format_version_makes_stale(small, monkeypatch):
     recipe, runs, ran = small
     recipe_run(recipe, runs).make("c")
     monkeypatch.setattr(
-        pipeline,
+        recipe_stages,
         "STAGES",
-        tuple(replace(stage, version=2) if stage.name == "c" else stage for stage in pipeline.STAGES),
+        tuple(replace(stage, version=2) if stage.name == "c" else stage for stage in recipe_stages.STAGES),
     )
     del ran[:]
     recipe_run(recipe, runs).make("c")
@@ -89,13 +88,13 @@ def test_a_failing_stage_leaves_no_manifest(small, monkeypatch):
     recipe, runs, ran = small
     recipe_run(recipe, runs).make("c")
 
-    def fail(run, board):
+    def fail(run, image):
         raise TinyflowError("broken")
 
     monkeypatch.setattr(
-        pipeline,
+        recipe_stages,
         "STAGES",
-        tuple(replace(stage, make=fail, version=2) if stage.name == "b" else stage for stage in pipeline.STAGES),
+        tuple(replace(stage, make=fail, version=2) if stage.name == "b" else stage for stage in recipe_stages.STAGES),
     )
     with pytest.raises(TinyflowError):
         recipe_run(recipe, runs).make("c")
@@ -110,7 +109,7 @@ def test_unknown_stage(small):
 
 def test_a_stage_that_fails_before_it_writes_leaves_no_folders(tmp_path):
     (tmp_path / "model.tflite").write_bytes(b"not a model")
-    run = pipeline.foreign_run(tmp_path / "model.tflite", tmp_path / "runs")
+    run = foreign_run(tmp_path / "model.tflite", tmp_path / "runs")
     with pytest.raises(TinyflowError, match="model.tflite is not a TFLite flatbuffer"):
         run.make("compile")
     assert [path.name for path in tmp_path.iterdir()] == ["model.tflite"]
@@ -119,11 +118,11 @@ def test_a_stage_that_fails_before_it_writes_leaves_no_folders(tmp_path):
 def test_a_mistake_of_a_late_stage_shows_before_an_early_one_runs(small):
     recipe, runs, ran = small
 
-    def refuse(run, board):
+    def refuse(run, image):
         raise TinyflowError("no such genotype")
 
-    pipeline.STAGES = tuple(
-        replace(stage, part=refuse) if stage.name == "c" else stage for stage in pipeline.STAGES
+    recipe_stages.STAGES = tuple(
+        replace(stage, part=refuse) if stage.name == "c" else stage for stage in recipe_stages.STAGES
     )  # `small` restores it
     with pytest.raises(TinyflowError, match="no such genotype"):
         recipe_run(recipe, runs).make("c")
@@ -172,4 +171,4 @@ def test_what_a_killed_stage_was_writing_is_swept_away(small):
 def test_a_foreign_models_run_folder_has_a_plain_name(tmp_path):
     model = tmp_path / 'my "best" model; v2.tflite'
     model.write_bytes(b"x")
-    assert pipeline.foreign_run(model, tmp_path / "runs").folder.root.name == "my_best_model_v2-2d711642"
+    assert foreign_run(model, tmp_path / "runs").folder.root.name == "my_best_model_v2-2d711642"

@@ -143,6 +143,8 @@ class Manifest:
     fingerprint: str
     inputs: dict[str, str] = field(default_factory=dict)  # artefact -> SHA-256
     outputs: dict[str, str] = field(default_factory=dict)  # file in the stage folder -> SHA-256
+    sources: dict[str, str] = field(default_factory=dict)  # of tinyflow that decide the outputs -> SHA-256
+    version: int = 0  # of the stage's format; 0: made before it was noted
     recipe: dict[str, Any] = field(default_factory=dict)  # the part of the recipe the stage reads
     seed: int | None = None
     seconds: float = 0.0

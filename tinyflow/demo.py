@@ -3,13 +3,11 @@
 import time
 from typing import Any
 
-import numpy as np
-
 from tinyflow.board import Board, load_board
-from tinyflow.pipeline import Run, make_firmware
+from tinyflow.pipeline import Image, RecipeRun, make_firmware
 
 
-def run_demo(run: Run) -> dict[str, Any]:
+def run_demo(run: RecipeRun) -> dict[str, Any]:
     """Runs what is missing, then self-test, validation and profile on each board that runs here.
 
     Returns passed, accuracy, boards {name: firmware sizes, and what the board answered}, seconds {stage: s}.
@@ -18,9 +16,9 @@ def run_demo(run: Run) -> dict[str, Any]:
     boards: dict[str, Any] = {}
     compiled = None
     for name in run.recipe.deploy.boards:  # a typo, or a compiler that is not there, should show before the training
-        run.plan("build", load_board(name))
+        run.plan("build", Image(load_board(name)))
     for name in run.recipe.deploy.boards:
-        board, compiled, firmware, steps = make_firmware(run, name, "qemu" if load_board(name).qemu else None)
+        board, compiled, firmware, steps = make_firmware(run, name, "aot", "qemu" if load_board(name).qemu else None)
         for step in steps:
             seconds[f"build {name}" if step.stage == "build" else step.stage] = step.last_seconds
         facts = {
@@ -60,13 +58,13 @@ def runs_here(board: Board) -> bool:
     return board.qemu is not None or board.compiler == "host"
 
 
-def _checks(run: Run, board: Board, compiled, firmware) -> dict[str, Any]:
+def _checks(run: RecipeRun, board: Board, compiled, firmware) -> dict[str, Any]:
     from tinyflow.deploy.profile import profile
     from tinyflow.deploy.run import selftest
     from tinyflow.deploy.validate import validate
 
     said = selftest(firmware, board)
-    proof = validate(firmware, board, compiled, audio=parity_audio(run), progress=run.progress)
+    proof = validate(firmware, board, compiled, audio=run.parity_audio(), progress=run.progress)
     counts = profile(firmware, board, compiled, run.folder.profile(board.name), run.progress)
     return {
         "passed": said["passed"] and proof["passed"],
@@ -80,12 +78,3 @@ def _checks(run: Run, board: Board, compiled, firmware) -> dict[str, Any]:
         "stack_bytes": max(counts.stack_bytes, counts.frontend.stack_bytes if counts.frontend else 0),
         "counter": counts.counter_note,
     }
-
-
-def parity_audio(run: Run) -> np.ndarray:
-    """Clips for the parity gate, int16 (deploy.parity_clips, samples), of every class in turn, from the validation
-    split: the test split is for evaluation alone."""
-    from tinyflow.convert.trained import choose
-
-    split = run.dataset().split("validation")
-    return np.ascontiguousarray(split.audio[choose(split.labels, run.recipe.deploy.parity_clips)])

@@ -3,13 +3,16 @@
 import functools
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tinyflow.artefacts import CONFIGS
 from tinyflow.errors import TinyflowError
 from tinyflow.show import Console
+
+if TYPE_CHECKING:
+    from tinyflow.pipeline import Image, RecipeRun, Run
 
 
 class Failed(TinyflowError):
@@ -114,18 +117,23 @@ def load(recipe: str | None, overrides: tuple[str, ...], data_path: str | None, 
     return load_recipe(path, tuple(sets))
 
 
-def enter(console: Console, runs: Path, tflite: Path | None = None, runtime: str = "aot", **options):
-    """The Run that a command works on."""
-    from tinyflow.pipeline import foreign_run, recipe_run
+def enter(console: Console, runs: Path, tflite: Path | None = None, **options: Any) -> "Run":
+    """The run that a command works on: of the recipe, or of the foreign model."""
+    from tinyflow.pipeline import foreign_run
 
-    run = foreign_run(tflite, runs, console.progress) if tflite else recipe_run(load(**options), runs, console.progress)
-    run.runtime = runtime
-    return run
+    return foreign_run(tflite, runs, console.progress) if tflite else enter_recipe(console, runs, **options)
 
 
-def stages(console: Console, run, target: str, board, dry_run: bool) -> dict[str, Any]:
+def enter_recipe(console: Console, runs: Path, **options: Any) -> "RecipeRun":
+    """The run of a command that only a recipe has."""
+    from tinyflow.pipeline import recipe_run
+
+    return recipe_run(load(**options), runs, console.progress)
+
+
+def stages(console: Console, run: "Run", target: str, image: "Image | None", dry_run: bool) -> dict[str, Any]:
     """Runs (or only plans) the stages up to ``target``."""
-    steps = run.plan(target, board) if dry_run else run.make(target, board)
+    steps = run.plan(target, image) if dry_run else run.make(target, image)
     console.steps(steps, dry_run)
     return {"run": str(run.folder.root), "dry_run": dry_run, "steps": [step.to_dict() for step in steps]}
 

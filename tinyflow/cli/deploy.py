@@ -28,16 +28,17 @@ def compile_command(console: Console, runs: Path, dry_run: bool, board_name: str
 
 @command("build", recipe=True, tflite=True, board="")
 @dry
-def build(console: Console, runs: Path, board_name: str, dry_run: bool, **options):
+def build(console: Console, runs: Path, board_name: str, runtime: str, dry_run: bool, **options):
     """Firmware for a board, running whatever stages are missing."""
     from tinyflow.board import load_board
     from tinyflow.deploy.artefact import load_firmware
+    from tinyflow.pipeline import Image
 
-    board = load_board(board_name)
+    image = Image(load_board(board_name), runtime)
     run = enter(console, runs, **options)
-    result = stages(console, run, "build", board, dry_run)
+    result = stages(console, run, "build", image, dry_run)
     if not dry_run:
-        firmware = load_firmware(run.path("build", board))
+        firmware = load_firmware(run.path("build", image))
         result["firmware"] = console.firmware(firmware)
     return result
 
@@ -62,6 +63,7 @@ def flash(
     console: Console,
     runs: Path,
     board_name: str,
+    runtime: str,
     dry_run: bool,
     way: str | None,
     probe: str | None,
@@ -74,16 +76,16 @@ def flash(
     from tinyflow.board import load_board
     from tinyflow.deploy.flash.flashing import find_probe, make_plan
     from tinyflow.deploy.flash.flashing import flash as flash_stage
-    from tinyflow.pipeline import make_firmware
+    from tinyflow.pipeline import Image, make_firmware
 
     board = load_board(board_name)
     find_probe(board, probe, drive)  # before what may be hours of training
     run = enter(console, runs, **options)
     if dry_run:
-        result = stages(console, run, "build", board, True)
+        result = stages(console, run, "build", Image(board, runtime), True)
         if any(step["runs"] for step in result["steps"]):
             return result | {"flash": None}  # no image yet
-    board, _, firmware, _ = make_firmware(run, board_name, "serial", port)
+    board, _, firmware, _ = make_firmware(run, board_name, runtime, "serial", port)
     plan = make_plan(firmware, board, probe, way, drive, not no_hello)
     if dry_run:
         console.flash_plan(plan.to_dict())

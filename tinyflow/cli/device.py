@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from tinyflow.cli.command import Failed, command, enter, where
+from tinyflow.cli.command import Failed, command, enter, enter_recipe, where
 from tinyflow.errors import TinyflowError
 from tinyflow.show import Console
 
@@ -35,6 +35,7 @@ def run_command(
     console: Console,
     runs: Path,
     board_name: str,
+    runtime: str,
     wav: Path | None,
     input_path: Path | None,
     output_path: Path | None,
@@ -54,7 +55,7 @@ def run_command(
     if output_path and output_path.is_dir():
         raise TinyflowError(f"--output {output_path} is a folder", "name the .npy file to write")
     rows = on_board.read_rows(input_path) if input_path else None
-    board, compiled, firmware, _ = make_firmware(enter(console, runs, **options), board_name, emulator, port)
+    board, compiled, firmware, _ = make_firmware(enter(console, runs, **options), board_name, runtime, emulator, port)
     if wav:
         result = on_board.hear_file(firmware, board, compiled, wav)
         console.heard(result)
@@ -89,6 +90,7 @@ def validate(
     console: Console,
     runs: Path,
     board_name: str,
+    runtime: str,
     input_path: Path | None,
     rows: int,
     seed: int | None,
@@ -103,12 +105,8 @@ def validate(
 
     x = read_rows(input_path) if input_path else None
     run = enter(console, runs, seed=seed, **options)
-    board, compiled, firmware, _ = make_firmware(run, board_name, emulator, port)
-    audio = None
-    if compiled.frontend and x is None:
-        from tinyflow.demo import parity_audio
-
-        audio = parity_audio(run)
+    board, compiled, firmware, _ = make_firmware(run, board_name, runtime, emulator, port)
+    audio = run.parity_audio() if compiled.frontend and x is None else None
     result = validate_stage(
         firmware, board, compiled, x=x, n=rows, seed=seed or 0, audio=audio, progress=console.progress
     )
@@ -172,6 +170,7 @@ def profile(
     console: Console,
     runs: Path,
     board_name: str,
+    runtime: str,
     emulator: str | None,
     port: str | None,
     estimate_name: str | None,
@@ -194,9 +193,9 @@ def profile(
     was = limits.read()
     estimate = load_board(estimate_name) if estimate_name else None
     run = enter(console, runs, **options)
-    board, compiled, firmware, _ = make_firmware(run, board_name, emulator, port)
+    board, compiled, firmware, _ = make_firmware(run, board_name, runtime, emulator, port)
     limits.expect(was, firmware, board)
-    folder = run.folder.profile(board.name, run.runtime)
+    folder = run.folder.profile(board.name, runtime)
     counted = profile_stage(firmware, board, compiled, folder, console.progress, estimate)
     result = counted.to_dict()
     console.profile(result, folder)
@@ -227,12 +226,10 @@ def _compare(
     if sorted(name.strip() for name in compared.split(",")) != sorted(RUNTIMES):
         raise TinyflowError(f"--compare {compared}", f"the runtimes are {' and '.join(RUNTIMES)}: --compare aot,tflm")
     run = enter(console, seed=seed, **options)
-    run.runtime = "aot"
-    board, compiled, aot, _ = make_firmware(run, board_name, emulator, port)
+    board, compiled, aot, _ = make_firmware(run, board_name, "aot", emulator, port)
     tflm = None
     if board.emulator != "host":  # there tflite_micro plays the other part
-        run.runtime = "tflm"
-        _, _, tflm, _ = make_firmware(run, board_name, emulator, port)
+        _, _, tflm, _ = make_firmware(run, board_name, "tflm", emulator, port)
     folder = run.folder.profile(board.name, "compared")
     result = compare_runtimes(aot, tflm, board, compiled, folder, seed or 0, console.progress).to_dict()
     console.runtimes(result, folder)
@@ -251,6 +248,7 @@ def check(
     console: Console,
     runs: Path,
     board_name: str,
+    runtime: str,
     seed: int | None,
     emulator: str | None,
     port: str | None,
@@ -260,14 +258,13 @@ def check(
     """What CI asks: self-test, validate and profile in one, failing on lost parity and on what got worse than
     --baseline.
     """
-    from tinyflow.demo import parity_audio
     from tinyflow.deploy.check import check as check_stage
     from tinyflow.pipeline import make_firmware
 
     was = limits.read()
     run = enter(console, runs, seed=seed, **options)
-    board, compiled, firmware, _ = make_firmware(run, board_name, emulator, port)
-    audio = parity_audio(run) if compiled.frontend else None
+    board, compiled, firmware, _ = make_firmware(run, board_name, runtime, emulator, port)
+    audio = run.parity_audio() if compiled.frontend else None
     result = check_stage(
         firmware,
         board,
@@ -275,7 +272,7 @@ def check(
         audio,
         limits,
         was,
-        run.folder.profile(board.name, run.runtime),
+        run.folder.profile(board.name, runtime),
         seed or 0,
         console.progress,
     )
@@ -299,6 +296,7 @@ def listen(
     console: Console,
     runs: Path,
     board_name: str,
+    runtime: str,
     wav: Path | None,
     seconds: float | None,
     emulator: str | None,
@@ -312,9 +310,9 @@ def listen(
     from tinyflow.deploy import listen as stage
     from tinyflow.pipeline import make_firmware
 
-    if options["tflite"]:
+    if tflite := options.pop("tflite"):
         raise TinyflowError(
-            f"{options['tflite']} is a foreign model: it takes features, not audio",
+            f"{tflite} is a foreign model: it takes features, not audio",
             "leave --tflite out: listen with a model that a recipe makes",
         )
     if wav and seconds is not None:
@@ -324,15 +322,15 @@ def listen(
     audio = stage.read_long(wav) if wav else None
     if not wav:
         stage.must_have_microphone(load_board(board_name))
-    run = enter(console, runs, **options)
-    board, compiled, firmware, _ = make_firmware(run, board_name, emulator, port)
+    run = enter_recipe(console, runs, **options)
+    board, compiled, firmware, _ = make_firmware(run, board_name, runtime, emulator, port)
     if audio is not None:
         result = {
             "wav": str(wav),
-            **stage.listen_to(firmware, board, compiled, audio, run.recipe.listen, console.progress, console.word),
+            **stage.listen_to(firmware, board, compiled, audio, run.listen, console.progress, console.word),
         }
     else:
         with stage.until_interrupted(seconds) as going:
-            result = stage.listen_microphone(firmware, board, compiled, run.recipe.listen, going, console.word)
+            result = stage.listen_microphone(firmware, board, compiled, run.listen, going, console.word)
     console.listened(result)
     return result

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from tinyflow.cli.command import command, dry, enter, load, stages
+from tinyflow.cli.command import command, dry, enter_recipe, load, stages
 from tinyflow.errors import TinyflowError
 from tinyflow.show import Console
 
@@ -14,7 +14,7 @@ from tinyflow.show import Console
 @dry
 def data(console: Console, runs: Path, dry_run: bool, **options):
     """Prepare the clips: Speech Commands, your own words, or synthetic speech."""
-    run = enter(console, runs, **options)
+    run = enter_recipe(console, runs, **options)
     result = stages(console, run, "data", None, dry_run)
     if not dry_run:
         result["dataset"] = run.dataset().summary()
@@ -45,12 +45,8 @@ def search(
 
     if board_name:
         overrides += (f"search.board={board_name}",)
-    run = enter(console, runs, overrides=overrides, **options)
-    if run.recipe.search is None:
-        raise TinyflowError(
-            f"the recipe {run.recipe.name!r} has no search section",
-            "--recipe demo-search, or add `search: {}` to it; docs/search.md",
-        )
+    run = enter_recipe(console, runs, overrides=overrides, **options)
+    _ = run.search  # a recipe without one is refused
     if processes < 1:
         raise TinyflowError(f"--processes {processes}", "1 or more")
     run.processes = processes
@@ -111,11 +107,6 @@ def sweep(
             "for example --axis search.seed=0,1 --axis search.channels=8,16",
         )
     recipe = load(seed=None, **options)
-    if recipe.search is None:
-        raise TinyflowError(
-            f"the recipe {recipe.name!r} has no search section",
-            "--recipe demo-search, or add `search: {}` to it; docs/search.md",
-        )
     result = sweep_stage(
         recipe, values, runs / f"{recipe.name}-sweep", console.progress, parallel, samples, trained, seed or 0
     )
@@ -127,7 +118,7 @@ def sweep(
 @dry
 def train(console: Console, runs: Path, dry_run: bool, **options):
     """Train the genotype's network. Ctrl-C checkpoints; the same command resumes."""
-    return stages(console, enter(console, runs, **options), "train", None, dry_run)
+    return stages(console, enter_recipe(console, runs, **options), "train", None, dry_run)
 
 
 @command("evaluate", recipe=True)
@@ -137,7 +128,7 @@ def evaluate(console: Console, runs: Path, **options):
     from tinyflow.train import evaluate as evaluate_stage
     from tinyflow.train import load_trained
 
-    run = enter(console, runs, **options)
+    run = enter_recipe(console, runs, **options)
     run.make("train")
     result = evaluate_stage(load_trained(run.folder.train), run.dataset(), "testing", run.recipe.train.device).to_dict()
     run.folder.report.mkdir(parents=True, exist_ok=True)

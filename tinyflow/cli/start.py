@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from tinyflow.cli.command import Failed, command, enter
+from tinyflow.cli.command import Failed, command, enter_recipe
 from tinyflow.errors import TinyflowError
 from tinyflow.show import Console
 
@@ -22,7 +22,9 @@ def demo(console: Console, recipe: str, runs: Path, overrides: tuple[str, ...]):
     """Everything once: speech, training, firmware for two boards, self-test and parity on an emulator."""
     from tinyflow.demo import run_demo
 
-    result = run_demo(enter(console, runs, recipe=recipe, overrides=overrides, data_path=None, seed=None, device=""))
+    result = run_demo(
+        enter_recipe(console, runs, recipe=recipe, overrides=overrides, data_path=None, seed=None, device="")
+    )
     console.demo(result)
     if not result["passed"]:
         raise Failed(

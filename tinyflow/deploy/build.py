@@ -4,14 +4,12 @@ In the folder: firmware.elf, firmware.map, firmware.json, compile_commands.json,
 that is not in firmware/). Equal inputs give an equal ELF, byte for byte, wherever it is built.
 """
 
-import hashlib
-import json
 import shutil
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from tinyflow.artefacts import FIRMWARE, atomic_folder, sha256
+from tinyflow.artefacts import atomic_folder, fingerprint, sha256
 from tinyflow.board import Board
 from tinyflow.compile.artefact import CompiledModel
 from tinyflow.deploy.artefact import Firmware, load_firmware
@@ -19,6 +17,7 @@ from tinyflow.deploy.detector import can_listen, write_constants
 from tinyflow.deploy.image.linker import linker_script
 from tinyflow.deploy.image.selftest_source import load_clips, write_clips
 from tinyflow.deploy.image.sizes import measure
+from tinyflow.deploy.image.sources import ImageSources, frontend_folder, image_sources
 from tinyflow.deploy.toolchain import compile_flags, compile_image, compiler_of, compiler_version, keep_image
 from tinyflow.errors import TinyflowError
 from tinyflow.frontend.mfcc.c_fixed import FIXED
@@ -74,12 +73,13 @@ def build(
             write_constants(compiled, listen, generated)
         if board.compiler != "host":
             (stage / "linker.ld").write_text(linker_script(board))
-        build_id = _build_id(board, stage, version)
+        sources = image_sources(board, runtime, _frontend(compiled, board), can_listen(compiled))
+        build_id = _build_id(board, sources, stage, version)
         _write_config(
             compiled, board, 0 if found is None else len(found["clips"]), build_id, generated / "app_config.h"
         )
         progress(f"build {board.name}", 1, 3, "compiling")
-        compile_image(board, compiler, _settings(compiled, board), stage, tflm)
+        compile_image(board, compiler, sources, stage, tflm)
         progress(f"build {board.name}", 2, 3, "measuring")
         flags = compile_flags(stage)
         keep_image(stage, out)
@@ -109,8 +109,7 @@ def build(
 
 
 def _frontend(compiled: CompiledModel, board: Board) -> str:
-    """The folder of the front end's sources: in floats, or in integers for a core without FPU."""
-    return "" if compiled.frontend is None else "frontend" if board.fpu else "frontend_fixed"
+    return "" if compiled.frontend is None else frontend_folder(board)
 
 
 def _generate(compiled: CompiledModel, board: Board, found: dict | None, generated: Path, runtime: Runtime) -> None:
@@ -130,37 +129,12 @@ def _generate(compiled: CompiledModel, board: Board, found: dict | None, generat
         write_clips(found, generated)
 
 
-def _build_id(board: Board, stage: Path, compiler_version: str) -> str:
+def _build_id(board: Board, sources: ImageSources, stage: Path, compiler_version: str) -> str:
     """A hash of all that goes into the image: sources, generated C, linker script, board and compiler."""
-    digest = hashlib.sha256()
     values = asdict(board)
     del values["folder"]  # where it lies on this machine
-    digest.update(json.dumps([values, compiler_version], sort_keys=True).encode())
-    # what CMakeLists.txt takes
-    folders = [
-        FIRMWARE / name
-        for name in (
-            "app",
-            "kernels",
-            "frontend",
-            "frontend_fixed",
-            "listen",
-            "microphone",
-            "model",
-            "port/cortexm",
-            f"port/{board.port}",
-        )
-    ]
-    files = [FIRMWARE / name for name in ("CMakeLists.txt", "toolchain.cmake", "port/port.h")]
-    files += [path for folder in folders for path in folder.glob("*.[ch]")]
-    files += (FIRMWARE / "model" / "tflm").iterdir()
-    named = [(path.relative_to(FIRMWARE).as_posix(), path) for path in files]
-    named += [("microphone", path) for path in [_microphone(board)] if path]
-    named += [(path.relative_to(stage).as_posix(), path) for path in stage.rglob("*") if path.is_file()]
-    for name, path in sorted(named):
-        digest.update(f"{name}\0{path.stat().st_size}\0".encode())
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
+    generated = {path.relative_to(stage).as_posix(): sha256(path) for path in stage.rglob("*") if path.is_file()}
+    return fingerprint([values, compiler_version, sources.hashes(board), generated])[:16]
 
 
 def _write_config(compiled: CompiledModel, board: Board, clips: int, build_id: str, path: Path) -> None:
@@ -183,26 +157,4 @@ def _write_config(compiled: CompiledModel, board: Board, clips: int, build_id: s
     path.write_text(
         "/* SPDX-License-Identifier: Apache-2.0 */\n#ifndef TINYFLOW_APP_CONFIG_H\n#define"
         f" TINYFLOW_APP_CONFIG_H\n\n{lines}\n#endif\n"
-    )
-
-
-def _settings(compiled: CompiledModel, board: Board) -> dict[str, Any]:
-    return {
-        "TINYFLOW_FRONTEND": _frontend(compiled, board),
-        "TINYFLOW_LISTEN": int(can_listen(compiled)),
-        "TINYFLOW_MICROPHONE": _microphone(board) or "",
-    }
-
-
-def _microphone(board: Board) -> Path | None:
-    """The source of the driver that board.yaml names: in the board's own folder, or in firmware/microphone."""
-    if not board.microphone:
-        return None
-    for folder in (Path(board.folder), FIRMWARE / "microphone"):
-        if (folder / f"{board.microphone}.c").is_file():
-            return folder / f"{board.microphone}.c"
-    known = ", ".join(sorted(path.stem for path in (FIRMWARE / "microphone").glob("*.c")))
-    raise TinyflowError(
-        f"board {board.name}: no microphone driver {board.microphone!r}",
-        f"firmware/microphone has {known}; or put {board.microphone}.c into {board.folder}",
     )

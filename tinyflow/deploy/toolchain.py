@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from tinyflow.artefacts import FIRMWARE
 from tinyflow.board import Board
 from tinyflow.deploy.image.linker import does_not_fit, linker_script, overflows
 from tinyflow.deploy.image.sizes import measure
+from tinyflow.deploy.image.sources import ImageSources, image_sources
 from tinyflow.errors import TinyflowError
 from tinyflow.reference.hostlib import host_compiler
 
@@ -52,26 +54,28 @@ def _tool(name: str) -> str:
 def compile_image(
     board: Board,
     compiler: list[str],
-    settings: dict[str, Any],
+    sources: ImageSources,
     stage: Path,
     tflm: "Tflm | None" = None,
-    program: str = "model",
 ) -> None:
-    """settings: of CMakeLists.txt, about the model. program: of firmware/model/tflm, where ``tflm`` is given."""
+    """firmware.elf in ``stage``/cmake, of ``sources`` and of what is in ``stage``/generated; around ``tflm``, where
+    given.
+    """
     defines = {**board.defines, "CONSOLE_BAUD": board.console.baud, "CLOCK_HZ": board.clock_hz}
-    settings = {
-        **settings,
+    settings: dict[str, Any] = {
         "CMAKE_MAKE_PROGRAM": _tool("ninja"),
-        "TINYFLOW_PORT": board.port,
+        "TINYFLOW_APP": _list(sources.app),
+        "TINYFLOW_SOURCES": _list((*sources.kernels, *sources.frontend)),
+        "TINYFLOW_INCLUDES": _list(sources.includes),
         "TINYFLOW_GENERATED": stage / "generated",
         "TINYFLOW_DEFINES": ";".join(f"{key}={value}" for key, value in defines.items()),
     }
     if tflm:
         settings |= {
-            "TINYFLOW_TFLM": program,
+            "TINYFLOW_TFLM": _list(sources.interpreter),
             "TINYFLOW_TFLM_ROOT": tflm.root,
             "TINYFLOW_TFLM_LIBRARY": tflm.library,
-            "TINYFLOW_TFLM_INCLUDES": ";".join(map(str, tflm.includes)),
+            "TINYFLOW_TFLM_INCLUDES": _list(tflm.includes),
             "TINYFLOW_TFLM_DEFINES": ";".join(tflm.defines),
         }
     if board.compiler == "host":
@@ -102,6 +106,11 @@ def compile_image(
             else "if the C is generated, this is a bug of tinyflow"
         )
         raise TinyflowError(f"the compiler failed for {board.name}:\n{_errors(output)}", hint)
+
+
+def _list(paths: Iterable[Path]) -> str:
+    """As CMake writes lists."""
+    return ";".join(map(str, paths))
 
 
 def _too_large(board: Board, over: dict[str, int], stage: Path, build: Path) -> TinyflowError:
@@ -163,5 +172,5 @@ def compile_probe(board: Board, tflm: "Tflm", stage: Path) -> None:
     ``stage``/generated.
     """
     (stage / "linker.ld").write_text(linker_script(board))
-    compile_image(board, compiler_of(board), {}, stage, tflm, "probe")
+    compile_image(board, compiler_of(board), image_sources(board, "tflm", program="probe"), stage, tflm)
     keep_image(stage, stage)

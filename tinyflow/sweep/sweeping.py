@@ -21,7 +21,7 @@ from typing import Any
 from tinyflow.artefacts import MANIFEST, RunFolder, fingerprint, read_json, write_json, write_text
 from tinyflow.board import load_board
 from tinyflow.errors import Interrupted, TinyflowError
-from tinyflow.pipeline import Run
+from tinyflow.pipeline import RecipeRun, recipe_run
 from tinyflow.progress import Progress, silent
 from tinyflow.recipe import Recipe, Search, override
 from tinyflow.sweep.pareto import pareto_front, pareto_picture
@@ -118,7 +118,7 @@ def held_out_accuracy(model, dataset, config: Search) -> float:
     return right / len(rows)
 
 
-def measure(run: Run, board_name: str, train: bool) -> dict[str, Any]:
+def measure(run: RecipeRun, board_name: str, train: bool) -> dict[str, Any]:
     """What ``run``'s search found, and cost on the board; its stages are made before. Instructions: network and front
     end, estimated, per second of audio; RAM estimated around a planned arena.
     """
@@ -145,7 +145,7 @@ def measure(run: Run, board_name: str, train: bool) -> dict[str, Any]:
         "board": fit.board,
         "search_seconds": history["seconds"],
     }
-    accuracy = held_out_accuracy(model, run.dataset(), run.recipe.search) if model else row["proxy_accuracy"]
+    accuracy = held_out_accuracy(model, run.dataset(), run.search) if model else row["proxy_accuracy"]
     return {"accuracy": accuracy, **row}
 
 
@@ -205,7 +205,7 @@ def _share_data(point: Point, out: Path, progress: Progress) -> None:
     report = (
         silent if (out / name / "data" / MANIFEST).is_file() else progress
     )  # "up to date" once per point says little
-    Run(RunFolder(out / name), recipe=replace(point.recipe, name=name), progress=report).make("data")
+    recipe_run(replace(point.recipe, name=name), out, report).make("data")
     link = _folder(point, out) / "data"
     link.parent.mkdir(parents=True, exist_ok=True)
     if not link.is_symlink():
@@ -254,7 +254,7 @@ def _row(point: Point, out: Path, train: bool, progress: Progress = silent) -> d
     """Runs one point and writes its row; what fails becomes a row with an error."""
     started = time.monotonic()
     try:
-        run = Run(RunFolder(_folder(point, out)), recipe=point.recipe, progress=progress)
+        run = RecipeRun(RunFolder(_folder(point, out)), progress, recipe=point.recipe)
         run.make("train" if train else "search")
         row = {
             "name": point.name,

@@ -1,0 +1,107 @@
+"""The files that an image is made of, besides what compile generated: one list, for CMake, the build id and the
+pipeline.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from tinyflow.artefacts import FIRMWARE, sha256
+from tinyflow.board import Board
+from tinyflow.errors import TinyflowError
+
+Program = Literal["model", "probe"]
+PROBE = ("base64.c", "crc32.c", "reply.c")  # of app/, what the program that finds TFLM's arena has of it
+
+
+@dataclass(frozen=True)
+class ImageSources:
+    """Paths, each group sorted. CMake compiles ``app`` for size and the rest for speed."""
+
+    app: tuple[Path, ...]  # start-up, console, recogniser, microphone
+    kernels: tuple[Path, ...]  # none under an interpreter, which brings its own
+    frontend: tuple[Path, ...]
+    interpreter: tuple[Path, ...]  # C++ around TFLM
+    headers: tuple[Path, ...]  # in the folders that the compiler searches
+    includes: tuple[Path, ...]  # those folders, in its order
+    recipe: tuple[Path, ...]  # how CMake builds it
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All that decides the image."""
+        groups = (self.app, self.kernels, self.frontend, self.interpreter, self.headers, self.recipe)
+        return tuple(dict.fromkeys(path for group in groups for path in group))
+
+    def hashes(self, board: Board) -> dict[str, str]:
+        """SHA-256 by a name that is the same on every machine."""
+        return {named(path, board): sha256(path) for path in self.files}
+
+
+def image_sources(
+    board: Board, runtime: str = "aot", frontend: str = "", listens: bool = False, program: Program = "model"
+) -> ImageSources:
+    """Of an image for ``board``. frontend: the folder of its sources in firmware/, or none; listens: with the
+    recogniser.
+
+    program: the app around a model, or the one that finds the arena of one under TFLM (runtime tflm). TinyflowError:
+    the board names a port or a microphone that is not there.
+    """
+    port = FIRMWARE / "port" / board.port
+    if not port.is_dir():
+        known = ", ".join(sorted(path.name for path in (FIRMWARE / "port").iterdir() if path.name not in ("cortexm",)))
+        raise TinyflowError(f"board {board.name}: no port {board.port!r}", f"firmware/port has {known}")
+    ports = [port] if board.compiler == "host" else [port, FIRMWARE / "port" / "cortexm"]
+    microphone = microphone_of(board) if listens else None
+    app = list(_in(FIRMWARE / "app", "*.c")) if program == "model" else [FIRMWARE / "app" / name for name in PROBE]
+    app += [path for folder in ports for path in _in(folder, "*.c")]
+    app += [*_in(FIRMWARE / "listen", "*.c"), *([microphone] if microphone else [])] if listens else []
+    names = ["app", "listen", "microphone", "port", *(f"port/{folder.name}" for folder in ports), "model"]
+    names += ["frontend", *({frontend} - {"frontend", ""}), "kernels"]
+    includes = tuple(FIRMWARE / name for name in names)
+    interpreter = FIRMWARE / "model" / "tflm"
+    headers = [path for folder in includes for path in _in(folder, "*.h")]
+    return ImageSources(
+        app=tuple(app),
+        kernels=_in(FIRMWARE / "kernels", "*.c") if runtime == "aot" else (),
+        frontend=(*_in(FIRMWARE / frontend, "*.c"), *_shared(frontend)) if frontend else (),
+        interpreter=(interpreter / f"{program}.cc",) if runtime == "tflm" else (),
+        headers=(*headers, *(_in(interpreter, "*.h") if runtime == "tflm" else ())),
+        includes=includes,
+        recipe=tuple(FIRMWARE / name for name in ("CMakeLists.txt", "toolchain.cmake")),
+    )
+
+
+def frontend_folder(board: Board) -> str:
+    """The folder of the front end's sources in firmware/: in floats, or in integers for a core without FPU."""
+    return "frontend" if board.fpu else "frontend_fixed"
+
+
+def microphone_of(board: Board) -> Path | None:
+    """The source of the driver that board.yaml names: in the board's own folder, or in firmware/microphone."""
+    if not board.microphone:
+        return None
+    for folder in (Path(board.folder), FIRMWARE / "microphone"):
+        if (folder / f"{board.microphone}.c").is_file():
+            return folder / f"{board.microphone}.c"
+    known = ", ".join(path.stem for path in _in(FIRMWARE / "microphone", "*.c"))
+    raise TinyflowError(
+        f"board {board.name}: no microphone driver {board.microphone!r}",
+        f"firmware/microphone has {known}; or put {board.microphone}.c into {board.folder}",
+    )
+
+
+def named(path: Path, board: Board) -> str:
+    """``path`` without where tinyflow, or the board's folder, lies on this machine."""
+    if path.is_relative_to(FIRMWARE):
+        return f"firmware/{path.relative_to(FIRMWARE).as_posix()}"
+    return f"board/{path.relative_to(board.folder).as_posix()}"
+
+
+def _in(folder: Path, pattern: str) -> tuple[Path, ...]:
+    return tuple(sorted(folder.glob(pattern)))
+
+
+def _shared(frontend: str) -> tuple[Path, ...]:
+    """What both front ends, in floats and in integers, are built with."""
+    frames = FIRMWARE / "frontend" / "frames.c"
+    return () if frontend == "frontend" else (frames,)

@@ -1,0 +1,90 @@
+"""The stage build, the last of both kinds of run: a compiled model becomes firmware for a board."""
+
+from dataclasses import asdict
+from typing import Any
+
+from tinyflow.artefacts import read_json
+from tinyflow.board import load_board
+from tinyflow.errors import TinyflowError
+from tinyflow.pipeline import sources
+from tinyflow.pipeline.run import Run
+from tinyflow.pipeline.stage import Image, Stage
+
+
+def make_firmware(
+    run: Run, board_name: str, runtime: str = "aot", emulator: str | None = None, port: str | None = None
+):
+    """(Board, CompiledModel, Firmware, steps): everything that run, validate, profile, listen and flash need.
+
+    emulator, port: where it is to run (deploy/places/place.py); the firmware is the same wherever that is.
+    """
+    from tinyflow.compile import load_compiled
+    from tinyflow.deploy.artefact import load_firmware
+    from tinyflow.deploy.places.place import place
+
+    board = load_board(board_name)
+    there = place(board, emulator, port)  # a place that the board does not have should show before hours of training
+    image = Image(board, runtime)
+    steps = run.make("build", image)
+    return there, load_compiled(run.folder.compile), load_firmware(run.path("build", image)), steps
+
+
+def _part(run: Run, image: Image | None) -> Any:
+    from tinyflow.deploy.toolchain import compiler_version
+
+    board = _wanted(image).board
+    part = {
+        "board": {**asdict(board), "folder": ""},
+        "compiler": compiler_version(board),
+        "listen": asdict(run.listen),
+    }
+    if _wanted(image).runtime == "tflm":
+        from tinyflow.deploy.tflm.library import find_tflm
+
+        part["tflm"] = find_tflm(board).fingerprint()
+    return part
+
+
+def _sources(run: Run, image: Image | None) -> dict[str, str]:
+    """Of the image of the model as it was compiled last; of one with a front end where none was yet."""
+    from tinyflow.compile.artefact import COMPILED
+    from tinyflow.deploy.image.sources import frontend_folder, image_sources
+
+    board, runtime = _wanted(image).board, _wanted(image).runtime
+    compiled = run.folder.compile / COMPILED
+    hears = read_json(compiled).get("frontend") is not None if compiled.is_file() else True
+    found = image_sources(board, runtime, frontend_folder(board) if hears else "", listens=hears)
+    return sources.of_build(found, board, runtime)
+
+
+def _make(run: Run, image: Image | None) -> None:
+    from tinyflow.compile import load_compiled
+    from tinyflow.deploy.build import build
+
+    board, runtime = _wanted(image).board, _wanted(image).runtime
+    build(
+        load_compiled(run.folder.compile),
+        board,
+        run.path("build", image),
+        run.progress,
+        runtime=runtime,
+        listen=run.listen,
+    )
+
+
+def _wanted(image: Image | None) -> Image:
+    if image is None:
+        raise TinyflowError("build needs a board", "--board mps2-an386; `tinyflow boards` lists them")
+    return image
+
+
+BUILD: Stage[Run] = Stage(
+    "build",
+    version=1,
+    needs=("compile",),
+    part=_part,
+    make=_make,
+    sources=_sources,
+    packages=("cmake", "pyelftools"),
+    sections=("listen",),
+)
