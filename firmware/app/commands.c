@@ -19,7 +19,8 @@
 const uint8_t *command_bulk(const request *parsed, uint32_t *offset, uint32_t *size) {
   uint32_t crc;
   const char *text = request_string(parsed, "data");
-  if (!text || !request_number(parsed, "offset", offset) || !request_number(parsed, "size", size) || !request_number(parsed, "crc", &crc)) {
+  if (!text || !request_number(parsed, "offset", offset) || !request_number(parsed, "size", size) ||
+      !request_number(parsed, "crc", &crc)) {
     reply_error("field", "wanted: offset, size, crc, data");
     return NULL;
   }
@@ -73,7 +74,8 @@ static void command_put(const request *parsed) {
     reply_error("range", "beyond the end");
     return;
   }
-  for (uint32_t i = 0; i < size; i++) model_input()[offset + i] = (int8_t)data[i]; /* memcpy is linked only where a kernel wants it */
+  /* memcpy is linked only where a kernel wants it */
+  for (uint32_t i = 0; i < size; i++) model_input()[offset + i] = (int8_t)data[i];
   reply_ok("put");
   reply_end();
 }
@@ -130,14 +132,15 @@ void command_run(const request *parsed) {
     const char *name;
     void (*run)(const request *parsed);
   } commands[] = {
-      {"hello", command_hello},   {"put", command_put},       {"infer", command_infer}, {"output", command_output},
-      {"input", command_input},   {"arena", command_arena},   {"layer", command_layer}, {"profile", command_profile},
-      {"loop", command_loop},     {"selftest", command_selftest},
+      {"hello", command_hello},           {"put", command_put},           {"infer", command_infer},
+      {"output", command_output},         {"input", command_input},       {"arena", command_arena},
+      {"layer", command_layer},           {"profile", command_profile},   {"loop", command_loop},
+      {"selftest", command_selftest},
 #if TINYFLOW_FRONTEND
-      {"audio", command_audio},   {"frontend", command_frontend},
+      {"audio", command_audio},           {"frontend", command_frontend},
 #endif
 #if TINYFLOW_LISTEN
-      {"listen", command_listen}, {"stream", command_stream},
+      {"listen", command_listen},         {"stream", command_stream},
 #endif
 #if TINYFLOW_MICROPHONE
       {"microphone", command_microphone},

@@ -20,7 +20,8 @@ void command_listen(const request *parsed);
 void command_stream(const request *parsed);
 void command_microphone(const request *parsed);
 
-/* Decodes and checks the bulk fields (offset, size, crc, data). Returns the bytes, in the line itself, or NULL after an error line. */
+/* Decodes and checks the bulk fields (offset, size, crc, data). Returns the bytes, in the line itself, or NULL after an
+ * error line. */
 const uint8_t *command_bulk(const request *parsed, uint32_t *offset, uint32_t *size);
 
 #endif

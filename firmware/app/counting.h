@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Counting what a piece of code costs, in ticks of the board's counter, interrupts off, the reading's own share taken away. */
+/* Counting what a piece of code costs, in ticks of the board's counter, interrupts off, the reading's own share taken
+ * away. */
 #ifndef TINYFLOW_COUNTING_H
 #define TINYFLOW_COUNTING_H
 

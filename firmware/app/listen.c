@@ -84,7 +84,10 @@ void command_listen(const request *parsed) {
   const struct {
     const char *key;
     uint16_t *value;
-  } fields[] = {{"every", &settings.every}, {"average", &settings.average}, {"threshold", &settings.threshold}, {"refractory", &settings.refractory}};
+  } fields[] = {{"every", &settings.every},
+                {"average", &settings.average},
+                {"threshold", &settings.threshold},
+                {"refractory", &settings.refractory}};
   uint32_t value;
   int fits = 1;
   for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {

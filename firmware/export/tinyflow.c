@@ -22,7 +22,9 @@ int tinyflow_best(void) {
   return best;
 }
 
-float tinyflow_score(int index) { return TINYFLOW_OUTPUT_SCALE * (float)(model_output()[index] - TINYFLOW_OUTPUT_ZERO_POINT); }
+float tinyflow_score(int index) {
+  return TINYFLOW_OUTPUT_SCALE * (float)(model_output()[index] - TINYFLOW_OUTPUT_ZERO_POINT);
+}
 
 const char *tinyflow_label(int index) {
   static const char *const labels[] = {TINYFLOW_LABELS};

@@ -36,7 +36,8 @@ int tinyflow_stream_push(const int16_t *samples, size_t count) {
 
 int tinyflow_stream_classify(void) {
   if (known < TINYFLOW_FRAMES) return -1;
-  const size_t older = (size_t)(TINYFLOW_FRAMES - next) * TINYFLOW_FEATURES; /* bytes from the oldest row to the ring's end */
+  /* bytes from the oldest row to the ring's end */
+  const size_t older = (size_t)(TINYFLOW_FRAMES - next) * TINYFLOW_FEATURES;
   memcpy(tinyflow_input(), frames[next], older);
   memcpy(tinyflow_input() + older, frames[0], (size_t)next * TINYFLOW_FEATURES);
   tinyflow_invoke();

@@ -12,6 +12,7 @@
 /* to = (r + i im) (wr + i wi) */
 #define TURN(to_r, to_i, r, i, wr, wi) MUL(to_r, r, wr) FMS(to_r, i, wi) MUL(to_i, r, wi) FMA(to_i, i, wr)
 
+/* clang-format off */
 #define SUMS_4(ar, ai, br, bi, cr, ci, dr, di)                        \
   ADD(16, ar, cr) ADD(17, ai, ci) SUB(18, ar, cr) SUB(19, ai, ci)     \
   ADD(20, br, dr) ADD(21, bi, di) SUB(22, br, dr) SUB(23, bi, di)
@@ -35,8 +36,8 @@
   LOAD(w, 24, 29)                                                                                  \
   DO(1) LOAD_4 TURNED_4(0, 1, 4, 5, 8, 9, 12, 13) TURNED_4(2, 3, 6, 7, 10, 11, 14, 15) STORE_4 TIMES_LEFT(1, n)
 
-/* The first stage: stride 1, twiddles of its own for each p. The butterfly ends with its sums given; where the window is
- * shorter than the FFT, d and then c are 0 and not read. */
+/* The first stage: stride 1, twiddles of its own for each p. The butterfly ends with its sums given; where the window
+ * is shorter than the FFT, d and then c are 0 and not read. */
 #define END_4(ar, ai, br, bi, cr, ci, dr, di)                                                      \
   ADD(8, ar, cr) ADD(9, ai, ci) SUB(16, ar, cr) SUB(17, ai, ci)                                    \
   ADD(20, br, di) SUB(21, bi, dr) SUB(18, br, di) ADD(19, bi, dr)                                  \
@@ -50,6 +51,7 @@
   ADD(16, 0, 4) ADD(17, 1, 5) SUB(18, 0, 4) SUB(19, 1, 5) END_4(16, 17, 18, 19, 2, 3, 2, 3)
 #define FIRST_4_OF_2                                                                               \
   DO(1) LOAD(w, 24, 29) LOAD(x0, 0, 1) LOAD(x1, 2, 3) END_4(0, 1, 0, 1, 2, 3, 2, 3)
+/* clang-format on */
 
 static const float *first_4(const float *x, float *y, const float *w) {
   enum {
@@ -89,6 +91,7 @@ static const float *stage_4(const float *x, float *y, const float *w, uint32_t m
   return w;
 }
 
+/* clang-format off */
 #define SINGLE_2                                                                                   \
   LOAD(w, 24, 25)                                                                                  \
   DO(1) LOAD(x0, 0, 1) LOAD(x1, 4, 5)                                                              \
@@ -104,6 +107,7 @@ static const float *stage_4(const float *x, float *y, const float *w, uint32_t m
   DO(1) LOAD(x0, 0, 3) LOAD(x1, 4, 7)                                                              \
   ADD(8, 0, 4) ADD(9, 1, 5) ADD(10, 2, 6) ADD(11, 3, 7) SUB(12, 0, 4) SUB(13, 1, 5) SUB(14, 2, 6) SUB(15, 3, 7) \
   STORE(y0, 8, 11) STORE(y1, 12, 15) TIMES_LEFT(1, n)
+/* clang-format on */
 
 static const float *stage_2(const float *x, float *y, const float *w, uint32_t m, uint32_t stride) {
   const float *x0 = x, *x1 = x0 + 2 * m * stride;
@@ -127,6 +131,7 @@ static const float *stage_2(const float *x, float *y, const float *w, uint32_t m
 }
 
 /* 30: sin(2 pi / 3), 31: 1/2, 8 to 11: twiddles */
+/* clang-format off */
 #define SINGLE_3                                                                                   \
   LOAD(w, 30, 31) LOAD(w, 8, 11)                                                                   \
   DO(1) LOAD(x0, 0, 1) LOAD(x1, 2, 3) LOAD(x2, 4, 5)                                               \
@@ -135,6 +140,7 @@ static const float *stage_2(const float *x, float *y, const float *w, uint32_t m
   ADD(18, 0, 15) SUB(19, 1, 14) SUB(20, 0, 15) ADD(21, 1, 14)                                      \
   TURN(22, 23, 18, 19, 8, 9) TURN(24, 25, 20, 21, 10, 11)                                          \
   STORE(y0, 16, 17) STORE(y1, 22, 23) STORE(y2, 24, 25) TIMES_LEFT(1, n)
+/* clang-format on */
 
 static const float *stage_3(const float *x, float *y, const float *w, uint32_t m, uint32_t stride) {
   const uint32_t part = 2 * m * stride;
@@ -151,8 +157,9 @@ static const float *stage_3(const float *x, float *y, const float *w, uint32_t m
 }
 
 /* With c1, c2 = cos(2 pi / 5), cos(4 pi / 5): c1 + c2 = -1/2 and c1 - c2 = sqrt(5) / 2, so a + c1 u + c2 v and
- * a + c2 u + c1 v are a - (u + v) / 4 +- sqrt(5) / 4 (u - v). 28: 1/4, 29: sqrt(5) / 4, 30 and 31: sin(2 pi / 5), sin(4 pi / 5).
- * In place, but for the order: outputs 0 to 4 are in d, e, c, a, b. */
+ * a + c2 u + c1 v are a - (u + v) / 4 +- sqrt(5) / 4 (u - v). 28: 1/4, 29: sqrt(5) / 4, 30 and 31: sin(2 pi / 5), sin(4
+ * pi / 5). In place, but for the order: outputs 0 to 4 are in d, e, c, a, b. */
+/* clang-format off */
 #define BUTTERFLY_5(ar, ai, br, bi, cr, ci, dr, di, er, ei)                                        \
   ADD(20, br, er) ADD(21, bi, ei) SUB(22, br, er) SUB(23, bi, ei)                                  \
   ADD(24, cr, dr) ADD(25, ci, di) SUB(26, cr, dr) SUB(27, ci, di)                                  \
@@ -175,6 +182,7 @@ static const float *stage_3(const float *x, float *y, const float *w, uint32_t m
   BUTTERFLY_5(0, 1, 2, 3, 4, 5, 6, 7, 8, 9)                                                        \
   TURN(20, 21, 8, 9, 10, 11) TURN(22, 23, 4, 5, 12, 13) TURN(24, 25, 0, 1, 14, 15) TURN(26, 27, 2, 3, 16, 17) \
   STORE(y0, 6, 7) STORE(y1, 20, 21) STORE(y2, 22, 23) STORE(y3, 24, 25) STORE(y4, 26, 27) TIMES_LEFT_IN(1, w, n)
+/* clang-format on */
 
 static const float *stage_5(const float *x, float *y, const float *w, uint32_t m, uint32_t stride) {
   const uint32_t part = 2 * m * stride;
@@ -189,9 +197,11 @@ static const float *stage_5(const float *x, float *y, const float *w, uint32_t m
     float *y0 = y4, *y1 = y0 + 2 * stride, *y2 = y1 + 2 * stride, *y3 = y2 + 2 * stride;
     y4 = y3 + 2 * stride;
     if (p || stride % 2) {
-      RUN_WITH(SINGLE_5, IN_MEMORY(n), RW(x0), RW(x1), RW(x2), RW(x3), RW(x4), RW(y0), RW(y1), RW(y2), RW(y3), RW(y4), RW(w));
+      RUN_WITH(SINGLE_5, IN_MEMORY(n), RW(x0), RW(x1), RW(x2), RW(x3), RW(x4), RW(y0), RW(y1), RW(y2), RW(y3), RW(y4),
+               RW(w));
     } else {
-      RUN_WITH(PLAIN_5, IN_MEMORY(n), RW(x0), RW(x1), RW(x2), RW(x3), RW(x4), RW(y0), RW(y1), RW(y2), RW(y3), RW(y4), RW(w));
+      RUN_WITH(PLAIN_5, IN_MEMORY(n), RW(x0), RW(x1), RW(x2), RW(x3), RW(x4), RW(y0), RW(y1), RW(y2), RW(y3), RW(y4),
+               RW(w));
     }
   }
   return next;
@@ -200,6 +210,7 @@ static const float *stage_5(const float *x, float *y, const float *w, uint32_t m
 /* The power of bins k and FRONTEND_HALF - k, from z = even samples + i odd samples, halved by the window:
  * X[k] = E + w^k O, X[FRONTEND_HALF - k] = conj(E - w^k O), with E and O the spectra of the even and odd samples.
  * 12, 13: E; 14, 15: O; then 16, 17: w^k O. */
+/* clang-format off */
 #define BINS(ar, ai, br, bi, wr, wi, low, high)                                                     \
   ADD(12, ar, br) SUB(13, ai, bi) ADD(14, ai, bi) SUB(15, br, ar) TURN(16, 17, 14, 15, wr, wi)      \
   ADD(18, 12, 16) ADD(19, 13, 17) SUB(12, 12, 16) SUB(13, 13, 17)                                   \
@@ -208,6 +219,7 @@ static const float *stage_5(const float *x, float *y, const float *w, uint32_t m
   DO(1) LOAD(a, 0, 3) LOAD_BACK(b, 4, 7) LOAD(w, 8, 11)                                             \
   BINS(0, 1, 6, 7, 8, 9, 20, 23) BINS(2, 3, 4, 5, 10, 11, 21, 22)                                   \
   STORE(low, 20, 21) STORE_BACK(high, 22, 23) TIMES_LEFT(1, n)
+/* clang-format on */
 
 static void split(const float *z, float *power) {
   const float first = 2.0f * (z[0] + z[1]), last = 2.0f * (z[0] - z[1]);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Floats that come out equal on every machine, whatever flags the compiler was given: the first include of a file that
- * computes with them. No product and sum is fused unless fmaf is written, and fmaf rounds once where no instruction does it. */
+ * computes with them. No product and sum is fused unless fmaf is written, and fmaf rounds once where no instruction
+ * does it. */
 #ifndef TINYFLOW_FP_H
 #define TINYFLOW_FP_H
 
@@ -26,8 +27,9 @@
 #else
 #define fmaf exact_fmaf
 
-/* a * b + c, rounded once. The product of two floats is exact in double; the sum is rounded to odd (Boldo and Melquiond,
- * "Emulation of FMA and correctly rounded sums", 2008), so that rounding it to float gives what rounding the exact sum gives. */
+/* a * b + c, rounded once. The product of two floats is exact in double; the sum is rounded to odd (Boldo and
+ * Melquiond, "Emulation of FMA and correctly rounded sums", 2008), so that rounding it to float gives what rounding the
+ * exact sum gives. */
 static inline float exact_fmaf(float a, float b, float c) {
   const double product = (double)a * b;
   double sum = product + c;

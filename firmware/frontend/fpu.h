@@ -12,7 +12,8 @@
 #include "fp.h"
 
 /* Not at -O0, which leaves too few core registers. */
-#if defined(__ARM_FEATURE_FMA) && defined(__thumb2__) && defined(__GNUC__) && defined(__OPTIMIZE__) && !defined(TINYFLOW_PORTABLE)
+#if defined(__ARM_FEATURE_FMA) && defined(__thumb2__) && defined(__GNUC__) && defined(__OPTIMIZE__) && \
+    !defined(TINYFLOW_PORTABLE)
 #define TINYFLOW_FPU 1
 #else
 #define TINYFLOW_FPU 0
@@ -27,12 +28,13 @@
 #define FPU_REGISTERS ((void)0)
 #define RW(variable) [variable] "+r"(variable)
 #define IN_MEMORY(variable) [variable] "m"(variable)
+/* clang-format off */
 #define RUN(block, ...) RUN_WITH(block, , __VA_ARGS__)
 /* A twelfth core register is more than GCC can always find: read_only is a count IN_MEMORY. */
 #define RUN_WITH(block, read_only, ...)                                                                               \
-  __asm__ volatile(block : __VA_ARGS__ : read_only : "memory", "cc", "s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7", "s8", "s9", \
-                   "s10", "s11", "s12", "s13", "s14", "s15", "s16", "s17", "s18", "s19", "s20", "s21", "s22", "s23",   \
-                   "s24", "s25", "s26", "s27", "s28", "s29", "s30", "s31")
+  __asm__ volatile(block : __VA_ARGS__ : read_only : "memory", "cc", "s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7",  \
+                   "s8", "s9", "s10", "s11", "s12", "s13", "s14", "s15", "s16", "s17", "s18", "s19", "s20", "s21",    \
+                   "s22", "s23", "s24", "s25", "s26", "s27", "s28", "s29", "s30", "s31")
 
 /* d = a + b, a - b, a * b, d + a * b and d - a * b (these two rounded once), a */
 #define ADD(d, a, b) "vadd.f32 s" #d ", s" #a ", s" #b "\n"
@@ -41,7 +43,8 @@
 #define FMA(d, a, b) "vfma.f32 s" #d ", s" #a ", s" #b "\n"
 #define FMS(d, a, b) "vfms.f32 s" #d ", s" #a ", s" #b "\n"
 #define COPY(d, a) "vmov.f32 s" #d ", s" #a "\n"
-/* registers first to last from p on, and p past them; _BACK from before p, and p to their first; _AT without moving p; _1 for one */
+/* registers first to last from p on, and p past them; _BACK from before p, and p to their first; _AT without moving p;
+ * _1 for one */
 #define LOAD(p, first, last) "vldmia %[" #p "]!, {s" #first "-s" #last "}\n"
 #define LOAD_BACK(p, first, last) "vldmdb %[" #p "]!, {s" #first "-s" #last "}\n"
 #define LOAD_AT(p, first, last) "vldmia %[" #p "], {s" #first "-s" #last "}\n"
@@ -54,7 +57,8 @@
 #define LOAD_SAMPLES(p, d, next)                                                                           \
   "ldr %[even], [%[" #p "]], #4\nasr %[odd], %[even], #16\nvmov s" #d ", s" #next ", %[even], %[odd]\n"     \
   "vcvt.f32.s16 s" #d ", s" #d ", #16\nvcvt.f32.s16 s" #next ", s" #next ", #16\n"
-/* between core register v (uint32_t) and the bits of a float; v = int8, half to even, saturated; d = (float)(int32_t)v */
+/* between core register v (uint32_t) and the bits of a float; v = int8, half to even, saturated;
+ * d = (float)(int32_t)v */
 #define SET(d, v) "vmov s" #d ", %[" #v "]\n"
 #define GET(v, d) "vmov %[" #v "], s" #d "\n"
 #define ROUND_INT8(v, d) "vcvtr.s32.f32 s" #d ", s" #d "\nvmov %[" #v "], s" #d "\nssat %[" #v "], #8, %[" #v "]\n"
@@ -72,12 +76,14 @@
 /* the same with n in memory: the register of p, which is lost, counts */
 #define COUNT_IN(p, n) "ldr %[" #p "], %[" #n "]\n"
 #define TIMES_LEFT_IN(label, p, n) TIMES_LEFT(label, p)
+/* clang-format on */
 
 #else
 
 #define FPU_REGISTERS float s[32]
 #define RW(variable) variable
 #define IN_MEMORY(variable) variable
+/* clang-format off */
 #define RUN(block, ...) do { block } while (0)
 #define RUN_WITH(block, ...) do { block } while (0)
 
@@ -110,6 +116,7 @@
 #define TIMES_LEFT(label, n) } while (--n);
 #define COUNT_IN(p, n)
 #define TIMES_LEFT_IN(label, p, n) TIMES_LEFT(label, n)
+/* clang-format on */
 
 /* In [2^23, 2^24) a float's ulp is 1, so adding 1.5 * 2^23 rounds, half to even; clamping first keeps the sum there. */
 static inline uint32_t fpu_round_int8(float x) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* MFCC front end, frame by frame, from 16-bit samples to the network's int8 features.
- * frontend_config.h, generated, has FRONTEND_SAMPLE_RATE, FRONTEND_WINDOW, FRONTEND_HOP, FRONTEND_FFT, FRONTEND_MELS, FRONTEND_MFCC. */
+ * frontend_config.h, generated, has FRONTEND_SAMPLE_RATE, FRONTEND_WINDOW, FRONTEND_HOP, FRONTEND_FFT, FRONTEND_MELS,
+ * FRONTEND_MFCC. */
 #ifndef TINYFLOW_FRONTEND_H
 #define TINYFLOW_FRONTEND_H
 

@@ -19,8 +19,10 @@ enum {
   FRONTEND_BINS = FRONTEND_HALF + 1,
   FRONTEND_BUFFER = FRONTEND_FFT + 4, /* blocks read past the end, times 0 */
   /* Zeros behind the window, up to here: the rest a first stage of radix 4 knows to be 0. */
-  FRONTEND_FILLED = FRONTEND_HALF % 4 == 0 && FRONTEND_WINDOW >= FRONTEND_HALF ? (FRONTEND_WINDOW + 1) / 2 * 2 : FRONTEND_FFT,
-  FRONTEND_HAS_2 = (FRONTEND_HALF & -FRONTEND_HALF & 0xaaaaaaa) != 0, /* fours leave a two: else its stage is not compiled */
+  FRONTEND_FILLED = FRONTEND_HALF % 4 == 0 && FRONTEND_WINDOW >= FRONTEND_HALF ? (FRONTEND_WINDOW + 1) / 2 * 2
+                                                                               : FRONTEND_FFT,
+  /* fours leave a two: else its stage is not compiled */
+  FRONTEND_HAS_2 = (FRONTEND_HALF & -FRONTEND_HALF & 0xaaaaaaa) != 0,
   FRONTEND_SPLIT_PAIRS = (FRONTEND_HALF / 2 + 1) / 2 * 2,
   FRONTEND_GROUP_BLOCK = 4, /* bins */
   FRONTEND_DCT_INPUTS = 4,  /* of one block of the DCT */
@@ -37,8 +39,8 @@ extern const float frontend_dct[]; /* stage by stage, [block of outputs][block o
 extern const uint16_t frontend_order[FRONTEND_MFCC]; /* the coefficients in the order of the DCT's outputs */
 extern const float frontend_scaling[3 * FRONTEND_MFCC]; /* of each, in that order: drift, multiplier, offset */
 
-/* Power spectrum (FRONTEND_BINS values) of a frame of FRONTEND_FFT real values. Both buffers hold FRONTEND_BUFFER floats
- * and are overwritten; returns the one that has the answer. */
+/* Power spectrum (FRONTEND_BINS values) of a frame of FRONTEND_FFT real values. Both buffers hold FRONTEND_BUFFER
+ * floats and are overwritten; returns the one that has the answer. */
 float *frontend_power(float *frame, float *scratch);
 
 /* Natural logarithms of value + offset, each a positive normal float, in place; count > 0. */

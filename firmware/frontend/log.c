@@ -5,6 +5,7 @@
 
 #include "frontend_tables.h"
 
+/* clang-format off */
 #define LOGARITHM                                                                                        \
   LOAD_AT(setup, 29, 31) /* ln 2, 1, the offset */                                                       \
   DO(1)                                                                                                  \
@@ -14,10 +15,11 @@
   FMA(9, 8, 0) FMA(10, 9, 0) FMA(11, 10, 0) FMA(12, 11, 0) FMA(13, 12, 0) FMA(14, 13, 0) FMA(15, 14, 0)  \
   MUL(2, 0, 15) FMA(2, 1, 29) STORE_1(out, 2)                                                           \
   TIMES_LEFT(1, count)
+/* clang-format on */
 
 void frontend_log(float *values, uint32_t count, float offset) {
-  static const float polynomial[8] = {
-    -0.10102237f, 0.164199904f, -0.173334658f, 0.198730469f, -0.249593437f, 0.333361834f, -0.500006676f, 0.999999821f};
+  static const float polynomial[8] = {-0.10102237f,  0.164199904f, -0.173334658f, 0.198730469f,
+                                      -0.249593437f, 0.333361834f, -0.500006676f, 0.999999821f};
   const float constants[3] = {0.693147182f, 1.0f, offset}, *setup = constants, *p = polynomial, *in = values;
   float *out = values;
   uint32_t least = 0x3f3504f3u; /* sqrt(1/2) */

@@ -2,7 +2,7 @@
 /* Real FFT to power spectrum in 32-bit integers: the same mixed-radix transform as firmware/frontend/fft.c.
  *
  * A stage of radix r splits each of `stride` interleaved transforms of r * m points: with w = exp(-2 pi i / (r m)),
- *   y[q + stride (r p + j)] = w^(p j) sum_k x[q + stride (p + m k)] exp(-2 pi i j k / r) / 4,   p < m, q < stride, j < r.
+ *   y[q + stride (r p + j)] = w^(p j) sum_k x[q + stride (p + m k)] exp(-2 pi i j k / r) / 4; p < m, q < stride, j < r.
  * A stage divides by 4, whatever its radix: twiddles are in 2^30 and of their products the high word is kept. The
  * generator proves that no intermediate value of a frame normalised to FRONTEND_FIXED_PEAK bits leaves 32 bits. */
 #include "frontend_fixed_tables.h"
@@ -24,7 +24,9 @@ INLINE complex_t multiply(complex_t a, complex_t b) {
 INLINE complex_t quarter(complex_t a) { return (complex_t){a.re >> 2, a.im >> 2}; }
 
 /* a s / 2^31 */
-INLINE complex_t scaled(complex_t a, int32_t s) { return (complex_t){high_product(a.re, s) * 2, high_product(a.im, s) * 2}; }
+INLINE complex_t scaled(complex_t a, int32_t s) {
+  return (complex_t){high_product(a.re, s) * 2, high_product(a.im, s) * 2};
+}
 
 /* (a s + b t) / 2^31 */
 INLINE complex_t combined(complex_t a, int32_t s, complex_t b, int32_t t) {
@@ -75,7 +77,8 @@ INLINE points butterfly4(points v) {
 /* With c1, c2 = cos(2 pi / 5), cos(4 pi / 5): c1 + c2 = -1/2 and c1 - c2 = sqrt(5) / 2, so a + c1 u + c2 v and
  * a + c2 u + c1 v are a - (u + v) / 4 +- sqrt(5) / 4 (u - v). */
 INLINE points butterfly5(points v) {
-  const int32_t root = 1200479854, sin1 = 2042378317, sin2 = 1262259218; /* sqrt(5) / 4, sin(2 pi / 5), sin(4 pi / 5), 2^31 */
+  /* sqrt(5) / 4, sin(2 pi / 5), sin(4 pi / 5), 2^31 */
+  const int32_t root = 1200479854, sin1 = 2042378317, sin2 = 1262259218;
   const complex_t sum1 = add(v.b, v.e), difference1 = subtract(v.b, v.e);
   const complex_t sum2 = add(v.c, v.d), difference2 = subtract(v.c, v.d);
   const complex_t sum = add(sum1, sum2), apart = scaled(subtract(sum1, sum2), root);
@@ -108,7 +111,8 @@ INLINE points gather(const complex_t *x, const size_t step, const int r) {
 }
 
 /* Inlined once for every stage, so that all but the pointers are constants. Returns the twiddles of the next one. */
-INLINE const complex_t *stage(const complex_t *x, complex_t *y, const complex_t *w, butterfly *turn, const int r, const size_t m, const size_t stride) {
+INLINE const complex_t *stage(const complex_t *x, complex_t *y, const complex_t *w, butterfly *turn, const int r,
+                              const size_t m, const size_t stride) {
   const size_t part = m * stride;
   for (size_t q = 0; q < stride; q++, x++, y++) {
     const points v = turn(gather(x, part, r));
@@ -135,7 +139,8 @@ INLINE const complex_t *stage(const complex_t *x, complex_t *y, const complex_t 
 static uint64_t power(complex_t a) { return (uint64_t)((int64_t)a.re * a.re + (int64_t)a.im * a.im); }
 
 /* The power of bins k and FRONTEND_HALF - k, from z = even samples + i odd samples:
- * 2 X[k] = E + w^k O, 2 X[FRONTEND_HALF - k] = conj(E - w^k O), with E and O twice the spectra of the even and odd samples. */
+ * 2 X[k] = E + w^k O, 2 X[FRONTEND_HALF - k] = conj(E - w^k O), with E and O twice the spectra of the even and odd
+ * samples. */
 static void split(const complex_t *z, uint64_t *out) {
   out[0] = power((complex_t){(z[0].re + z[0].im) >> 1, 0});
   out[FRONTEND_HALF] = power((complex_t){(z[0].re - z[0].im) >> 1, 0});
@@ -152,7 +157,7 @@ const uint64_t *frontend_fixed_power(fixed_buffer *frame, fixed_buffer *scratch)
   fixed_buffer *x = frame, *y = scratch, *other;
   const complex_t *w = frontend_fixed_twiddles;
 #define STAGE(r, m, stride) w = stage(x->points, y->points, w, butterfly##r, r, m, stride), other = x, x = y, y = other;
-  FRONTEND_FIXED_STAGES
+  FRONTEND_FIXED_STAGES;
   (void)w;
   split(x->points, y->power);
   return y->power;

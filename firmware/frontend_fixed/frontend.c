@@ -22,7 +22,8 @@ static const uint64_t *power = buffers[1].power;
 static uint64_t energies[FRONTEND_MELS];
 static int32_t logarithms[FRONTEND_MELS];
 static int32_t mean; /* of the logarithms, times FRONTEND_MELS / 2^FRONTEND_MEAN_SHIFT */
-static int64_t coefficients[FRONTEND_MFCC + FRONTEND_BLOCK]; /* int8 features, 2^FRONTEND_FIXED_SHIFT, in frontend_fixed_order */
+/* int8 features, 2^FRONTEND_FIXED_SHIFT, in frontend_fixed_order */
+static int64_t coefficients[FRONTEND_MFCC + FRONTEND_BLOCK];
 static int gain; /* the frame is shifted left by this more than one that reaches full scale */
 
 /* Bits that differ from their neighbours: the highest is where the run of sign bits ends. The two samples of a word do
@@ -66,8 +67,8 @@ static void power_spectrum(void) {
   power = frontend_fixed_power(&buffers[0], &buffers[1]);
 }
 
-/* A bin between the centres of two bands gives each a share of its power, and the shares sum to 1. Bins of segment i lie
- * between the centres of bands i - 1 and i. */
+/* A bin between the centres of two bands gives each a share of its power, and the shares sum to 1. Bins of segment i
+ * lie between the centres of bands i - 1 and i. */
 static void mel_energies(void) {
   const uint64_t *bin = power + FRONTEND_FIXED_FIRST_BIN;
   const uint32_t *shares = frontend_fixed_shares;
@@ -96,8 +97,8 @@ static void take_logarithms(void) {
   mean = (int32_t)(sum >> FRONTEND_MEAN_SHIFT);
 }
 
-/* x[i] and x[size - 1 - i] become their sum and their difference: coefficients 0, 2, ... are the DCT of half the size of
- * the sums; 1, 3, ... are a matrix times the differences. */
+/* x[i] and x[size - 1 - i] become their sum and their difference: coefficients 0, 2, ... are the DCT of half the size
+ * of the sums; 1, 3, ... are a matrix times the differences. */
 static void fold(int32_t *x, size_t size) {
   for (int32_t *low = x, *high = x + size - 1; low < high; low++, high--) {
     const int32_t a = *low, b = *high;

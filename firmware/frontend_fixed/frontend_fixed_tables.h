@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The MFCC in integers, for cores without FPU: generated constants (frontend_fixed_tables.c, frontend_fixed_config.h) and the
- * steps that live in files of their own. tinyflow/frontend/mfcc/c_fixed.py makes the constants and says what scale is where. */
+/* The MFCC in integers, for cores without FPU: generated constants (frontend_fixed_tables.c, frontend_fixed_config.h)
+ * and the steps that live in files of their own. tinyflow/frontend/mfcc/c_fixed.py makes the constants and says what
+ * scale is where. */
 #ifndef TINYFLOW_FRONTEND_FIXED_TABLES_H
 #define TINYFLOW_FRONTEND_FIXED_TABLES_H
 
@@ -45,7 +46,8 @@ extern const uint16_t frontend_fixed_order[FRONTEND_MFCC]; /* ... says which coe
 /* High word of the product. */
 static inline int32_t high_product(int32_t a, int32_t b) { return (int32_t)((int64_t)a * b >> 32); }
 
-/* Power spectrum of the frame that lies in `frame` in time order. Both buffers are overwritten; returns the one with the answer. */
+/* Power spectrum of the frame that lies in `frame` in time order. Both buffers are overwritten; returns the one with
+ * the answer. */
 const uint64_t *frontend_fixed_power(fixed_buffer *frame, fixed_buffer *scratch);
 
 /* log2 of x > 0, times 2^24. */

@@ -2,16 +2,17 @@
 /* x = 2^e m with m in [1, 2). The first five bits of m choose a c near the middle of their interval; r = m / c - 1 lies
  * within 1/64, and log2 m = log2 c + (r - r^2/2 + r^3/3) / ln 2.
  * Error before the last rounding: r^4 / (4 ln 2) <= 2.2e-8 of the series left out, 3e-9 of the products' truncation;
- * the rounding to 2^-24 adds 3.0e-8. Together less than 0.9 of 2^-24 (tests/firmware/test_frontend_fixed.py measures it). */
+ * the rounding to 2^-24 adds 3.0e-8. Together less than 0.9 of 2^-24 (tests/firmware/test_frontend_fixed.py measures
+ * it). */
 #include "frontend_fixed_tables.h"
 
 /* 1 / c in 2^32 (rounded to that), and log2 c in 2^31. */
 static const struct {
   uint32_t reciprocal, log2;
 } table[32] = {
-    {4228890876u, 48034513u}, {4102655328u, 141925455u}, {3983737782u, 233054496u}, {3871519816u, 321579491u},
-    {3765450780u, 407645136u}, {3665038759u, 491384396u}, {3569842947u, 572919734u}, {3479467177u, 652364189u},
-    {3393554407u, 729822324u}, {3311782011u, 805391047u}, {3233857729u, 879160341u}, {3159516172u, 951213914u},
+    {4228890876u, 48034513u},   {4102655328u, 141925455u},  {3983737782u, 233054496u},  {3871519816u, 321579491u},
+    {3765450780u, 407645136u},  {3665038759u, 491384396u},  {3569842947u, 572919734u},  {3479467177u, 652364189u},
+    {3393554407u, 729822324u},  {3311782011u, 805391047u},  {3233857729u, 879160341u},  {3159516172u, 951213914u},
     {3088515808u, 1021629764u}, {3020636340u, 1090480686u}, {2955676419u, 1157834730u}, {2893451652u, 1223755601u},
     {2833792855u, 1288303019u}, {2776544515u, 1351533050u}, {2721563435u, 1413498396u}, {2668717543u, 1474248657u},
     {2617884828u, 1533830570u}, {2568952401u, 1592288229u}, {2521815660u, 1649663276u}, {2476377540u, 1705995083u},

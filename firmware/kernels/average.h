@@ -7,8 +7,9 @@
 
 #define AVERAGE_LARGEST 180
 
-/* (sum + start - (it is below tie)) * reciprocal >> 23, less 128: start makes it positive and adds a half, and only an even
- * number of values has halves to round away from zero. Exact for every sum: tests/firmware/test_kernels_planar.py tries all. */
+/* (sum + start - (it is below tie)) * reciprocal >> 23, less 128: start makes it positive and adds a half, and only an
+ * even number of values has halves to round away from zero. Exact for every sum: tests/firmware/test_kernels_planar.py
+ * tries all. */
 typedef struct {
   int32_t start, tie;
   uint32_t reciprocal;

@@ -5,7 +5,8 @@
 #include "kernels.h"
 
 /* Four channels of a window at a time; returns how many channels that makes. */
-static int32_t fours(const pool_2d_s8_params *p, const int8_t *from, int32_t rows, int32_t columns, int32_t count, int8_t *output) {
+static int32_t fours(const pool_2d_s8_params *p, const int8_t *from, int32_t rows, int32_t columns, int32_t count,
+                     int8_t *output) {
   const int32_t channels = p->channels, row = p->input_width * channels;
   const average a = average_of(count, rows * columns, p->padding_value);
   int32_t c = 0;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "matmul_s8.h"
 
-/* Where a pixel's filter stands: its first tap in the input, and the last start from which a row of it can be read as it is (INT32_MIN: none). */
+/* Where a pixel's filter stands: its first tap in the input, and the last start from which a row of it can be read as
+ * it is (INT32_MIN: none). */
 typedef struct {
   int32_t y, x, start, last;
 } place;
@@ -12,7 +13,8 @@ static void copy(int8_t *to, const int8_t *from, int32_t bytes) {
 }
 
 /* A row of the filter that has taps in the padding, or lies apart, or whose words would leave the input. */
-static const int8_t *collect(const conv_2d_packed_s8_params *p, const int8_t *input, const place *at, const int8_t *padding, int8_t *buffer) {
+static const int8_t *collect(const conv_2d_packed_s8_params *p, const int8_t *input, const place *at,
+                             const int8_t *padding, int8_t *buffer) {
   const int32_t channels = p->input_channels;
   copy(buffer, padding, p->run);
   for (int32_t tap = 0; tap < p->filter_width; tap++) {
@@ -36,7 +38,8 @@ void conv_2d_packed_s8(const conv_2d_packed_s8_params *p, const int8_t *input, i
     place at[MATMUL_PIXELS];
     for (int32_t i = 0; i < MATMUL_PIXELS; i++) {
       const int32_t pixel = first + (i < more ? i : more), out_y = pixel / p->output_width;
-      const int32_t y = out_y * p->stride_h - p->pad_top, x = (pixel - out_y * p->output_width) * p->stride_w - p->pad_left;
+      const int32_t y = out_y * p->stride_h - p->pad_top;
+      const int32_t x = (pixel - out_y * p->output_width) * p->stride_w - p->pad_left;
       const int32_t whole = p->dilation_w == 1 && x >= 0 && x + p->filter_width <= p->input_width;
       at[i] = (place){y, x, y * row + x * p->input_channels, whole ? last_start : INT32_MIN};
     }
@@ -44,9 +47,12 @@ void conv_2d_packed_s8(const conv_2d_packed_s8_params *p, const int8_t *input, i
     for (int32_t filter_y = 0; filter_y < p->filter_height; filter_y++) {
       const int8_t *rows[MATMUL_PIXELS];
       for (int32_t i = 0; i < MATMUL_PIXELS; i++) {
-        if ((uint32_t)at[i].y >= (uint32_t)p->input_height) rows[i] = padding;
-        else if (at[i].start <= at[i].last) rows[i] = input + at[i].start;
-        else rows[i] = collect(p, input, &at[i], padding, buffers + i * p->run);
+        if ((uint32_t)at[i].y >= (uint32_t)p->input_height)
+          rows[i] = padding;
+        else if (at[i].start <= at[i].last)
+          rows[i] = input + at[i].start;
+        else
+          rows[i] = collect(p, input, &at[i], padding, buffers + i * p->run);
         at[i].y += p->dilation_h;
         at[i].start += step;
       }

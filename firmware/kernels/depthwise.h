@@ -7,10 +7,9 @@
 
 /* One channel of the input, padded, and where its output goes. Output (y, x), below (rows, columns), is at
  * to + y * to_row + x * to_column, and nothing else may be written. In the unrolled kernels its tap (i, j) is
- * from[(y + i) * row + x + j] (what is left of a dilated convolution are the pixels of one phase), and reads may go one row
- * and one column too far; so may those of weights, by a byte.
- * The output is requant_s8_shared(bias + 2 * sum, multiplier, zero, shift) with rounding = zero << shift.
- * The assembly knows the order of the first twelve. */
+ * from[(y + i) * row + x + j] (what is left of a dilated convolution are the pixels of one phase), and reads may go one
+ * row and one column too far; so may those of weights, by a byte. The output is requant_s8_shared(bias + 2 * sum,
+ * multiplier, zero, shift) with rounding = zero << shift. The assembly knows the order of the first twelve. */
 typedef struct {
   int32_t bias, row;
   const int8_t *weights; /* (filter_height, filter_width) */
@@ -56,6 +55,7 @@ static inline void depthwise_plane_plain(const depthwise_plane *plane, int32_t h
 #if TINYFLOW_DSP
 
 /* A word of four pixels as pixels (0, 2) and (1, 3). */
+/* clang-format off */
 #define DEPTHWISE_SPLIT(even, odd)             \
   "sxtb16 " odd ", " even ", ror #8\n"         \
   "sxtb16 " even ", " even "\n"
@@ -67,10 +67,11 @@ static inline void depthwise_plane_plain(const depthwise_plane *plane, int32_t h
   "asr " sum ", " sum ", r1\n"                 \
   "ssat " sum ", #8, " sum ", asr #1\n"
 
-/* What the functions of a whole plane in assembly share: blocks of two rows of two outputs, an odd column alone, an odd row twice.
- * On the stack are the first twelve words of the plane, then: 32 where `from` ends in this row, 36 rows, 40 and 44 what takes from
- * and to to the next blocks, 48 two rows of pixels, 52 whether there is an odd column. A block's sums are in r0 and r3, r4 and r5,
- * its `from` in r12, its `to` in lr. `own`: instructions of the kernel that need r2, the row. */
+/* What the functions of a whole plane in assembly share: blocks of two rows of two outputs, an odd column alone, an odd
+ * row twice. On the stack are the first twelve words of the plane, then: 32 where `from` ends in this row, 36 rows, 40
+ * and 44 what takes from and to to the next blocks, 48 two rows of pixels, 52 whether there is an odd column. A block's
+ * sums are in r0 and r3, r4 and r5, its `from` in r12, its `to` in lr. `own`: instructions of the kernel that need r2,
+ * the row. */
 #define DEPTHWISE_FUNCTION(name)                                                   \
   ".pushsection .text." name ", \"ax\", %progbits\n"                               \
   ".syntax unified\n.thumb\n.balign 4\n"                                           \
@@ -98,6 +99,7 @@ static inline void depthwise_plane_plain(const depthwise_plane *plane, int32_t h
   "add r12, r1\nadd lr, r2\nadd r4, r3\nsubs r0, #2\nstrd r4, r0, [sp, #32]\nbgt 1b\n" \
   "add sp, #" stack "\npop {r4-r11, pc}\n"                                          \
   ".size " name ", . - " name "\n.popsection\n"
+/* clang-format on */
 
 #endif
 

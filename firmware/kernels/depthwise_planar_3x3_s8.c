@@ -3,16 +3,17 @@
 
 #if TINYFLOW_DSP
 
-/* Blocks of two rows of two outputs from four words of pixels, row of blocks after row of blocks; an odd column is summed
- * alone, an odd row twice (a to_row of 0, and the right one is written last).
+/* Blocks of two rows of two outputs from four words of pixels, row of blocks after row of blocks; an odd column is
+ * summed alone, an odd row twice (a to_row of 0, and the right one is written last).
  *
- * A word gives pixels (0, 2) and (1, 3). The left output takes its taps (0, 2) from the first and its middle tap from the
- * second, the right output the other way round: seven instructions for six MACs.
+ * A word gives pixels (0, 2) and (1, 3). The left output takes its taps (0, 2) from the first and its middle tap from
+ * the second, the right output the other way round: seven instructions for six MACs.
  *
  * r0 and r3: sums of the upper row, left and right; r4 and r5: of the lower; r6 and r7: pixels; r12: from; lr: to.
- * Taps (0, 2) of each row: r2 (0 bias, 4 row and 8 taps are reloaded for every block), r8, r9; middle taps: r10 (two), r11.
- * On the stack too: 12 multiplier, 16 rounding, 20 shift, 24 to_row, 28 to_column, 32 where `from` ends in this row, 36 rows,
- * 40 and 44 what takes from and to to the next blocks, 48 two rows of pixels, 52 whether there is an odd column. */
+ * Taps (0, 2) of each row: r2 (0 bias, 4 row and 8 taps are reloaded for every block), r8, r9; middle taps: r10 (two),
+ * r11. On the stack too: 12 multiplier, 16 rounding, 20 shift, 24 to_row, 28 to_column, 32 where `from` ends in this
+ * row, 36 rows, 40 and 44 what takes from and to to the next blocks, 48 two rows of pixels, 52 whether there is an odd
+ * column. */
 __asm__(
     DEPTHWISE_FUNCTION("depthwise_planar_3x3_plane")
     DEPTHWISE_FRAME("")
@@ -84,6 +85,7 @@ void depthwise_planar_3x3_plane(const depthwise_plane *plane) { depthwise_plane_
 
 #endif
 
-void depthwise_planar_3x3_s8(const depthwise_planar_s8_params *p, const int8_t *input, int8_t *output, int8_t *scratch) {
+void depthwise_planar_3x3_s8(const depthwise_planar_s8_params *p, const int8_t *input, int8_t *output,
+                             int8_t *scratch) {
   depthwise_planes_s8(p, input, output, scratch, depthwise_planar_3x3_plane);
 }

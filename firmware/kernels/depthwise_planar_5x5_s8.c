@@ -3,25 +3,26 @@
 
 #if TINYFLOW_DSP
 
-/* As depthwise_planar_3x3_plane: blocks of two rows of two outputs, from six rows of pixels. Two words, two pixels apart,
- * give pixels (0, 2) in r6, (1, 3) in r7, (2, 4) in r8 and (3, 5) in r9; the left output takes taps (0, 2), (1, 3) and 4
- * from r6, r7 and the top of r8, the right one from r7, r8 and the top of r9: twelve instructions for ten MACs. The words of
- * a row serve the lower outputs with the weights (r10, r11, r2) of the row before, then the upper ones with its own.
+/* As depthwise_planar_3x3_plane: blocks of two rows of two outputs, from six rows of pixels. Two words, two pixels
+ * apart, give pixels (0, 2) in r6, (1, 3) in r7, (2, 4) in r8 and (3, 5) in r9; the left output takes taps (0, 2), (1,
+ * 3) and 4 from r6, r7 and the top of r8, the right one from r7, r8 and the top of r9: twelve instructions for ten
+ * MACs. The words of a row serve the lower outputs with the weights (r10, r11, r2) of the row before, then the upper
+ * ones with its own.
  *
  * r0 and r3: sums of the upper row, left and right; r4 and r5: of the lower; r1: row; r12: from; lr: to.
- * On the stack: 0 bias, 4 row, 8 what takes from back to the next block, 12 multiplier, 16 rounding, 20 shift, 24 to_row,
- * 28 to_column, 32 where `from` ends in this row, 36 rows, 40 and 44 what takes from and to to the next blocks, 48 two rows
- * of pixels, 52 whether there is an odd column, 56 weights: three words for each row of the filter. */
+ * On the stack: 0 bias, 4 row, 8 what takes from back to the next block, 12 multiplier, 16 rounding, 20 shift, 24
+ * to_row, 28 to_column, 32 where `from` ends in this row, 36 rows, 40 and 44 what takes from and to to the next blocks,
+ * 48 two rows of pixels, 52 whether there is an odd column, 56 weights: three words for each row of the filter. */
 #define LOAD "ldr r6, [r12]\nldr r8, [r12, #2]\n"
 #define SPLIT DEPTHWISE_SPLIT("r6", "r7") DEPTHWISE_SPLIT("r8", "r9")
 #define WEIGHTS(row) "ldrd r10, r11, [sp, #56 + 12 * " #row "]\nldr r2, [sp, #64 + 12 * " #row "]\n"
-#define UPPER                                        \
-  "smlad r0, r6, r10, r0\nsmlad r3, r7, r10, r3\n"   \
-  "smlad r0, r7, r11, r0\nsmlad r3, r8, r11, r3\n"   \
+#define UPPER                                      \
+  "smlad r0, r6, r10, r0\nsmlad r3, r7, r10, r3\n" \
+  "smlad r0, r7, r11, r0\nsmlad r3, r8, r11, r3\n" \
   "smlatb r0, r8, r2, r0\nsmlatb r3, r9, r2, r3\n"
-#define LOWER                                        \
-  "smlad r4, r6, r10, r4\nsmlad r5, r7, r10, r5\n"   \
-  "smlad r4, r7, r11, r4\nsmlad r5, r8, r11, r5\n"   \
+#define LOWER                                      \
+  "smlad r4, r6, r10, r4\nsmlad r5, r7, r10, r5\n" \
+  "smlad r4, r7, r11, r4\nsmlad r5, r8, r11, r5\n" \
   "smlatb r4, r8, r2, r4\nsmlatb r5, r9, r2, r5\n"
 #define NEXT "add r12, r1\n"
 
@@ -82,6 +83,7 @@ void depthwise_planar_5x5_plane(const depthwise_plane *plane) { depthwise_plane_
 
 #endif
 
-void depthwise_planar_5x5_s8(const depthwise_planar_s8_params *p, const int8_t *input, int8_t *output, int8_t *scratch) {
+void depthwise_planar_5x5_s8(const depthwise_planar_s8_params *p, const int8_t *input, int8_t *output,
+                             int8_t *scratch) {
   depthwise_planes_s8(p, input, output, scratch, depthwise_planar_5x5_plane);
 }

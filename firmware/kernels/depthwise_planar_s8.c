@@ -2,8 +2,8 @@
 #include "depthwise.h"
 #include "dsp.h"
 
-/* Any filter, stride and dilation: four outputs of a row at a time, tap by tap. Each tap of neighbouring outputs lies in
- * neighbouring bytes, since a strided convolution has its columns spread into phases. */
+/* Any filter, stride and dilation: four outputs of a row at a time, tap by tap. Each tap of neighbouring outputs lies
+ * in neighbouring bytes, since a strided convolution has its columns spread into phases. */
 static void plane_any(const depthwise_plane *plane) {
   const depthwise_planar_s8_params *p = plane->params;
   const int32_t taps = p->filter_height * p->filter_width, columns = plane->columns;

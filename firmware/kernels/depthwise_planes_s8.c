@@ -8,10 +8,12 @@
 static inline int8_t look_up(const int8_t *table, int8_t value) { return table != NULL ? table[value] : value; }
 
 /* Each column to its phase, through the table if there is one. */
-static inline void spread(const depthwise_planar_s8_params *p, const int8_t *input, int8_t *padded, const int8_t *table) {
+static inline void spread(const depthwise_planar_s8_params *p, const int8_t *input, int8_t *padded,
+                          const int8_t *table) {
   const int32_t step = p->phases_w, pitch = p->phase_bytes * step;
   for (int32_t phase = 0; phase < step; phase++) {
-    const int32_t skipped = phase < p->pad_left ? (p->pad_left - phase + step - 1) / step : 0; /* of this phase, padding */
+    /* of this phase, padding */
+    const int32_t skipped = phase < p->pad_left ? (p->pad_left - phase + step - 1) / step : 0;
     const int32_t first = phase + skipped * step - p->pad_left;
     const int32_t count = (p->input_width - first + step - 1) / step;
     const int8_t *from_row = input + first;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The DSP instructions of Cortex-M4, M7, M33 and M55 that kernels use, each beside its C99 twin for every other machine.
- * GCC 12 folds no ROR into SXTB16 and makes SMLAL of SMMULR, hence the assembly. TINYFLOW_PORTABLE chooses the twins;
- * so does -O0, which leaves too few registers for whole blocks of assembly. */
+/* The DSP instructions of Cortex-M4, M7, M33 and M55 that kernels use, each beside its C99 twin for every other
+ * machine. GCC 12 folds no ROR into SXTB16 and makes SMLAL of SMMULR, hence the assembly. TINYFLOW_PORTABLE chooses the
+ * twins; so does -O0, which leaves too few registers for whole blocks of assembly. */
 #ifndef TINYFLOW_DSP_H
 #define TINYFLOW_DSP_H
 
@@ -32,17 +32,17 @@ static inline void write_word(void *to, uint32_t word) { memcpy(to, &word, sizeo
 
 #if TINYFLOW_DSP
 
-#define TINYFLOW_DSP_2(name, instruction)                      \
-  static inline int32_t name(uint32_t a, uint32_t b) {         \
-    int32_t result;                                            \
+#define TINYFLOW_DSP_2(name, instruction)                               \
+  static inline int32_t name(uint32_t a, uint32_t b) {                  \
+    int32_t result;                                                     \
     __asm__(instruction " %0, %1, %2" : "=r"(result) : "r"(a), "r"(b)); \
-    return result;                                             \
+    return result;                                                      \
   }
-#define TINYFLOW_DSP_3(name, instruction)                         \
-  static inline int32_t name(uint32_t a, uint32_t b, int32_t c) { \
-    int32_t result;                                               \
+#define TINYFLOW_DSP_3(name, instruction)                                           \
+  static inline int32_t name(uint32_t a, uint32_t b, int32_t c) {                   \
+    int32_t result;                                                                 \
     __asm__(instruction " %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(c)); \
-    return result;                                                \
+    return result;                                                                  \
   }
 
 static inline uint32_t sxtb16(uint32_t x) {
@@ -76,10 +76,10 @@ static inline int32_t ssat8(int32_t x) {
 }
 
 /* Byte n of the result is the least byte of x; the others are `word`'s. */
-#define TINYFLOW_DSP_INSERT(name, position)                          \
-  static inline uint32_t name(uint32_t word, int32_t x) {            \
-    __asm__("bfi %0, %1, #" position ", #8" : "+r"(word) : "r"(x));  \
-    return word;                                                     \
+#define TINYFLOW_DSP_INSERT(name, position)                         \
+  static inline uint32_t name(uint32_t word, int32_t x) {           \
+    __asm__("bfi %0, %1, #" position ", #8" : "+r"(word) : "r"(x)); \
+    return word;                                                    \
   }
 
 /* The greater and the smaller of each of four signed bytes. */

@@ -24,9 +24,7 @@ static inline int32_t rounding_divide(int32_t value, int32_t exponent) {
 }
 
 /* Wraps like 32-bit hardware; a signed shift would be undefined. */
-static inline int32_t shift_left(int32_t value, int32_t left) {
-  return (int32_t)((uint32_t)value << left);
-}
+static inline int32_t shift_left(int32_t value, int32_t left) { return (int32_t)((uint32_t)value << left); }
 
 /* value * multiplier * 2^(shift - 31). */
 static inline int32_t requantize(int32_t value, int32_t multiplier, int32_t shift) {

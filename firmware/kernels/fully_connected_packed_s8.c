@@ -4,8 +4,10 @@
 
 enum { OUTPUTS = 4 }; /* side by side */
 
-static inline void sums_of(const int32_t *stream, const uint32_t *columns, const uint32_t *end, int32_t sums[OUTPUTS], int32_t fused) {
-  for (int32_t out = 0; out < OUTPUTS; out++) sums[out] = fused && (out & 1) ? fused_other(stream[out - 1], stream[out]) : stream[out];
+static inline void sums_of(const int32_t *stream, const uint32_t *columns, const uint32_t *end, int32_t sums[OUTPUTS],
+                           int32_t fused) {
+  for (int32_t out = 0; out < OUTPUTS; out++)
+    sums[out] = fused && (out & 1) ? fused_other(stream[out - 1], stream[out]) : stream[out];
   for (stream += OUTPUTS; columns < end; columns += 2) {
     for (int32_t i = 0; i < OUTPUTS; i++) { /* two words of each pair */
       const uint32_t word = (uint32_t)*stream++;
@@ -16,7 +18,8 @@ static inline void sums_of(const int32_t *stream, const uint32_t *columns, const
   }
 }
 
-void fully_connected_packed_s8_sums_wide(const int32_t *stream, const uint32_t *columns, const uint32_t *end, int32_t sums[OUTPUTS]) {
+void fully_connected_packed_s8_sums_wide(const int32_t *stream, const uint32_t *columns, const uint32_t *end,
+                                         int32_t sums[OUTPUTS]) {
   sums_of(stream, columns, end, sums, 0);
 }
 
@@ -24,7 +27,8 @@ void fully_connected_packed_s8_sums_wide(const int32_t *stream, const uint32_t *
 
 #if TINYFLOW_MVE
 
-/* Eight inputs of four outputs: 16 instructions for 32 MACs. r4, r8, r6, r10: the sums; q3: where the words of a pair lie. */
+/* Eight inputs of four outputs: 16 instructions for 32 MACs. r4, r8, r6, r10: the sums; q3: where the words of a pair
+ * lie. */
 __asm__(
     ".pushsection .text.fully_connected_packed_s8_sums, \"ax\", %progbits\n"
     ".syntax unified\n.thumb\n.balign 4\n"
@@ -63,6 +67,7 @@ __asm__(
 #else
 
 /* Four inputs of four outputs: 14 instructions for 16 MACs. r4 and r6 are fused sums. */
+/* clang-format off */
 #define QUAD                                                                          \
   "ldm r0!, {r7, r8, r9, r10}\n"                                                      \
   "ldrd r11, r12, [r1], #8\n"                                                         \
@@ -70,6 +75,7 @@ __asm__(
   "smlad r4, r8, r12, r4\nsxtb16 r8, r8\nsmlad r3, r8, r12, r3\n"                     \
   "smlad r6, r9, r11, r6\nsxtb16 r9, r9\nsmlad r5, r9, r11, r5\n"                     \
   "smlad r6, r10, r12, r6\nsxtb16 r10, r10\nsmlad r5, r10, r12, r5\n"
+/* clang-format on */
 
 __asm__(
     ".pushsection .text.fully_connected_packed_s8_sums, \"ax\", %progbits\n"
@@ -81,8 +87,7 @@ __asm__(
     "tst lr, #8\n"
     "ldm r0!, {r3, r4, r5, r6}\n"
     "bne 2f\n" /* an odd number of quads */
-    "1:\n" QUAD
-    "2:\n" QUAD
+    "1:\n" QUAD "2:\n" QUAD
     "cmp r1, r2\n"
     "bne 1b\n"
     "sub r4, r4, r3\nasr r4, r4, #8\n"
@@ -97,19 +102,23 @@ __asm__(
 
 #else
 
-void fully_connected_packed_s8_sums(const int32_t *stream, const uint32_t *columns, const uint32_t *end, int32_t sums[OUTPUTS]) {
+void fully_connected_packed_s8_sums(const int32_t *stream, const uint32_t *columns, const uint32_t *end,
+                                    int32_t sums[OUTPUTS]) {
   sums_of(stream, columns, end, sums, 1);
 }
 
 #endif
 
-void fully_connected_packed_s8(const fully_connected_packed_s8_params *p, const int8_t *input, int8_t *output, int8_t *scratch) {
+void fully_connected_packed_s8(const fully_connected_packed_s8_params *p, const int8_t *input, int8_t *output,
+                               int8_t *scratch) {
   const matmul_s8 *m = &p->matmul;
   uint32_t *const columns = (uint32_t *)(void *)scratch, *column = columns;
   for (int32_t left = p->inputs; left > 0; left -= 4, input += 4, column += 2) {
     uint32_t word = 0;
-    if (left >= 4) word = read_word(input);
-    else for (int32_t i = left - 1; i >= 0; i--) word = word << 8 | (uint8_t)input[i];
+    if (left >= 4)
+      word = read_word(input);
+    else
+      for (int32_t i = left - 1; i >= 0; i--) word = word << 8 | (uint8_t)input[i];
     column[0] = sxtb16(word);
     column[1] = sxtb16_ror8(word);
   }

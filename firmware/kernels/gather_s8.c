@@ -29,7 +29,8 @@ void gather_s8(const gather_s8_params *p, const int8_t *input, int8_t *output) {
       const int8_t *at2 = at1;
       for (int32_t k = 0; k < shape[2]; k++, at2 += stride[2]) {
         const int8_t *at3 = at2;
-        for (int32_t l = 0; l < shape[3]; l++, at3 += stride[3], output += shape[4]) row(at3, stride[4], shape[4], output);
+        for (int32_t l = 0; l < shape[3]; l++, at3 += stride[3], output += shape[4])
+          row(at3, stride[4], shape[4], output);
       }
     }
   }

@@ -4,7 +4,8 @@
 #include "planes.h"
 
 static int8_t mean(const global_mean_s8_params *p, int32_t sum) {
-  if (!p->rescales) return (int8_t)((sum > 0 ? sum + p->pixels / 2 : sum - p->pixels / 2) / p->pixels); /* half away from zero */
+  /* half away from zero */
+  if (!p->rescales) return (int8_t)((sum > 0 ? sum + p->pixels / 2 : sum - p->pixels / 2) / p->pixels);
   sum = requantize(sum - p->zero_sum, p->output_multiplier, p->output_shift);
   return (int8_t)clamp_s32(sum + p->output_offset, INT8_MIN, INT8_MAX);
 }

@@ -35,23 +35,24 @@ typedef struct {
 
 void conv_2d_s8(const conv_2d_s8_params *p, const int8_t *input, int8_t *output);
 
-/* Packed weights of a matrix product (tinyflow/compile/lowering/matmul.py), one stream of words in the order of use; depth: of a
- * dot product, padded; rounding: twice the output's zero point plus one; bounded: int8 saturation is not all of the activation. */
+/* Packed weights of a matrix product (tinyflow/compile/lowering/matmul.py), one stream of words in the order of use;
+ * depth: of a dot product, padded; rounding: twice the output's zero point plus one; bounded: int8 saturation is not
+ * all of the activation. */
 typedef struct {
   const int32_t *stream;
   int32_t words, depth, channels, rounding;
   int32_t bounded, activation_min, activation_max;
 } matmul_s8;
 
-/* A block of pixels against all channels (matmul_s8.h): of fused weights; where no negative value's rounding counts; of weights apart, where
- * sums may leave 24 bits. Only the one that a layer names is linked. */
+/* A block of pixels against all channels (matmul_s8.h): of fused weights; where no negative value's rounding counts; of
+ * weights apart, where sums may leave 24 bits. Only the one that a layer names is linked. */
 typedef struct matmul_s8_block matmul_s8_block;
 typedef void matmul_s8_pairs_function(const matmul_s8_block *block);
 matmul_s8_pairs_function matmul_s8_pairs, matmul_s8_pairs_plain, matmul_s8_pairs_wide;
 
-/* 1x1 filters without padding; either layout on either side, told by the strides. scratch: 9 * depth bytes. In place where the output
- * of a pixel never lies over a later one's input: planes of the same size, or pixels that do not grow; where they grow, but
- * none is skipped, from the last to the first (backwards). */
+/* 1x1 filters without padding; either layout on either side, told by the strides. scratch: 9 * depth bytes. In place
+ * where the output of a pixel never lies over a later one's input: planes of the same size, or pixels that do not grow;
+ * where they grow, but none is skipped, from the last to the first (backwards). */
 typedef struct {
   matmul_s8 matmul;
   matmul_s8_pairs_function *pairs;
@@ -63,8 +64,8 @@ typedef struct {
 
 void pointwise_conv_2d_s8(const pointwise_conv_2d_s8_params *p, const int8_t *input, int8_t *output, int8_t *scratch);
 
-/* Any filter, one group, one batch; input NHWC, output either. run: bytes of a filter's row, padded to 4; depth: all of them.
- * scratch: 6 * depth + 4 * run bytes. */
+/* Any filter, one group, one batch; input NHWC, output either. run: bytes of a filter's row, padded to 4; depth: all of
+ * them. scratch: 6 * depth + 4 * run bytes. */
 typedef struct {
   matmul_s8 matmul;
   matmul_s8_pairs_function *pairs;
@@ -76,8 +77,10 @@ typedef struct {
 
 void conv_2d_packed_s8(const conv_2d_packed_s8_params *p, const int8_t *input, int8_t *output, int8_t *scratch);
 
-/* Sums of four outputs, their biases first in the stream; end: of the columns. As above: of fused weights, of weights apart. */
-typedef void fully_connected_packed_s8_sums_function(const int32_t *stream, const uint32_t *columns, const uint32_t *end, int32_t sums[4]);
+/* Sums of four outputs, their biases first in the stream; end: of the columns. As above: of fused weights, of weights
+ * apart. */
+typedef void fully_connected_packed_s8_sums_function(const int32_t *stream, const uint32_t *columns,
+                                                     const uint32_t *end, int32_t sums[4]);
 fully_connected_packed_s8_sums_function fully_connected_packed_s8_sums, fully_connected_packed_s8_sums_wide;
 
 /* One row of `inputs`. scratch: 2 * depth bytes; in place. */
@@ -87,7 +90,8 @@ typedef struct {
   int32_t inputs;
 } fully_connected_packed_s8_params;
 
-void fully_connected_packed_s8(const fully_connected_packed_s8_params *p, const int8_t *input, int8_t *output, int8_t *scratch);
+void fully_connected_packed_s8(const fully_connected_packed_s8_params *p, const int8_t *input, int8_t *output,
+                               int8_t *scratch);
 
 /* weights: (filter_height, filter_width, output_channels); output_channels = input_channels * multiplier. */
 typedef struct {
@@ -104,20 +108,23 @@ typedef struct {
 
 void depthwise_conv_2d_s8(const depthwise_conv_2d_s8_params *p, const int8_t *input, int8_t *output);
 
-/* Depthwise, one filter per channel, channel after channel; in place where a plane does not grow. Each plane is copied into
- * scratch between its padding. There its columns lie in phases_w phases (column x in phase x % phases_w), phase_bytes apart:
- * so the taps of a dilated convolution lie side by side, or the same taps of neighbouring outputs of a strided one. */
+/* Depthwise, one filter per channel, channel after channel; in place where a plane does not grow. Each plane is copied
+ * into scratch between its padding. There its columns lie in phases_w phases (column x in phase x % phases_w),
+ * phase_bytes apart: so the taps of a dilated convolution lie side by side, or the same taps of neighbouring outputs of
+ * a strided one. */
 typedef struct {
   const int8_t *weights; /* (channels, filter_height, filter_width), and one byte that is read and not used */
   const int8_t *table;   /* (256,) of a RELU that every input passes first, index input + 128; or NULL */
   const int32_t *bias_multiplier; /* (channels, 2): requant_s8_shared's, the bias doubled */
   const int8_t *shift;            /* (channels,) */
-  const int32_t *taps; /* (filter_height, filter_width) where the taps lie, from the first; NULL in the unrolled kernels */
+  /* (filter_height, filter_width) where the taps lie, from the first; NULL in the unrolled kernels */
+  const int32_t *taps;
   int32_t zero;        /* requant_s8_shared's */
   int32_t channels, input_height, input_width, output_height, output_width;
   int32_t filter_height, filter_width, pad_top, pad_left;
   int32_t phases_w, phase_bytes;
-  int32_t outputs_h, outputs_w; /* rows and phases that are convolutions of their own: each outputs_h-th row of outputs, ... */
+  /* rows and phases that are convolutions of their own: each outputs_h-th row of outputs, ... */
+  int32_t outputs_h, outputs_w;
   int32_t row;                  /* from an output of one of them to that below it: bytes of the copy */
   int32_t padded_bytes, padding; /* padding: the input's zero point */
 } depthwise_planar_s8_params;
@@ -125,7 +132,8 @@ typedef struct {
 /* Any filter; 3x3 and 5x5 whose neighbouring outputs are one tap apart; 3x3 without dilation, two columns apart. */
 void depthwise_planar_s8(const depthwise_planar_s8_params *p, const int8_t *input, int8_t *output, int8_t *scratch);
 void depthwise_planar_3x3_s8(const depthwise_planar_s8_params *p, const int8_t *input, int8_t *output, int8_t *scratch);
-void depthwise_planar_3x3_stride2_s8(const depthwise_planar_s8_params *p, const int8_t *input, int8_t *output, int8_t *scratch);
+void depthwise_planar_3x3_stride2_s8(const depthwise_planar_s8_params *p, const int8_t *input, int8_t *output,
+                                     int8_t *scratch);
 void depthwise_planar_5x5_s8(const depthwise_planar_s8_params *p, const int8_t *input, int8_t *output, int8_t *scratch);
 
 /* weights: (outputs, depth). */
@@ -193,7 +201,8 @@ typedef struct {
 void average_pool_2d_s8(const pool_2d_s8_params *p, const int8_t *input, int8_t *output);
 void max_pool_2d_s8(const pool_2d_s8_params *p, const int8_t *input, int8_t *output);
 
-/* Channel after channel, in place where a plane does not grow; each plane is copied into scratch between its padding. */
+/* Channel after channel, in place where a plane does not grow; each plane is copied into scratch between
+ * its padding. */
 typedef struct {
   int32_t channels;
   int32_t input_height, input_width, output_height, output_width;
@@ -205,7 +214,8 @@ typedef struct {
 void average_pool_planar_s8(const pool_planar_s8_params *p, const int8_t *input, int8_t *output, int8_t *scratch);
 void max_pool_planar_s8(const pool_planar_s8_params *p, const int8_t *input, int8_t *output, int8_t *scratch);
 
-/* The mean of each channel over all pixels: a MEAN that rescales as mean_s8, or an AVERAGE_POOL_2D of the whole image. */
+/* The mean of each channel over all pixels: a MEAN that rescales as mean_s8, or an AVERAGE_POOL_2D of the
+ * whole image. */
 typedef struct {
   int32_t channels, pixels, planar;
   int32_t rescales, zero_sum, output_offset, output_multiplier, output_shift;
@@ -230,7 +240,8 @@ typedef struct {
 
 void pad_s8(const pad_s8_params *p, const int8_t *input, int8_t *output);
 
-/* output[i0, i1, ...] = input[start + i0 * stride[0] + ...]: STRIDED_SLICE, TRANSPOSE, and from pixels to planes or back. */
+/* output[i0, i1, ...] = input[start + i0 * stride[0] + ...]: STRIDED_SLICE, TRANSPOSE, and from pixels to planes or
+ * back. */
 typedef struct {
   int32_t shape[KERNEL_MAX_RANK], stride[KERNEL_MAX_RANK];
   int32_t start;
@@ -247,8 +258,9 @@ typedef struct {
 
 void resize_nearest_neighbor_s8(const resize_nearest_neighbor_s8_params *p, const int8_t *input, int8_t *output);
 
-/* A function of one value, RELU, RELU6, LOGISTIC, HARD_SWISH, QUANTIZE, is the first of these three that equals it for all
- * 256 inputs: a clamp; clamp((weight * input + bias) >> LINEAR_SHIFT), the weight's low 8 bits fractions (linear.h); a table. */
+/* A function of one value, RELU, RELU6, LOGISTIC, HARD_SWISH, QUANTIZE, is the first of these three that equals it for
+ * all 256 inputs: a clamp; clamp((weight * input + bias) >> LINEAR_SHIFT), the weight's low 8 bits fractions
+ * (linear.h); a table. */
 typedef struct {
   int32_t elements, activation_min, activation_max;
 } clamp_s8_params;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Linear functions of int8 values with one rounding: (weight * value / 256 + ... + bias) >> LINEAR_SHIFT, saturated.
  *
- * tinyflow/compile/lowering/linear.py finds the weights and the bias, and uses them only where the result is TFLM's for every
- * value, or pair of values, and no sum leaves int32. A byte in the upper part of a half makes SMLAW keep 30 bits of the product. */
+ * tinyflow/compile/lowering/linear.py finds the weights and the bias, and uses them only where the result is TFLM's for
+ * every value, or pair of values, and no sum leaves int32. A byte in the upper part of a half makes SMLAW keep 30 bits
+ * of the product. */
 #ifndef TINYFLOW_LINEAR_H
 #define TINYFLOW_LINEAR_H
 

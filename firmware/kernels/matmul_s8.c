@@ -5,9 +5,11 @@
 
 enum { UNROLLED = 4 }; /* quads, a power of two */
 
-static void channel(const matmul_s8_block *block, const int32_t sums[MATMUL_PIXELS], int32_t multiplier, uint32_t shift, int8_t *output) {
+static void channel(const matmul_s8_block *block, const int32_t sums[MATMUL_PIXELS], int32_t multiplier, uint32_t shift,
+                    int8_t *output) {
   const int32_t places[MATMUL_PIXELS] = {0, block->second, block->third};
-  for (int32_t pixel = 0; pixel < MATMUL_PIXELS; pixel++) output[places[pixel]] = requant_s8_shared(2 * sums[pixel], multiplier, block->rounding, shift);
+  for (int32_t pixel = 0; pixel < MATMUL_PIXELS; pixel++)
+    output[places[pixel]] = requant_s8_shared(2 * sums[pixel], multiplier, block->rounding, shift);
 }
 
 static inline void pairs(const matmul_s8_block *block, int32_t fused) {
@@ -19,7 +21,8 @@ static inline void pairs(const matmul_s8_block *block, int32_t fused) {
     for (int32_t pixel = 0; pixel < MATMUL_PIXELS; pixel++) first[pixel] = stream[0], other[pixel] = bias;
     stream += 2;
     for (const uint32_t *column = block->columns; column < block->columns_end; column += MATMUL_PIXELS) {
-      const uint32_t word = (uint32_t)*stream++, weights = sxtb16(word), others = fused ? fused_others(word) : sxtb16_ror8(word);
+      const uint32_t word = (uint32_t)*stream++, weights = sxtb16(word);
+      const uint32_t others = fused ? fused_others(word) : sxtb16_ror8(word);
       for (int32_t pixel = 0; pixel < MATMUL_PIXELS; pixel++) {
         first[pixel] = smlad(weights, column[pixel], first[pixel]);
         other[pixel] = smlad(others, column[pixel], other[pixel]);
@@ -39,18 +42,24 @@ void matmul_s8_pairs_wide(const matmul_s8_block *block) { pairs(block, 0); }
 #if TINYFLOW_DSP
 
 /* requant_s8_shared of a doubled sum, in place: a multiplier, a shift, the rounding, and a register that is free. */
+/* clang-format off */
 #define PLAIN(sum, multiplier, shift, rounding, free)                                                  \
-  "smmlar " sum ", " sum ", " multiplier ", " rounding "\nasr " sum ", " sum ", " shift "\nssat " sum ", #8, " sum ", asr #1\n"
+  "smmlar " sum ", " sum ", " multiplier ", " rounding "\n"                                             \
+  "asr " sum ", " sum ", " shift "\nssat " sum ", #8, " sum ", asr #1\n"
 #define TIES(sum, multiplier, shift, rounding, free)                                                   \
   "add " free ", " rounding ", " sum ", asr #31\n"                                                    \
-  "smmlar " sum ", " sum ", " multiplier ", " free "\nasr " sum ", " sum ", " shift "\nssat " sum ", #8, " sum ", asr #1\n"
+  "smmlar " sum ", " sum ", " multiplier ", " free "\n"                                                 \
+  "asr " sum ", " sum ", " shift "\nssat " sum ", #8, " sum ", asr #1\n"
+/* clang-format on */
 
 #if TINYFLOW_MVE
 
-/* Two channels times three pixels, eight inputs in 15 instructions for 48 MACs: four words of the stream are eight halves of
- * weights, and the columns of one pixel lie three words apart. r0, r2, r4: the sums of the first channel; r6, r8, r10: of the second;
- * r11 walks through the columns, r12 through the stream; q3 to q5: where the words of each pixel lie.
- * On the stack: 0 rounding, 4 output, 8 second, 12 third, 16 channel stride, 20 end of the stream, 24 words of a pair, 28 columns. */
+/* Two channels times three pixels, eight inputs in 15 instructions for 48 MACs: four words of the stream are eight
+ * halves of weights, and the columns of one pixel lie three words apart. r0, r2, r4: the sums of the first channel; r6,
+ * r8, r10: of the second; r11 walks through the columns, r12 through the stream; q3 to q5: where the words of each
+ * pixel lie. On the stack: 0 rounding, 4 output, 8 second, 12 third, 16 channel stride, 20 end of the stream, 24 words
+ * of a pair, 28 columns. */
+/* clang-format off */
 #define PAIRS(name, REQUANT)                                                                           \
   __asm__(".pushsection .text." name ", \"ax\", %progbits\n"                                          \
           ".syntax unified\n.thumb\n.balign 4\n.global " name "\n.type " name ", %function\n.thumb_func\n" \
@@ -109,11 +118,14 @@ void matmul_s8_pairs_wide(const matmul_s8_block *block) { pairs(block, 0); }
           "vpop {d8-d11}\n"                                                                            \
           "pop {r4-r11, pc}\n"                                                                         \
           ".size " name ", . - " name "\n.popsection\n")
+/* clang-format on */
 
 #else
 
-/* Two channels times three pixels, four inputs in 17 instructions for 24 MACs. r0-r2: the sums of the first channel; r3-r5: the fused ones;
- * r8: the end of the columns; r12 walks through the stream, lr through the columns. a0 to b2: where the sums come from. */
+/* Two channels times three pixels, four inputs in 17 instructions for 24 MACs. r0-r2: the sums of the first channel;
+ * r3-r5: the fused ones; r8: the end of the columns; r12 walks through the stream, lr through the columns. a0 to b2:
+ * where the sums come from. */
+/* clang-format off */
 #define QUAD(a0, a1, a2, b0, b1, b2)                                                                 \
   "ldrd r6, r7, [r12], #8\n"                                                                         \
   "ldm lr!, {r9, r10, r11}\n"                                                                        \
@@ -123,8 +135,8 @@ void matmul_s8_pairs_wide(const matmul_s8_block *block) { pairs(block, 0); }
   "smlad r3, r7, r9, r3\nsmlad r4, r7, r10, r4\nsmlad r5, r7, r11, r5\nsxtb16 r7, r7\n"             \
   "smlad r0, r7, r9, r0\nsmlad r1, r7, r10, r1\nsmlad r2, r7, r11, r2\n"
 
-/* On the stack: 0 rounding, 4 output, 8 second, 12 third, 16 channel stride, 20 end of the stream, 24 end of the columns, 28 columns,
- * 32 where the loop is entered: `skipped` quads late. */
+/* On the stack: 0 rounding, 4 output, 8 second, 12 third, 16 channel stride, 20 end of the stream, 24 end of the
+ * columns, 28 columns, 32 where the loop is entered: `skipped` quads late. */
 #define PAIRS(name, REQUANT)                                                                           \
   __asm__(".pushsection .text." name ", \"ax\", %progbits\n"                                          \
           ".syntax unified\n.thumb\n.balign 4\n.global " name "\n.type " name ", %function\n.thumb_func\n" \
@@ -151,18 +163,18 @@ void matmul_s8_pairs_wide(const matmul_s8_block *block) { pairs(block, 0); }
           "ldrd r6, r7, [r12], #8\n" /* a multiplier; both shifts */                                   \
           "ldrd r8, r9, [sp]\n"                                                                        \
           "lsl lr, r8, r7\n"                                                                           \
-          "lsl r0, r0, #1\n" REQUANT("r0", "r6", "r7", "lr", "r10") "strb r0, [r9]\n"                                   \
+          "lsl r0, r0, #1\n" REQUANT("r0", "r6", "r7", "lr", "r10") "strb r0, [r9]\n"                  \
           "ldrd r10, r11, [sp, #8]\n"                                                                  \
-          "lsl r1, r1, #1\n" REQUANT("r1", "r6", "r7", "lr", "r0") "strb r1, [r9, r10]\n"                               \
-          "lsl r2, r2, #1\n" REQUANT("r2", "r6", "r7", "lr", "r0") "strb r2, [r9, r11]\n"                               \
+          "lsl r1, r1, #1\n" REQUANT("r1", "r6", "r7", "lr", "r0") "strb r1, [r9, r10]\n"              \
+          "lsl r2, r2, #1\n" REQUANT("r2", "r6", "r7", "lr", "r0") "strb r2, [r9, r11]\n"              \
           "ldrd r0, r1, [sp, #16]\n"                                                                   \
           "add r9, r0\n"                                                                               \
           "ldr r6, [r12], #4\n"                                                                        \
           "lsr r7, r7, #8\n"                                                                           \
           "lsl lr, r8, r7\n"                                                                           \
-          "asr r3, r3, #7\n" REQUANT("r3", "r6", "r7", "lr", "r2") "strb r3, [r9]\n"                                    \
-          "asr r4, r4, #7\n" REQUANT("r4", "r6", "r7", "lr", "r2") "strb r4, [r9, r10]\n"                               \
-          "asr r5, r5, #7\n" REQUANT("r5", "r6", "r7", "lr", "r2") "strb r5, [r9, r11]\n"                               \
+          "asr r3, r3, #7\n" REQUANT("r3", "r6", "r7", "lr", "r2") "strb r3, [r9]\n"                   \
+          "asr r4, r4, #7\n" REQUANT("r4", "r6", "r7", "lr", "r2") "strb r4, [r9, r10]\n"              \
+          "asr r5, r5, #7\n" REQUANT("r5", "r6", "r7", "lr", "r2") "strb r5, [r9, r11]\n"              \
           "add r9, r0\n"                                                                               \
           "str r9, [sp, #4]\n"                                                                         \
           "cmp r12, r1\n"                                                                              \
@@ -170,6 +182,7 @@ void matmul_s8_pairs_wide(const matmul_s8_block *block) { pairs(block, 0); }
           "add sp, #36\n"                                                                              \
           "pop {r4-r11, pc}\n"                                                                         \
           ".size " name ", . - " name "\n.popsection\n")
+/* clang-format on */
 
 #endif
 
@@ -236,7 +249,8 @@ void matmul_s8_widen_neighbours(uint32_t *columns, const int8_t *pixel, int32_t 
 #endif
 }
 
-void matmul_s8_widen_planes(uint32_t *columns, const int8_t *pixel, int32_t second, int32_t third, int32_t channels, int32_t stride) {
+void matmul_s8_widen_planes(uint32_t *columns, const int8_t *pixel, int32_t second, int32_t third, int32_t channels,
+                            int32_t stride) {
   int32_t to1 = stride, to2 = stride, to3 = stride;
   for (; channels > 0; channels -= 4, columns += MATMUL_QUAD_WORDS) {
     if (channels < 4) { /* reads a channel again where there are no more */
@@ -286,6 +300,7 @@ void matmul_s8_run(const matmul_s8_block *block, const matmul_s8 *p, matmul_s8_p
   const int32_t places[MATMUL_PIXELS] = {0, block->second, block->third};
   for (int32_t pixel = 0; pixel < MATMUL_PIXELS; pixel++) {
     int8_t *output = block->output + places[pixel];
-    for (int32_t c = 0; c < p->channels; c++, output += block->channel_stride) *output = (int8_t)clamp_s32(*output, p->activation_min, p->activation_max);
+    for (int32_t c = 0; c < p->channels; c++, output += block->channel_stride)
+      *output = (int8_t)clamp_s32(*output, p->activation_min, p->activation_max);
   }
 }

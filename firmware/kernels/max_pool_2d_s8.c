@@ -7,7 +7,8 @@
 static void pool(const pool_2d_s8_params *p, const int8_t *from, int32_t rows, int32_t columns, int8_t *output) {
   const int32_t channels = p->channels, row = p->input_width * channels;
   const int32_t outside = p->filter_height * p->filter_width - rows * columns;
-  const int32_t least = p->counts_padding && outside && p->padding_value > p->activation_min ? p->padding_value : p->activation_min;
+  const int32_t least =
+      p->counts_padding && outside && p->padding_value > p->activation_min ? p->padding_value : p->activation_min;
   const uint32_t low = (uint8_t)least * 0x01010101u, high = (uint8_t)p->activation_max * 0x01010101u;
   int32_t c = 0;
   for (; c + 4 <= channels; c += 4) {

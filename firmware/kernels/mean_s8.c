@@ -24,8 +24,7 @@ void mean_s8(const mean_s8_params *p, const int8_t *input, int8_t *output) {
       for (int32_t k = 0; k < extent[2]; k++) {
         for (int32_t l = 0; l < extent[3]; l++) {
           for (int32_t m = 0; m < extent[4]; m++) {
-            const int8_t *from =
-                input + i * stride[0] + j * stride[1] + k * stride[2] + l * stride[3] + m * stride[4];
+            const int8_t *from = input + i * stride[0] + j * stride[1] + k * stride[2] + l * stride[3] + m * stride[4];
             const int32_t sum = sum_over(p->reduced, p->reduced_stride, from) - p->zero_sum;
             const int32_t mean = requantize(sum, p->output_multiplier, p->output_shift) + p->output_offset;
             *output++ = (int8_t)clamp_s32(mean, INT8_MIN, INT8_MAX);

@@ -38,7 +38,8 @@ static inline void sum_pixels(const int8_t *from, int32_t count, int32_t stride,
   sums[0] = sums[1] = sums[2] = sums[3] = 0;
   while (count > 0) {
     uint32_t even = 0, odd = 0;
-    for (int32_t left = count < 256 ? count : 256; left > 0; left--, count--, from += stride) { /* what a half can hold */
+    /* what a half can hold */
+    for (int32_t left = count < 256 ? count : 256; left > 0; left--, count--, from += stride) {
       const uint32_t word = read_word(from);
       even = sxtab16(even, word);
       odd = sxtab16_ror8(odd, word);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "matmul_s8.h"
 
-static void widen_pixels(const pointwise_conv_2d_s8_params *p, uint32_t *columns, const int8_t *pixel, int32_t second, int32_t third, const int8_t *end, int8_t *copies) {
+static void widen_pixels(const pointwise_conv_2d_s8_params *p, uint32_t *columns, const int8_t *pixel, int32_t second,
+                         int32_t third, const int8_t *end, int8_t *copies) {
   const int8_t *pixels[MATMUL_PIXELS] = {pixel, pixel + second, pixel + third};
   if (end - pixels[2] < p->matmul.depth) { /* whole words would leave the input */
     for (int32_t i = 0; i < MATMUL_PIXELS; i++, copies += p->matmul.depth) {
@@ -28,9 +29,12 @@ void pointwise_conv_2d_s8(const pointwise_conv_2d_s8_params *p, const int8_t *in
       const int32_t more = p->row_pixels - 1 - first; /* pixels after the first */
       const int8_t *pixel = input + first * in;
       const int32_t second = more > 0 ? in : 0, third = more > 1 ? 2 * in : second;
-      if (p->input_channel == 1) widen_pixels(p, columns, pixel, second, third, end, copies);
-      else if (quads > 0 && more > 2) matmul_s8_widen_neighbours(columns, pixel, quads, p->input_channel);
-      else matmul_s8_widen_planes(columns, pixel, second, third, p->input_channels, p->input_channel);
+      if (p->input_channel == 1)
+        widen_pixels(p, columns, pixel, second, third, end, copies);
+      else if (quads > 0 && more > 2)
+        matmul_s8_widen_neighbours(columns, pixel, quads, p->input_channel);
+      else
+        matmul_s8_widen_planes(columns, pixel, second, third, p->input_channels, p->input_channel);
       block.output = output + first * out;
       block.second = more > 0 ? out : 0;
       block.third = more > 1 ? 2 * out : block.second;

@@ -8,7 +8,8 @@ static void words(const rescale_s8_params *p, const int8_t *input, int8_t *outpu
   const uint32_t low = (uint8_t)p->activation_min * 0x01010101u, high = (uint8_t)p->activation_max * 0x01010101u;
   for (const int8_t *end = output + 4 * count; output != end; input += 4, output += 4) {
     const uint32_t x = read_word(input), even = linear_even(x, mask), odd = linear_odd(x, mask);
-    uint32_t word = linear_word(smlawb(weight, even, bias), smlawb(weight, odd, bias), smlawt(weight, even, bias), smlawt(weight, odd, bias));
+    uint32_t word = linear_word(smlawb(weight, even, bias), smlawb(weight, odd, bias), smlawt(weight, even, bias),
+                                smlawt(weight, odd, bias));
     if (bounded) word = min_s8x4(max_s8x4(word, low), high);
     write_word(output, word);
   }

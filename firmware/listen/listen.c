@@ -49,7 +49,8 @@ size_t listen_samples(const int16_t *samples, size_t count) {
 int listen_due(void) { return due; }
 
 void listen_input(int8_t *input) {
-  const size_t older = (size_t)(LISTEN_ROWS - next_row) * FRONTEND_MFCC; /* bytes from the oldest row to the ring's end */
+  /* bytes from the oldest row to the ring's end */
+  const size_t older = (size_t)(LISTEN_ROWS - next_row) * FRONTEND_MFCC;
   memcpy(input, rows[next_row], older);
   memcpy(input + older, rows[0], (size_t)next_row * FRONTEND_MFCC);
 }

@@ -13,7 +13,8 @@
  *     if (listen_output(model_output(), &word)) ... listen_words[word.label] ...
  *   }
  *
- * listen_config.h and listen_tables.c are generated (tinyflow/deploy/detector.py, which has the same arithmetic in Python). */
+ * listen_config.h and listen_tables.c are generated (tinyflow/deploy/detector.py, which has the same arithmetic in
+ * Python). */
 #ifndef TINYFLOW_LISTEN_H
 #define TINYFLOW_LISTEN_H
 
@@ -37,8 +38,8 @@ typedef struct {
 
 extern const listen_settings listen_defaults;            /* of the recipe */
 extern const char *const listen_words[LISTEN_LABELS];    /* names of the labels */
-extern const uint8_t listen_counts[LISTEN_LABELS];       /* 1: a word to be heard; 0: silence, unknown and their like */
-extern const uint16_t listen_powers[LISTEN_POWERS];      /* 65535 exp(-i * scale of the output), until it is 0 */
+extern const uint8_t listen_counts[LISTEN_LABELS]; /* 1: a word to be heard; 0: silence, unknown and their like */
+extern const uint16_t listen_powers[LISTEN_POWERS]; /* 65535 exp(-i * scale of the output), until it is 0 */
 
 /* Forgets what was heard. Returns 0, and does nothing, for settings outside their ranges. */
 int listen_begin(const listen_settings *settings);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A PDM microphone (MP34DT01) on DFSDM1 of an STM32L475, as on b-l475e-iot01a: CKOUT on PE9, data on PE7 (DATIN2), taken at
- * the clock's rising edge: one of the board's two microphones. The other speaks on the same wire at the falling edge.
+/* A PDM microphone (MP34DT01) on DFSDM1 of an STM32L475, as on b-l475e-iot01a: CKOUT on PE9, data on PE7 (DATIN2),
+ * taken at the clock's rising edge: one of the board's two microphones. The other speaks on the same wire at the
+ * falling edge.
  *
- * CKOUT = 80 MHz / 40 = 2 MHz (the microphone takes 1 to 3.25), and 2 MHz / 125 = 16 kHz exactly. A sinc filter of order 4
- * falls by 0.9 dB at 2 kHz, 3.6 dB at 4 kHz and 15.7 dB at 8 kHz. DMA1 channel 4 carries the results round a ring; no
- * handler runs. Sections and registers: RM0351, DFSDM and DMA. Never heard on hardware: docs/boards.md says what that leaves open. */
+ * CKOUT = 80 MHz / 40 = 2 MHz (the microphone takes 1 to 3.25), and 2 MHz / 125 = 16 kHz exactly. A sinc filter of
+ * order 4 falls by 0.9 dB at 2 kHz, 3.6 dB at 4 kHz and 15.7 dB at 8 kHz. DMA1 channel 4 carries the results round a
+ * ring; no handler runs. Sections and registers: RM0351, DFSDM and DMA. Never heard on hardware: docs/boards.md says
+ * what that leaves open. */
 #include "microphone.h"
 
 #include "chip.h"
@@ -21,16 +23,17 @@ enum {
   OVERSAMPLING = 125,
   ORDER = 4,
   TICKS = CKOUT_DIVIDER * OVERSAMPLING, /* of the core's clock, a sample */
-  /* All ones would be 125^4, 29 bits with its sign. Five bits off make 24, what DFSDM_FLTxRDATAR holds; its upper half is
-   * the sample, 29802 at most. */
+  /* All ones would be 125^4, 29 bits with its sign. Five bits off make 24, what DFSDM_FLTxRDATAR holds; its upper half
+   * is the sample, 29802 at most. */
   SHIFT = 5,
-  RING = 4096,    /* samples, a power of two: 256 ms */
-  GUARD = 64,     /* the oldest of a full ring are about to be overwritten */
+  RING = 4096, /* samples, a power of two: 256 ms */
+  GUARD = 64, /* the oldest of a full ring are about to be overwritten */
   SETTLING = 512, /* the microphone takes 10 ms to wake; the last half of these give the first offset */
   SETTLING_POLLS = 2000000,
   GAIN = 8 /* 94 dB of sound pressure are -26 dB of full scale: speech would use few of the 16 bits */
 };
-_Static_assert(FRONTEND_SAMPLE_RATE * TICKS == SYSCLK_HZ, "dfsdm.c records at 16 kHz, this model listens at another rate");
+_Static_assert(SYSCLK_HZ == FRONTEND_SAMPLE_RATE * TICKS,
+               "dfsdm.c records at 16 kHz, this model listens at another rate");
 _Static_assert(FRONTEND_HOP <= FRONTEND_SAMPLE_RATE / 10, "microphone_wait sleeps a hop, 100 ms at most");
 
 #define RCC_APB2ENR_DFSDM1EN (1u << 24)
@@ -52,7 +55,8 @@ _Static_assert(FRONTEND_HOP <= FRONTEND_SAMPLE_RATE / 10, "microphone_wait sleep
 #define FLTCR1_RCONT (1u << 18)
 #define FLTCR1_RDMAEN (1u << 21)
 #define FLTCR1_RCH_SHIFT 24
-#define FLTCR1_FAST (1u << 29) /* a result every OVERSAMPLING clocks; without it the filter would start anew each time */
+/* a result every OVERSAMPLING clocks; without it the filter would start anew each time */
+#define FLTCR1_FAST (1u << 29)
 #define FLT0FCR (DFSDM1 + 0x114)
 #define FLTFCR_FOSR_SHIFT 16 /* holds the oversampling - 1 */
 #define FLTFCR_FORD_SHIFT 29
@@ -84,14 +88,15 @@ _Static_assert(FRONTEND_HOP <= FRONTEND_SAMPLE_RATE / 10, "microphone_wait sleep
 #define ICSR_PENDSTCLR (1u << 25)
 
 static volatile int16_t ring[RING];
-static uint32_t written, unread, lost; /* place in the ring that the DMA writes next; samples behind it that nobody read */
-static uint32_t looked;                /* port_ticks when that was so */
-static int32_t offset;                 /* of the microphone, in 4096ths */
+/* place in the ring that the DMA writes next; samples behind it that nobody read */
+static uint32_t written, unread, lost;
+static uint32_t looked; /* port_ticks when that was so */
+static int32_t offset; /* of the microphone, in 4096ths */
 
 static uint32_t place(void) { return (RING - read32(DMA_CNDTR4)) % RING; }
 
-/* Where the DMA is by now. Its place tells the samples but for whole rings, and the clock tells those: it stands still only
- * while the core sleeps, a hop at most. (Nobody looks for 53 s, and the clock's 32 bits wrap.) */
+/* Where the DMA is by now. Its place tells the samples but for whole rings, and the clock tells those: it stands still
+ * only while the core sleeps, a hop at most. (Nobody looks for 53 s, and the clock's 32 bits wrap.) */
 static void look(void) {
   const uint32_t now = (uint32_t)port_ticks(), at = place(), passed = (now - looked) / TICKS;
   uint32_t moved = (at - written) % RING;
@@ -128,7 +133,8 @@ const char *microphone_start(void) {
   write32(DMA_CPAR4, FLT0RDATAR + 2);
   write32(DMA_CMAR4, (uint32_t)(uintptr_t)ring);
   write32(DMA_CNDTR4, RING);
-  const uint32_t carry = DMA_CCR_PL_HIGH | DMA_CCR_HALFWORDS | DMA_CCR_MINC | DMA_CCR_CIRC | DMA_CCR_HTIE | DMA_CCR_TCIE;
+  const uint32_t carry =
+      DMA_CCR_PL_HIGH | DMA_CCR_HALFWORDS | DMA_CCR_MINC | DMA_CCR_CIRC | DMA_CCR_HTIE | DMA_CCR_TCIE;
   write32(DMA_CCR4, carry | DMA_CCR_EN);
 
   const uint32_t filter = 2u << FLTCR1_RCH_SHIFT | FLTCR1_FAST | FLTCR1_RDMAEN | FLTCR1_RCONT;
@@ -147,7 +153,8 @@ const char *microphone_start(void) {
   return NULL;
 }
 
-/* Without its offset, which the microphone's data sheet leaves open: what is slower than 5 Hz. Louder, and saturated. */
+/* Without its offset, which the microphone's data sheet leaves open: what is slower than 5 Hz. Louder,
+ * and saturated. */
 static int16_t sample(int32_t raw) {
   const int32_t centred = raw * 4096 - offset;
   offset += centred / 512;

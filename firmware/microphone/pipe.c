@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A microphone for the host board: 16-bit little-endian samples from the file or pipe that TINYFLOW_MICROPHONE names, as in
- *   mkfifo voice; arecord -q -t raw -f S16_LE -r 16000 -c 1 > voice & TINYFLOW_MICROPHONE=$PWD/voice tinyflow listen --board host */
+/* A microphone for the host board: 16-bit little-endian samples from the file or pipe that TINYFLOW_MICROPHONE names:
+ *
+ *   mkfifo voice; arecord -q -t raw -f S16_LE -r 16000 -c 1 > voice &
+ *   TINYFLOW_MICROPHONE=$PWD/voice tinyflow listen --board host */
 #define _POSIX_C_SOURCE 200809L
 #include "microphone.h"
 

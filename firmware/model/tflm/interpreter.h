@@ -36,7 +36,8 @@ struct Place {
 // nullptr when the operators do not find what they need in the arena. The one before it is forgotten.
 static tflite::MicroInterpreter *tflm_interpreter(Resolver &resolver, uint8_t *arena, size_t arena_bytes) {
   static Place<tflite::MicroInterpreter> place;
-  tflite::MicroInterpreter *interpreter = place.make(tflite::GetModel(model_const_tflite), resolver, arena, arena_bytes);
+  tflite::MicroInterpreter *interpreter =
+      place.make(tflite::GetModel(model_const_tflite), resolver, arena, arena_bytes);
   return interpreter->AllocateTensors() == kTfLiteOk ? interpreter : nullptr;
 }
 

@@ -47,7 +47,8 @@ void model_init(void) {
     registrations[kind]->prepare = Prepare;
   }
   interpreter = tflm_interpreter(resolver, arena, sizeof arena);
-  if (!interpreter) port_fail("TFLM: AllocateTensors failed: the arena is too small, or an operator refuses its tensors");
+  if (!interpreter)
+    port_fail("TFLM: AllocateTensors failed: the arena is too small, or an operator refuses its tensors");
   input = interpreter->input(0)->data.int8;
   output = interpreter->output(0)->data.int8;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// How large an arena the model needs on this core, by trying: the smallest multiple of 16 bytes in which TFLM's own allocator
-// finds room for everything and the model runs. What the interpreter says it used can be too little to allocate with.
-// Answers any line with {"ok":"arena","id":0,"bytes":N,"used":N}.
+// How large an arena the model needs on this core, by trying: the smallest multiple of 16 bytes in which TFLM's own
+// allocator finds room for everything and the model runs. What the interpreter says it used can be too little to
+// allocate with. Answers any line with {"ok":"arena","id":0,"bytes":N,"used":N}.
 #include "interpreter.h"
 
 extern "C" {
@@ -30,7 +30,8 @@ extern "C" int main(void) {
   tflite::MicroInterpreter *interpreter = tflm_interpreter(resolver, arena, sizeof arena);
   if (!interpreter) port_fail("TFLM: AllocateTensors failed");
   const size_t used = interpreter->arena_used_bytes();
-  size_t low = (used - 1) / kStep * kStep;  // less than what is used: not tried, an interpreter out of so much memory may crash
+  // less than what is used: not tried, an interpreter out of so much memory may crash
+  size_t low = (used - 1) / kStep * kStep;
   size_t high = sizeof arena;
   while (high - low > kStep) {  // allocating is quick, running is not
     const size_t middle = low + (high - low) / 2 / kStep * kStep;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How a port reaches the registers of a real chip: every poll is bounded, and a test on the host watches every access. */
+/* How a port reaches the registers of a real chip: every poll is bounded, and a test on the host watches
+ * every access. */
 #ifndef TINYFLOW_CHIP_H
 #define TINYFLOW_CHIP_H
 
@@ -20,7 +21,8 @@ void wait_for_interrupt(void);
 static inline uint32_t read32(uint32_t address) { return *(volatile uint32_t *)(uintptr_t)address; }
 static inline void write32(uint32_t address, uint32_t value) { *(volatile uint32_t *)(uintptr_t)address = value; }
 
-/* By PRIMASK: what is held still ends wait_for_interrupt. Barriers before the end: what was disabled meanwhile is so by then. */
+/* By PRIMASK: what is held still ends wait_for_interrupt. Barriers before the end: what was disabled meanwhile is so by
+ * then. */
 static inline void hold_interrupts(int hold) {
   if (hold)
     __asm volatile("cpsid i" ::: "memory");
@@ -31,9 +33,12 @@ static inline void hold_interrupts(int hold) {
 static inline void wait_for_interrupt(void) { __asm volatile("dsb\n wfi" ::: "memory"); }
 #endif
 
-static inline void change(uint32_t address, uint32_t clear, uint32_t set) { write32(address, (read32(address) & ~clear) | set); }
+static inline void change(uint32_t address, uint32_t clear, uint32_t set) {
+  write32(address, (read32(address) & ~clear) | set);
+}
 
-/* Enables a peripheral clock of an STM32; the read back is the delay that its manuals (RCC, peripheral clock enable) ask for. */
+/* Enables a peripheral clock of an STM32; the read back is the delay that its manuals (RCC, peripheral clock enable)
+ * ask for. */
 static inline void enable_clock(uint32_t address, uint32_t bit) {
   change(address, 0, bit);
   (void)read32(address);

@@ -5,8 +5,8 @@
  * A port adds port_init, port_read, port_write, port_ticks and port_warning, all by polling: no interrupt but
  * SysTick's is ever taken, and that only by a port that has cortexm_systick.
  * Order at reset: FPU on (before any float), VTOR, .data, .bss, the stack painted, main(); main calls port_init first.
- * The linker script (tinyflow/deploy/image/linker.py) puts the stack at the bottom of RAM, where an overflow cannot reach variables;
- * the memory protection unit (Armv8-M: MSPLIM) makes it a fault. */
+ * The linker script (tinyflow/deploy/image/linker.py) puts the stack at the bottom of RAM, where an overflow cannot
+ * reach variables; the memory protection unit (Armv8-M: MSPLIM) makes it a fault. */
 #ifndef TINYFLOW_CORTEXM_H
 #define TINYFLOW_CORTEXM_H
 

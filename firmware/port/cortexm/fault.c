@@ -43,13 +43,21 @@ void port_exit(int status) {
   for (;;) __asm volatile("wfi");
 }
 
-/* What CFSR says (Armv7-M ARM, B3.2.15): a byte for the memory protection, one alike for the bus, and a half for usage. */
+/* What CFSR says (Armv7-M ARM, B3.2.15): a byte for the memory protection, one alike for the bus, and a half
+ * for usage. */
 static void write_cause(uint32_t exception, uint32_t cfsr) {
-  static const char *const accesses[] = {"instruction fetch", "data access", "late data access", "unstacking", "stacking", "lazy stacking"};
-  static const char *const usages[] = {
-      "undefined instruction", "invalid state", "invalid return", "no coprocessor (FPU off or absent)", "stack overflow", 0, 0, 0,
-      "unaligned access", "division by zero",
-  };
+  static const char *const accesses[] = {"instruction fetch", "data access", "late data access",
+                                         "unstacking",        "stacking",    "lazy stacking"};
+  static const char *const usages[] = {"undefined instruction",
+                                       "invalid state",
+                                       "invalid return",
+                                       "no coprocessor (FPU off or absent)",
+                                       "stack overflow",
+                                       0,
+                                       0,
+                                       0,
+                                       "unaligned access",
+                                       "division by zero"};
   const uint32_t access = (cfsr | cfsr >> 8) & 63, usage = cfsr >> 16;
   if (access) write_text(cfsr & 63 ? "memory protection: " : "bus fault: ");
   for (uint32_t i = 0; i < 10; i++) {

@@ -12,7 +12,8 @@ void cortexm_start(void);
 
 #define FAULT ((uintptr_t)cortexm_fault)
 
-/* No peripheral interrupt is ever taken (a microphone's wakes the core, no more), so the table ends with the system exceptions. */
+/* No peripheral interrupt is ever taken (a microphone's wakes the core, no more), so the table ends with the system
+ * exceptions. */
 __attribute__((section(".vectors"), used)) const uintptr_t vectors[16] = {
     (uintptr_t)__stack_top,
     (uintptr_t)cortexm_reset,
@@ -22,7 +23,9 @@ __attribute__((section(".vectors"), used)) const uintptr_t vectors[16] = {
     FAULT, /* BusFault */
     FAULT, /* UsageFault */
     FAULT, /* SecureFault (Armv8-M), else reserved */
-    0, 0, 0,
+    0,
+    0,
+    0,
     FAULT, /* SVCall */
     FAULT, /* DebugMonitor */
     0,

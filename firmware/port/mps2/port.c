@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Arm MPS2 and MPS3 images. board.yaml defines UART_BASE (a CMSDK UART, the console) and the counter: TIMER_BASE, a CMSDK
- * timer, or SSE_COUNTER_CONTROL, the system counter of an SSE-300. Armv8-M images run Secure, hence the secure aliases.
- * Registers: Arm Cortex-M System Design Kit technical reference manual, APB timer and APB UART; SSE-300 technical
- * reference manual, system counter. */
+/* Arm MPS2 and MPS3 images. board.yaml defines UART_BASE (a CMSDK UART, the console) and the counter: TIMER_BASE, a
+ * CMSDK timer, or SSE_COUNTER_CONTROL, the system counter of an SSE-300. Armv8-M images run Secure, hence the secure
+ * aliases. Registers: Arm Cortex-M System Design Kit technical reference manual, APB timer and APB UART; SSE-300
+ * technical reference manual, system counter. */
 #include "port.h"
 
 #include "cortexm.h"

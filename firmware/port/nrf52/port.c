@@ -6,10 +6,10 @@
  * enables the FPU (CPACR) first.
  *
  * UARTE moves bytes by DMA alone, and DMA reaches only RAM. What is sent is copied into a small buffer. Reception is a
- * transfer of one byte at a time: ENDRX is the only event that says that a byte lies in RAM (RXDRDY comes before, AMOUNT
- * counts whole transfers), so a longer transfer would keep the end of a line to itself. Between two transfers the receiver
- * goes on and keeps what comes in its FIFO of a few bytes; the shortcut from ENDRX to STARTRX stays off, for with it a
- * third byte would overwrite the first. */
+ * transfer of one byte at a time: ENDRX is the only event that says that a byte lies in RAM (RXDRDY comes before,
+ * AMOUNT counts whole transfers), so a longer transfer would keep the end of a line to itself. Between two transfers
+ * the receiver goes on and keeps what comes in its FIFO of a few bytes; the shortcut from ENDRX to STARTRX stays off,
+ * for with it a third byte would overwrite the first. */
 #include "port.h"
 
 #include "chip.h"
@@ -73,19 +73,21 @@ static void clock_init(void) {
   write32(NVMC_ICACHECNF, NVMC_ICACHECNF_CACHEEN);
   write32(CLOCK_EVENTS_HFCLKSTARTED, 0);
   write32(CLOCK_TASKS_HFCLKSTART, 1);
-  if (!answers(CLOCK_EVENTS_HFCLKSTARTED, 1, 1)) warn("HFXO does not start: the clock stays on the internal oscillator");
+  if (!answers(CLOCK_EVENTS_HFCLKSTARTED, 1, 1))
+    warn("HFXO does not start: the clock stays on the internal oscillator");
 }
 
 void port_init(void) {
-  /* From revision 3 on the debug port closes at every reset unless UICR and the firmware both open it: do as UICR says. */
+  /* From revision 3 on the debug port closes at every reset unless UICR and the firmware both open it: do as
+   * UICR says. */
   write32(APPROTECT_DISABLE, read32(UICR_APPROTECT));
   console_init();
   clock_init();
   if (!start_dwt()) warn("DWT_CYCCNT does not count: cycle counts mean nothing");
 }
 
-/* Waits for the host as long as it takes. There is no flow control: what overran is reported here and found by the CRC of
- * its line. */
+/* Waits for the host as long as it takes. There is no flow control: what overran is reported here and found by the CRC
+ * of its line. */
 int port_read(void) {
   for (;;) {
     if (read32(UARTE0_EVENTS_ERROR)) {

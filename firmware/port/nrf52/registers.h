@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The registers this port touches, by the names and offsets of Nordic's nRF52840 product specification. Tasks and events
- * are registers: writing 1 starts a task, an event reads 1 until 0 is written to it. */
+/* The registers this port touches, by the names and offsets of Nordic's nRF52840 product specification. Tasks and
+ * events are registers: writing 1 starts a task, an event reads 1 until 0 is written to it. */
 #ifndef TINYFLOW_NRF52_REGISTERS_H
 #define TINYFLOW_NRF52_REGISTERS_H
 

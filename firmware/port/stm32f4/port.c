@@ -16,7 +16,8 @@
 /* RM0090, USART baud rate generation: oversampling by 16, so USARTDIV in sixteenths is f / baud, rounded. */
 #define DIVISOR(hz) (((hz) + CONSOLE_BAUD / 2) / CONSOLE_BAUD)
 
-_Static_assert(DIVISOR(HSI_HZ) >= 16 && DIVISOR(PCLK1_HZ) <= 0xFFFF, "USART2 cannot make this baud rate from HSI and APB1");
+_Static_assert(DIVISOR(HSI_HZ) >= 16 && DIVISOR(PCLK1_HZ) <= 0xFFFF,
+               "USART2 cannot make this baud rate from HSI and APB1");
 #ifdef CLOCK_HZ
 _Static_assert(SYSCLK_HZ == CLOCK_HZ, "board.yaml's clock_hz is not what this port sets");
 #endif
@@ -66,11 +67,13 @@ static void clock_init(void) {
     return;
   }
   /* Revision A, whose prefetch is broken, says another device (errata ES0182). */
-  uint32_t prefetch = (read32(DBGMCU_IDCODE) & DBGMCU_IDCODE_DEV_ID_MASK) == DBGMCU_IDCODE_DEV_ID_F407 ? FLASH_ACR_PRFTEN : 0;
+  uint32_t prefetch =
+      (read32(DBGMCU_IDCODE) & DBGMCU_IDCODE_DEV_ID_MASK) == DBGMCU_IDCODE_DEV_ID_F407 ? FLASH_ACR_PRFTEN : 0;
   change(FLASH_ACR, 0, prefetch | FLASH_ACR_ICEN | FLASH_ACR_DCEN);
 
   write32(RCC_PLLCFGR, (uint32_t)PLL_M | (uint32_t)PLL_N << RCC_PLLCFGR_PLLN_SHIFT |
-                           (uint32_t)(PLL_P / 2 - 1) << RCC_PLLCFGR_PLLP_SHIFT | (uint32_t)PLL_Q << RCC_PLLCFGR_PLLQ_SHIFT);
+                           (uint32_t)(PLL_P / 2 - 1) << RCC_PLLCFGR_PLLP_SHIFT |
+                           (uint32_t)PLL_Q << RCC_PLLCFGR_PLLQ_SHIFT);
   change(RCC_CR, 0, RCC_CR_PLLON);
   expect(RCC_CR, RCC_CR_PLLRDY, RCC_CR_PLLRDY, "the PLL does not lock: PLLRDY of RCC_CR stays 0");
   /* Scale 1 comes into force with the PLL; the core may not exceed 144 MHz before. */

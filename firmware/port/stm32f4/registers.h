@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The registers this port touches, by the names and offsets of RM0090 (STM32F405, F407, F415, F417), and the chip's numbers. */
+/* The registers this port touches, by the names and offsets of RM0090 (STM32F405, F407, F415, F417), and the chip's
+ * numbers. */
 #ifndef TINYFLOW_STM32F4_REGISTERS_H
 #define TINYFLOW_STM32F4_REGISTERS_H
 

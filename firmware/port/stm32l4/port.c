@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* STM32L4 and STM32L4+: console on the UART that is wired to the ST-LINK, clock from HSI16 through the PLL, counter in the
- * core's DWT, or SysTick where DWT does not count.
+/* STM32L4 and STM32L4+: console on the UART that is wired to the ST-LINK, clock from HSI16 through the PLL, counter in
+ * the core's DWT, or SysTick where DWT does not count.
  *
  * The console comes up first, on HSI16 itself: whatever fails after it can be reported, and its baud rate does not
  * depend on the PLL. Start-up, faults and port_fail are cortexm/'s; its reset handler enables the FPU (CPACR) first. */
@@ -14,11 +14,9 @@
 #define CONSOLE_BAUD 115200
 #endif
 
-enum {
-  SYSTICK_LONGEST = 1 << 24,
-  DIVISOR = (1ull * UART_BRR_FACTOR * HSI16_HZ + CONSOLE_BAUD / 2) / CONSOLE_BAUD
-};
-_Static_assert(DIVISOR >= UART_BRR_LEAST && DIVISOR <= UART_BRR_MOST, "the console's UART cannot make this baud rate from HSI16");
+enum { SYSTICK_LONGEST = 1 << 24, DIVISOR = (1ull * UART_BRR_FACTOR * HSI16_HZ + CONSOLE_BAUD / 2) / CONSOLE_BAUD };
+_Static_assert(DIVISOR >= UART_BRR_LEAST && DIVISOR <= UART_BRR_MOST,
+               "the console's UART cannot make this baud rate from HSI16");
 #ifdef CLOCK_HZ
 _Static_assert(SYSCLK_HZ == CLOCK_HZ, "board.yaml's clock_hz is not what this port sets");
 #endif
@@ -57,7 +55,8 @@ static void select_clock(uint32_t source, const char *reason) {
   expect(RCC_CFGR, RCC_CFGR_SW_MASK << RCC_CFGR_SWS_SHIFT, source << RCC_CFGR_SWS_SHIFT, reason);
 }
 
-/* The manuals (PWR, dynamic voltage scaling) order the steps: boost, wait states, AHB halved, switch, 1 us, AHB whole. */
+/* The manuals (PWR, dynamic voltage scaling) order the steps: boost, wait states, AHB halved, switch, 1 us,
+ * AHB whole. */
 static void clock_init(void) {
 #ifdef STM32L4_BOOST
   change(PWR_CR5, PWR_CR5_R1MODE, 0);
@@ -128,9 +127,9 @@ static int received(void) {
   }
 }
 
-/* Waits for the host as long as it takes. Eight bytes (LPUART1's FIFO) or one may wait here, and there is no flow control:
- * what overran is reported here and found by the CRC of its line. QEMU gives its USART the next byte only when some timer
- * ends, so SysTick ends often while the host is waited for. */
+/* Waits for the host as long as it takes. Eight bytes (LPUART1's FIFO) or one may wait here, and there is no flow
+ * control: what overran is reported here and found by the CRC of its line. QEMU gives its USART the next byte only when
+ * some timer ends, so SysTick ends often while the host is waited for. */
 int port_read(void) {
   if (!systick) return received();
   systick_begin(1000);
@@ -154,7 +153,8 @@ void cortexm_systick(void) { ended += systick; }
 
 const char *port_counter(void) { return systick ? "systick" : "dwt"; }
 
-/* Either way a tick is one clock of the core, and 32 bits count. SysTick counts down; a period ends when it gets to 0. */
+/* Either way a tick is one clock of the core, and 32 bits count. SysTick counts down; a period ends when it gets
+ * to 0. */
 uint64_t port_ticks(void) {
   if (!systick) return read32(DWT_CYCCNT);
   uint32_t before, left;

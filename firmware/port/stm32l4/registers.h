@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The registers this port touches, by the names and offsets of RM0432 (STM32L4+) and RM0351 (STM32L4), and the chips' numbers.
- * Another STM32L4 is another block of chip numbers; the registers are shared. */
+/* The registers this port touches, by the names and offsets of RM0432 (STM32L4+) and RM0351 (STM32L4), and the chips'
+ * numbers. Another STM32L4 is another block of chip numbers; the registers are shared. */
 #ifndef TINYFLOW_STM32L4_REGISTERS_H
 #define TINYFLOW_STM32L4_REGISTERS_H
 
@@ -11,7 +11,8 @@
 enum { HSI16_HZ = 16000000, PLL_M = 2, PLL_N = 30, PLL_R = 2, FLASH_WAIT_STATES = 5 };
 #define STM32L4_BOOST 1 /* range 1 boost mode: needed above 80 MHz, only STM32L4+ has it */
 
-/* Console, wired to the ST-LINK: LPUART1 transmits on PG7, receives on PG8, alternate function 8 (data sheet DS12023). */
+/* Console, wired to the ST-LINK: LPUART1 transmits on PG7, receives on PG8, alternate function 8 (data
+ * sheet DS12023). */
 #define CONSOLE "LPUART1"
 #define UART 0x40008000u
 #define UART_CLOCK_ENABLE 0x4002105Cu /* RCC_APB1ENR2 */
@@ -26,10 +27,12 @@ enum { UART_CLOCK_BIT = 0, UART_SEL_SHIFT = 10, TX_PIN = 7, RX_PIN = 8, PIN_FUNC
 #define UART_CR1_FIFOEN (1u << 29)
 
 #elif defined(STM32L475)
-/* 80 MHz: 8 MHz into the PLL (4 to 16), VCO 160 MHz (64 to 344). No boost mode; 4 wait states above 64 MHz in range 1. */
+/* 80 MHz: 8 MHz into the PLL (4 to 16), VCO 160 MHz (64 to 344). No boost mode; 4 wait states above 64 MHz in
+ * range 1. */
 enum { HSI16_HZ = 16000000, PLL_M = 2, PLL_N = 20, PLL_R = 2, FLASH_WAIT_STATES = 4 };
 
-/* Console, wired to the ST-LINK: USART1 transmits on PB6, receives on PB7, alternate function 7 (data sheet DS10969). */
+/* Console, wired to the ST-LINK: USART1 transmits on PB6, receives on PB7, alternate function 7 (data
+ * sheet DS10969). */
 #define CONSOLE "USART1"
 #define UART 0x40013800u
 #define UART_CLOCK_ENABLE 0x40021060u /* RCC_APB2ENR */
