@@ -1,6 +1,7 @@
 """From nothing to a word heard on an emulated board, through the command line as a script would use it."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,8 @@ import numpy as np
 import pytest
 
 from tinyflow.reference import oracle
+
+ROOT = Path(__file__).resolve().parent.parent
 
 pytestmark = [
     pytest.mark.slow,
@@ -47,6 +50,83 @@ def test_a_changed_key_reruns_what_depends_on_it_and_no_more(place):
         place, "build", "--recipe", "smoke", "--board", "mps2-an386", "--dry-run", "--set", "compile.selftest_clips=1"
     )
     assert [step["runs"] for step in plan["steps"]] == [False, False, True, True]
+
+
+@pytest.fixture(scope="module")
+def copied(tmp_path_factory) -> Path:
+    """tinyflow as somebody else's checkout: to be changed."""
+    folder = tmp_path_factory.mktemp("copy")
+    for name in ("tinyflow", "firmware", "boards", "configs"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    return folder
+
+
+COMPILE_AND_BUILD, BUILD, NOTHING = ["compile", "build"], ["build"], []
+DECIDES = {  # a source of tinyflow -> the stages that run again when it changes
+    "tinyflow/convert/quantize.py": COMPILE_AND_BUILD,
+    "tinyflow/compile/cgen.py": COMPILE_AND_BUILD,
+    "tinyflow/frontend/scaler.py": COMPILE_AND_BUILD,
+    "tinyflow/network/module.py": COMPILE_AND_BUILD,
+    "firmware/kernels/softmax_s8.c": COMPILE_AND_BUILD,  # its host twin answers the self-test clips
+    "firmware/kernels/kernels.h": COMPILE_AND_BUILD,
+    "firmware/app/commands.c": BUILD,
+    "firmware/listen/listen.h": BUILD,
+    "firmware/port/mps2/port.c": BUILD,
+    "firmware/port/cortexm/startup.c": BUILD,
+    "firmware/CMakeLists.txt": BUILD,
+    "tinyflow/deploy/image/linker.py": BUILD,
+    "tinyflow/deploy/toolchain.py": BUILD,
+    "boards/mps2-an386/board.yaml": NOTHING,  # a comment changes no fact
+    "boards/host/board.yaml": NOTHING,
+    "firmware/port/nrf52/port.c": NOTHING,  # of another board
+    "firmware/microphone/dfsdm.c": NOTHING,  # that the board has not
+    "firmware/model/tflm/model.cc": NOTHING,  # of another runtime
+    "firmware/export/main.c": NOTHING,
+    "tinyflow/train/training.py": NOTHING,  # its version is raised by hand
+    "tinyflow/search/searching.py": NOTHING,
+    "tinyflow/data/audio.py": NOTHING,
+    "tinyflow/show/screen.py": NOTHING,
+}
+
+
+def by_the_copy(copied: Path, place: Path, *arguments: str) -> list[dict]:
+    done = subprocess.run(
+        [sys.executable, "-m", "tinyflow.cli", "build", "--recipe", "smoke", *arguments, "--json"],
+        capture_output=True,
+        text=True,
+        cwd=place,
+        env=os.environ | {"PYTHONPATH": str(copied)},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout)["steps"]
+
+
+def test_an_update_runs_again_what_its_changed_sources_decide_and_no_more(place, copied):
+    dry = ("--board", "mps2-an386", "--dry-run")
+    assert not any(step["runs"] for step in by_the_copy(copied, place, *dry))  # wherever tinyflow lies
+    for name, expected in DECIDES.items():
+        path = copied / name
+        before = path.read_text()
+        remark = "\n# changed\n" if path.suffix in (".py", ".txt", ".yaml") else "\n/* changed */\n"
+        path.write_text(before + remark)
+        steps = by_the_copy(copied, place, *dry)
+        path.write_text(before)
+        assert [step["stage"] for step in steps if step["runs"]] == expected, name
+        if expected:
+            reason = next(step["reason"] for step in steps if step["runs"])
+            assert reason == f"changed in tinyflow: {name}"
+
+
+def test_a_firmware_is_built_anew_with_a_changed_port(place, copied):
+    path = copied / "firmware" / "port" / "nrf52" / "port.c"
+    steps = by_the_copy(copied, place, "--board", "nrf52840dk")
+    assert [step["stage"] for step in steps if step["runs"]] == BUILD
+    before = (place / "runs" / "smoke" / "build" / "nrf52840dk" / "firmware.json").read_text()
+    path.write_text(path.read_text() + '\nconst char port_changed[] = "changed";\n')
+    steps = by_the_copy(copied, place, "--board", "nrf52840dk")
+    assert [step["stage"] for step in steps if step["runs"]] == BUILD
+    after = (place / "runs" / "smoke" / "build" / "nrf52840dk" / "firmware.json").read_text()
+    assert json.loads(before)["build_id"] != json.loads(after)["build_id"]
 
 
 def test_selftest_validate_and_profile_on_the_emulated_board(place):

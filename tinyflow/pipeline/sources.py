@@ -12,8 +12,9 @@ from tinyflow.deploy.image.sources import ImageSources
 
 PACKAGE = Path(__file__).resolve().parents[1]
 GENERATES_C = ("compile",)  # of a graph
-CONVERTS = ("convert", "frontend", "network", "reference")  # a trained network, with its front end and its proofs
-BUILDS = ("board", "deploy/build.py", "deploy/toolchain.py", "deploy/detector.py", "deploy/image")
+# a trained network, with its front end, its proofs, and how its calibration clips and its accuracy are had
+CONVERTS = ("convert", "frontend", "network", "reference", "train/batches.py", "train/evaluation.py")
+BUILDS = ("board", "deploy/artefact.py", "deploy/build.py", "deploy/toolchain.py", "deploy/detector.py", "deploy/image")
 AROUND_TFLM = ("deploy/tflm",)
 TWINS = ("kernels", "frontend*", "model")  # of firmware/: the C that answers the self-test clips on the host
 
