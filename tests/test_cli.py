@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from tinyflow.artefacts import alone_in
-from tinyflow.cli import cli, main
+from tinyflow.cli import commands, main
 
 
 def tinyflow(*arguments, cwd=None):
@@ -38,9 +38,9 @@ def test_commands_stand_in_the_order_of_the_pipeline():
         "flash",
         "export",
     ]
-    assert [name for name in cli.commands if name in pipeline] == pipeline
+    assert [name for name in commands.commands if name in pipeline] == pipeline
     said = tinyflow("--help").stdout
-    places = [said.index(f"\n  {name} ") for name in cli.commands]
+    places = [said.index(f"\n  {name} ") for name in commands.commands]
     assert places == sorted(places)
 
 
@@ -131,7 +131,7 @@ def test_errors_name_the_value_and_the_way_out(arguments, error, hint, status, t
 
 
 def test_every_command_has_json_and_help():
-    for name, command in cli.commands.items():
+    for name, command in commands.commands.items():
         assert any("--json" in option.opts for option in command.params), name
         assert command.help, name
 

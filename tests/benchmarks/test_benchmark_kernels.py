@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tflite_builder import Builder
+from tflm_roots import CROSS_CXX, cross_cxx
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SCRIPT = ROOT / "benchmarks" / "kernels.py"
@@ -95,6 +96,7 @@ def test_an_unknown_model_is_named():
     assert result.returncode == 2 and "alexnet" in result.stderr and "ds_cnn" in result.stderr
 
 
+@pytest.mark.skipif(not cross_cxx(), reason=CROSS_CXX)
 def test_a_folder_without_tflm_is_named(tmp_path, monkeypatch):
     """TFLM_ROOT must hold a library; without it there is no side of TFLM."""
     from tflm_runtime import sides

@@ -3,14 +3,14 @@
 import shutil
 
 import pytest
-from tflm_roots import installed, mangled, without_download
+from tflm_roots import CROSS_CXX, cross_cxx, installed, mangled, without_download
 
 from tinyflow.board import load_board
 from tinyflow.deploy.tflm.archive import Archive
 from tinyflow.deploy.tflm.library import LIBRARY, check_compiler, find_tflm, libraries
 from tinyflow.errors import TinyflowError
 
-cross = pytest.mark.skipif(not shutil.which("arm-none-eabi-ar"), reason="needs arm-none-eabi-gcc: make setup")
+cross = pytest.mark.skipif(not cross_cxx(), reason=CROSS_CXX)
 BOARD = load_board("mps2-an386")
 
 

@@ -43,7 +43,7 @@ class Group(click.Group):
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__)
-def cli() -> None:
+def commands() -> None:
     """From labelled audio to keyword-spotting firmware for a microcontroller.
 
     New here?  tinyflow demo   runs everything once, on synthetic speech and an emulated board.
@@ -72,7 +72,7 @@ for _command in (
     folders.runs_command,
     folders.clean,
 ):
-    cli.add_command(_command)
+    commands.add_command(_command)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -88,7 +88,7 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(status)
 
     try:
-        cli.main(arguments, prog_name="tinyflow", standalone_mode=False)
+        commands.main(arguments, prog_name="tinyflow", standalone_mode=False)
     except TinyflowError as error:
         fail(error.message, error.hint, 130 if isinstance(error, Interrupted) else 1, getattr(error, "result", None))
     except click.exceptions.NoArgsIsHelpError as error:

@@ -4,7 +4,20 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from tinyflow.deploy.tflm.library import DOWNLOADS, INCLUDES, KERNELS, LIBRARY, RESOLVER
+from tinyflow.deploy.tflm.library import DOWNLOADS, INCLUDES, KERNELS, LIBRARY, RESOLVER, check_compiler
+from tinyflow.errors import TinyflowError
+
+CROSS_CXX = "needs C++ for a Cortex-M: apt-get install libstdc++-arm-none-eabi-newlib"
+
+
+def cross_cxx() -> bool:
+    """Whether the cross compiler here has its C++ library, a package of its own."""
+    try:
+        check_compiler()
+    except TinyflowError:
+        return False
+    return shutil.which("arm-none-eabi-ar") is not None
+
 
 RESOLVER_TEXT = """
   TfLiteStatus AddCustom(const char* name, const TFLMRegistration* registration) { return kTfLiteOk; }
