@@ -101,6 +101,7 @@ def test_headers_that_are_absent_are_named(root, download):
     )
 
 
+@cross
 @pytest.mark.skipif(not shutil.which("ar") or not shutil.which("cc"), reason="needs cc and ar")
 def test_a_library_of_another_machine_is_refused(root):
     installed(root, "cortex-m4+fp_release", compiler="cc", archiver="ar")

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from tinyflow.artefacts import read_json, sha256, write_json
 from tinyflow.errors import TinyflowError
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from tinyflow.compile.artefact import Layer
 
 FIRMWARE = "firmware.json"
+Runtime = Literal["aot", "tflm"]  # what runs the network: C from the compiler, or TFLM's interpreter
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Firmware:
     stack_reserved_bytes: int
     clips: int = 0  # self-test clips in the image
     sections: dict[str, int] = field(default_factory=dict)
-    runtime: str = "aot"  # or tflm: what runs the network
+    runtime: Runtime = "aot"
     operators: "tuple[Layer, ...]" = ()  # of the runtime tflm, which runs the file's own; aot runs CompiledModel.layers
     library: str = ""  # which TFLM, of the runtime tflm
     elf_sha256: str = ""  # of firmware.elf; "" in folders of before it was stored

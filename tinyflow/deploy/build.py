@@ -7,12 +7,12 @@ that is not in firmware/). Equal inputs give an equal ELF, byte for byte, wherev
 import shutil
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from tinyflow.artefacts import atomic_folder, fingerprint, sha256
 from tinyflow.board import Board
 from tinyflow.compile.artefact import CompiledModel
-from tinyflow.deploy.artefact import Firmware, load_firmware
+from tinyflow.deploy.artefact import Firmware, Runtime, load_firmware
 from tinyflow.deploy.detector import can_listen, write_constants
 from tinyflow.deploy.image.linker import linker_script
 from tinyflow.deploy.image.selftest_source import load_clips, write_clips
@@ -26,8 +26,6 @@ from tinyflow.recipe import Listen
 
 if TYPE_CHECKING:
     from tinyflow.deploy.tflm.library import Tflm
-
-Runtime = Literal["aot", "tflm"]
 
 
 def build(

@@ -5,6 +5,7 @@ from typing import Any
 
 from tinyflow.artefacts import read_json
 from tinyflow.board import load_board
+from tinyflow.deploy.artefact import Runtime
 from tinyflow.errors import TinyflowError
 from tinyflow.pipeline import sources
 from tinyflow.pipeline.run import Run
@@ -12,7 +13,7 @@ from tinyflow.pipeline.stage import Image, Stage
 
 
 def make_firmware(
-    run: Run, board_name: str, runtime: str = "aot", emulator: str | None = None, port: str | None = None
+    run: Run, board_name: str, runtime: Runtime = "aot", emulator: str | None = None, port: str | None = None
 ):
     """(Board, CompiledModel, Firmware, steps): everything that run, validate, profile, listen and flash need.
 

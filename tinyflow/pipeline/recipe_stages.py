@@ -18,6 +18,7 @@ from tinyflow.recipe import Listen, Network, Recipe, Search
 
 if TYPE_CHECKING:
     import numpy as np
+    import numpy.typing as npt
 
     from tinyflow.data.dataset import Dataset
 
@@ -83,10 +84,11 @@ class RecipeRun(Run):
 
         return load_dataset(self.folder.data)
 
-    def parity_audio(self) -> "np.ndarray":
+    def parity_audio(self) -> "npt.NDArray[np.int16]":
         """Clips for the parity gate, int16 (deploy.parity_clips, samples), of every class in turn, from the validation
         split: the test split is for evaluation alone."""
         import numpy as np
+    import numpy.typing as npt
 
         from tinyflow.convert.trained import choose
 

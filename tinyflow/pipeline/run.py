@@ -16,6 +16,7 @@ from tinyflow.recipe import Listen
 
 if TYPE_CHECKING:
     import numpy as np
+    import numpy.typing as npt
 
 
 @dataclass
@@ -34,7 +35,7 @@ class Run(ABC):
         """What the firmware's recogniser does unasked."""
         return Listen()
 
-    def parity_audio(self) -> "np.ndarray | None":
+    def parity_audio(self) -> "npt.NDArray[np.int16] | None":
         """Clips for the parity gate, int16 (N, samples); None: there are none."""
         return None
 

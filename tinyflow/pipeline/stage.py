@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 
 from tinyflow.artefacts import Manifest
 from tinyflow.board import Board
+from tinyflow.deploy.artefact import Runtime
 
 AnyRun = TypeVar("AnyRun")
 
@@ -16,7 +17,7 @@ class Image:
     """What the stage build makes: firmware for a board, and what runs the network in it."""
 
     board: Board
-    runtime: str = "aot"  # or tflm
+    runtime: Runtime = "aot"
 
 
 @dataclass(frozen=True)
