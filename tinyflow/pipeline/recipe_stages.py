@@ -24,9 +24,8 @@ if TYPE_CHECKING:
 
 # keys that say where and how, not what
 NOT_WHAT = ("train.device", "train.checkpoint_minutes", "search.device", "search.checkpoint_minutes")
-LATER = (
-    "later"  # metadata of a key that came after others had been trained without it: at its default it changes nothing
-)
+# metadata of a key that came after others had been trained without it: at its default it changes nothing
+LATER = "later"
 
 
 @dataclass
@@ -88,7 +87,6 @@ class RecipeRun(Run):
         """Clips for the parity gate, int16 (deploy.parity_clips, samples), of every class in turn, from the validation
         split: the test split is for evaluation alone."""
         import numpy as np
-    import numpy.typing as npt
 
         from tinyflow.convert.trained import choose
 
