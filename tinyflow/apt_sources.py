@@ -71,4 +71,4 @@ def _stanza(text: str, codename: str, address: str) -> str:
 
 
 if __name__ == "__main__":
-    print(backports(*sys.argv[1:3]), end="")
+    print(backports(sys.argv[1], sys.argv[2]), end="")

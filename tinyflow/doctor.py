@@ -27,6 +27,7 @@ GROUPS = {
     "compile": "compile (export, quantise), validate",
     "deploy": "build, run, profile, flash",
     "test": "make test",
+    "lint": "make lint",
     "benchmarks": "benchmarks/plain_export.py",
 }
 
@@ -136,7 +137,7 @@ def _group(group: str, packages: list[tuple[str, str]]) -> Check:
         found,
         GROUPS.get(group, group),
         mend,
-        group in ("test", "benchmarks"),
+        group in ("test", "lint", "benchmarks"),
     )
 
 

@@ -7,6 +7,7 @@ is loaded. A typo is refused with "did you mean".
 import math
 import re
 import typing
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -333,7 +334,7 @@ def _replaced(section: Any, path: list[str], value: Any, key: str) -> Any:
     return replace(section, **{name: value})
 
 
-def _known_keys(location: tuple) -> list[str]:
+def _known_keys(location: tuple[int | str, ...]) -> list[str]:
     kind: Any = Recipe
     for part in location:
         kind = typing.get_type_hints(kind).get(str(part))
@@ -435,7 +436,7 @@ def _check(recipe: Recipe, where: str) -> None:
     need(recipe.deploy.parity_clips >= 1, "deploy.parity_clips", recipe.deploy.parity_clips, "at least 1")
 
 
-def _check_search(search: Search, need, between) -> None:
+def _check_search(search: Search, need: Callable[[bool, str, Any, str], None], between: Callable[..., bool]) -> None:
     for name in search.frontends:
         MfccConfig.from_name(name)
     need(bool(search.frontends), "search.frontends", search.frontends, "at least one, such as 640/320/40")

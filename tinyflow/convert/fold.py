@@ -16,13 +16,13 @@ def fold_batch_norm(network: nn.Module) -> nn.Module:
     """
     network = deepcopy(network).eval()
     for sequence in [module for module in network.modules() if isinstance(module, nn.Sequential)]:
-        before = None  # index of the convolution that a batch norm here folds into
+        before: tuple[int, nn.Conv2d] | None = None  # place of the convolution that a batch norm here folds into
         for index, layer in enumerate(sequence):
             if isinstance(layer, nn.BatchNorm2d) and before is not None:
-                sequence[before] = fuse_conv_bn_eval(sequence[before], layer)
+                sequence[before[0]] = fuse_conv_bn_eval(before[1], layer)
                 sequence[index] = nn.Identity()
             if not isinstance(layer, Resample):
-                before = index if isinstance(layer, nn.Conv2d) else None
+                before = (index, layer) if isinstance(layer, nn.Conv2d) else None
     if any(isinstance(module, nn.BatchNorm2d) for module in network.modules()):
         raise TinyflowError(
             "a batch norm does not follow a convolution and cannot be folded", "put it behind a convolution"

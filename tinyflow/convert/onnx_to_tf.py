@@ -5,6 +5,7 @@ convolution as a grouped one, and leaves TRANSPOSEs. Our networks are 4-D maps u
 behind it, so nothing needs guessing: axis 1 becomes axis 3 and no TRANSPOSE ever arises.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from onnx.reference import ReferenceEvaluator
 
 from tinyflow.compile.resampling import nearest
 from tinyflow.errors import TinyflowError
+
+Fail = Callable[[str], TinyflowError]
 
 NHWC = {0: 0, 1: 3, 2: 1, 3: 2}  # axis of an ONNX map -> axis here
 
@@ -139,7 +142,9 @@ def _pad(x: Any, needed: list[tuple[int, int]], name: str | None = None) -> Any:
     return tf.pad(x, [(0, 0), *needed, (0, 0)], name=name) if any(any(pair) for pair in needed) else x
 
 
-def _convolution(x: Any, weights: np.ndarray, bias: np.ndarray | None, options: dict, name: str, fail) -> Any:
+def _convolution(
+    x: Any, weights: np.ndarray, bias: np.ndarray | None, options: dict, name: str | None, fail: Fail
+) -> Any:
     """``weights``: (outputs, inputs / groups, rows, columns)."""
     outputs, _, *kernel = weights.shape
     groups, channels = options.get("group", 1), x.shape[3]
@@ -160,7 +165,7 @@ def _convolution(x: Any, weights: np.ndarray, bias: np.ndarray | None, options: 
     return result if bias is None else tf.nn.bias_add(result, bias, name=name)
 
 
-def _max_pool(x: Any, options: dict, name: str, fail) -> Any:
+def _max_pool(x: Any, options: dict, name: str | None, fail: Fail) -> Any:
     """Where the stride's origin is not that of SAME, padding would need -inf (PADV2, which int8 lacks): there it
     is the pool at stride 1, subsampled, which is the same numbers."""
     kernel, stride = options["kernel_shape"], options.get("strides", [1, 1])
@@ -176,7 +181,7 @@ def _max_pool(x: Any, options: dict, name: str, fail) -> Any:
 
 
 def _resize(
-    source: str, output: str, values: dict, resized: dict, indices: np.ndarray, axis: int, name: str, fail
+    source: str, output: str, values: dict, resized: dict, indices: np.ndarray, axis: int, name: str | None, fail: Fail
 ) -> Any:
     """Nearest-neighbour resampling (network/alignment.py), which torch writes as one Gather per axis: two are taken as
     one.
@@ -189,7 +194,7 @@ def _resize(
     return tf.raw_ops.ResizeNearestNeighbor(images=resized[output], size=size, half_pixel_centers=True, name=name)
 
 
-def _slice(source: str, output: str, values: dict, slices: dict, arguments: list[np.ndarray], name: str) -> Any:
+def _slice(source: str, output: str, values: dict, slices: dict, arguments: list[np.ndarray], name: str | None) -> Any:
     """torch writes x[:, :, 1::2, 1::2] as one Slice per axis: a slice of a slice is taken as one."""
     starts, ends = arguments[:2]
     axes = arguments[2] if len(arguments) > 2 else np.arange(len(starts))

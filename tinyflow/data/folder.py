@@ -44,7 +44,7 @@ def corpus(data: recipe.Data, base: Path, progress: Progress) -> tuple[Corpus, T
         )
     split = split_groups(
         {source: speakers[source] or source for source in files},
-        {source: task.label(source.partition("/")[0]) for source in files},
+        {source: label for source in files if (label := task.label(source.partition("/")[0]))},
     )
     recordings = [Recording(source.partition("/")[0], split[source], speakers[source], source) for source in files]
     check_listed(recordings, task, f"own words ({root.name})")

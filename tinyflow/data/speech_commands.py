@@ -134,7 +134,8 @@ def describe(clips: int) -> str:
 
 
 def official_corpus(root: Path, task: Task, data: recipe.Data) -> Corpus:
-    listed, lists = {}, False
+    listed: dict[str, str] = {}  # recording -> its split
+    lists = False
     for split, name in LISTS.items():
         if (root / name).is_file():
             lists = True

@@ -137,11 +137,14 @@ def clip_samples(data: recipe.Data) -> int:
 
 def _fill(rows: dict[str, _Rows], corpus: Corpus, task: Task, data: recipe.Data, progress: Progress) -> dict[str, Any]:
     """Reads all clips into ``rows``, adds silence, checks, and says what dataset.json says."""
-    counts: dict[str, Counter] = {split: Counter() for split in SPLITS}
+    counts: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
     speakers: dict[str, set[str]] = {split: set() for split in SPLITS}
-    seen, broken, changes = Counter(), Counter(), Counter(dict.fromkeys(CHANGES, 0))
+    seen: Counter[str] = Counter()
+    broken: Counter[str] = Counter()
+    changes = Counter(dict.fromkeys(CHANGES, 0))
     first_split: dict[bytes, str] = {}
-    twice, reasons = 0, {}
+    twice = 0
+    reasons: dict[str, str] = {}
     for done, clip in enumerate(corpus.clips, start=1):
         item = clip.recording
         label = task.label(item.word)
@@ -202,7 +205,9 @@ def _fill(rows: dict[str, _Rows], corpus: Corpus, task: Task, data: recipe.Data,
     }
 
 
-def _add_silence(rows: dict[str, _Rows], counts: dict[str, Counter], background: Noises, task: Task, seed: int) -> None:
+def _add_silence(
+    rows: dict[str, _Rows], counts: dict[str, Counter[str]], background: Noises, task: Task, seed: int
+) -> None:
     """As many silence clips as the mean keyword has, in validation and testing, where the recordings bring none.
 
     Training makes its silence anew in every epoch.
@@ -222,14 +227,16 @@ def check_listed(recordings: Iterable[Recording], task: Task, description: str) 
     """TinyflowError when no recording of a class is listed for a split: better before minutes of
     decoding than after.
     """
-    counts: dict[str, Counter] = {split: Counter() for split in SPLITS}
+    counts: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
     for item in recordings:
-        counts[item.split][task.label(item.word)] += 1
+        label = task.label(item.word)
+        assert label is not None, item
+        counts[item.split][label] += 1
     if any(sum(count.values()) for count in counts.values()):
         _check_splits(counts, task, description, made=SPLITS)
 
 
-def _check_splits(counts: dict[str, Counter], task: Task, description: str, made: Sequence[str]) -> None:
+def _check_splits(counts: dict[str, Counter[str]], task: Task, description: str, made: Sequence[str]) -> None:
     """``made``: splits whose silence is made, not recorded."""
     for split in SPLITS:
         missing = [
@@ -245,7 +252,7 @@ def _check_splits(counts: dict[str, Counter], task: Task, description: str, made
             raise TinyflowError(f"no {split} clip of {', '.join(missing)} in these recordings ({description})", way_out)
 
 
-def _check_classes(counts: dict[str, Counter], task: Task, corpus: Corpus) -> None:
+def _check_classes(counts: dict[str, Counter[str]], task: Task, corpus: Corpus) -> None:
     """Every class needs a clip in every split; few clips are worth a warning."""
     if not any(sum(count.values()) for count in counts.values()):
         raise TinyflowError(

@@ -20,16 +20,16 @@ ARENA_BYTES = (4 << 20, 32 << 20, 256 << 20)  # tried in turn: the interpreter d
 
 def version() -> str:
     """ "tflite-micro <version> (TFLM <commit>)"; the commit as the wheel's own metadata names it."""
-    from importlib.metadata import PackageNotFoundError, metadata
+    from importlib.metadata import PackageNotFoundError, distribution
 
     try:
-        found = metadata("tflite-micro")
+        found = distribution("tflite-micro")
     except PackageNotFoundError:
         raise TinyflowError(
             "the tflite-micro wheel is not installed", "make setup, or: pip install 'tinyflow[compile]'"
         ) from None
-    commit = re.search(r"built from commit\s*\[([0-9a-f]+)\]", found.get_payload() or found.get("Description") or "")
-    return f"tflite-micro {found['Version']} (TFLM {commit.group(1) if commit else 'commit unknown'})"
+    commit = re.search(r"built from commit\s*\[([0-9a-f]+)\]", found.read_text("METADATA") or "")
+    return f"tflite-micro {found.version} (TFLM {commit.group(1) if commit else 'commit unknown'})"
 
 
 def _runtime():

@@ -3,7 +3,10 @@
 import json
 import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.progress import Progress  # slow to import, and wanted by few commands
 
 
 def size(count: float) -> str:
@@ -41,7 +44,7 @@ class Screen:
 
     def __init__(self, as_json: bool = False, quiet: bool = False):
         self.as_json, self.quiet = as_json, quiet
-        self._bars = None
+        self._bars: Progress | None = None
         self._tasks: dict[str, Any] = {}
         self._last = 0.0
 

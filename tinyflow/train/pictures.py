@@ -51,5 +51,5 @@ def confusion_picture(evaluation, path: Path) -> None:
     axes.set(xlabel="heard", ylabel="said", title=title)
     for row, column in zip(*np.nonzero(counts)):
         shade = "white" if shares[row, column] > 0.5 else "black"
-        axes.text(column, row, int(counts[row, column]), ha="center", va="center", color=shade, fontsize=7)
+        axes.text(column, row, str(int(counts[row, column])), ha="center", va="center", color=shade, fontsize=7)
     _save(figure, path)

@@ -21,6 +21,7 @@ from tinyflow.frontend.scaler import Scaler
 from tinyflow.network.build import build_network
 from tinyflow.network.count import count
 from tinyflow.network.genotype import Genotype
+from tinyflow.network.module import DerivedNetwork
 from tinyflow.progress import Progress, silent
 from tinyflow.recipe import Train
 from tinyflow.train.artefact import GENOTYPE, HISTORY, SCALER, WEIGHTS, TrainedModel, load_trained, save_trained
@@ -63,7 +64,7 @@ def train_model(
     parameters, macs = count(build_network(genotype.pruned()), (1, *genotype.mfcc.shape))
     torch.manual_seed(config.seed)
     network = build_network(genotype)
-    network.to(device, memory_format=torch.channels_last)
+    network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's types lack it
     average = deepcopy(network) if config.ema_decay else None
     optimizer = _optimizer(network, config)
     key = fingerprint(
@@ -109,7 +110,8 @@ def train_model(
             order = dataset.training_epoch(epoch, config.seed)
             steps = batches.steps(len(order.labels))
             network.train()
-            network.drop_path = config.drop_path * epoch / config.epochs  # DARTS raises it linearly
+            if isinstance(network, DerivedNetwork):  # DARTS raises it linearly
+                network.drop_path = config.drop_path * epoch / config.epochs
             for step in range(first_step, steps):
                 part = slice(step * config.batch_size, (step + 1) * config.batch_size)
                 labels = torch.from_numpy(np.asarray(order.labels[part])).to(device)
