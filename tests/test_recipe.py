@@ -1,5 +1,6 @@
 """Recipes: what a user may write, and what a mistake is told."""
 
+import re
 from dataclasses import fields, is_dataclass
 
 import pytest
@@ -7,7 +8,23 @@ import pytest
 from tinyflow.artefacts import CONFIGS
 from tinyflow.errors import TinyflowError
 from tinyflow.network.genotype import read_genotype
-from tinyflow.recipe import Recipe, load_recipe, parse_yaml, recipe_from_dict
+from tinyflow.recipe import (
+    Augment,
+    Compile,
+    Data,
+    Deploy,
+    Listen,
+    Network,
+    Recipe,
+    Search,
+    Synthetic,
+    Train,
+    load_recipe,
+    override,
+    parse_yaml,
+    recipe_from_dict,
+)
+from tinyflow.recipe.keys import key_of
 from tinyflow.template import template, write_template
 
 
@@ -44,6 +61,14 @@ def test_committed_recipes_and_their_genotypes_load(path):
         ({"network": {"stem_stride": 3}}, "network.stem_stride is 3", "1 or 2"),
         ({"deploy": {"boards": []}}, "deploy.boards is ()", "tinyflow boards"),
         ({"name": "a/b"}, "name is 'a/b'", "folder name"),
+        ({"data": {"synthetic": {"test_fraction": 0}}}, "data.synthetic.test_fraction is 0.0", "above 0"),
+        ({"data": {"synthetic": {"test_fraction": 0.8}}}, "fractions is (0.1, 0.8)", "together below 0.9"),
+        ({"search": {"epochs": 3, "warmup_epochs": 3}}, "search.warmup_epochs is 3", "search.epochs - 1 (2)"),
+        ({"search": {"channels": 6}}, "search.channels is 6", "a multiple of search.partial (4)"),
+        ({"search": {"skip_cap": -1}}, "search.skip_cap is -1", "null for no cap"),
+        ({"search": {"resource_weight": 1}}, "search.resource_weight is 1.0", "search.board="),
+        ({"search": {"frontends": ["640/320/40"] * 2}}, "search.frontends is ('640", "each front end once"),
+        ({"listen": {"average": 17}}, "listen.average is 17", "from 1 to 16 runs"),
     ],
 )
 def test_mistakes_are_named_with_the_way_out(value, message, hint):
@@ -63,6 +88,16 @@ def test_overrides_reach_their_key(tmp_path):
         load_recipe(tmp_path / "r.yaml", ("data.keywords=[yes",))
     with pytest.raises(TinyflowError, match="unknown key 'base'"):
         load_recipe(tmp_path / "r.yaml", ("base=/tmp",))
+
+
+def test_a_replaced_key_is_checked_as_well():
+    recipe = recipe_from_dict({"name": "x", "search": {}})
+    assert override(recipe, {"search.skip_cap": None, "train.epochs": 7}).train.epochs == 7
+    with pytest.raises(TinyflowError, match="x: search.momentum is 1"):
+        override(recipe, {"search.momentum": 1})
+    for wrong in ("many", None):  # null only where the default is
+        with pytest.raises(TinyflowError, match="of a wrong type"):
+            override(recipe, {"train.epochs": wrong})
 
 
 def test_yes_no_on_off_are_words_not_booleans():
@@ -91,6 +126,16 @@ def test_template_has_every_key_and_reads_back_as_the_defaults():
     for section in (default.data, default.train, default.train.augment, default.compile, default.deploy):
         for item in fields(section):
             assert f"{item.name}:" in text
+
+
+@pytest.mark.parametrize("section", [Data, Synthetic, Network, Search, Augment, Train, Compile, Listen, Deploy])
+def test_a_default_keeps_its_own_rule_and_init_shows_it(section):
+    text = template("mine", "mine.genotype.json")
+    for item in fields(section):
+        rule = key_of(item).rule
+        if rule:
+            assert item.default is None or rule.holds(item.default), item.name
+            assert re.search(rf"^[# ]*{item.name}: .* \[{re.escape(rule.says)}\]$", text, re.M), item.name
 
 
 def test_init_refuses_to_overwrite(tmp_path):

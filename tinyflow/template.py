@@ -4,13 +4,14 @@ import inspect
 import json
 import re
 import typing
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 from tinyflow.artefacts import CONFIGS, write_text
 from tinyflow.errors import TinyflowError
 from tinyflow.recipe import Recipe
+from tinyflow.recipe.keys import Key, key_of
 
 GENOTYPE = CONFIGS / "genotypes" / "demo.json"
 
@@ -38,36 +39,39 @@ def template(name: str, genotype: str, source: str = "synthetic", recordings: st
     return "\n".join(lines) + "\n"
 
 
-def _section(kind: type, indent: str, skip: set[str], values: dict[str, Any]) -> list[str]:
+def _section(kind: type[Any], indent: str, skip: set[str], values: dict[str, Any]) -> list[str]:
     hints = typing.get_type_hints(kind)
-    comments = dict(re.findall(r"^    (\w+): .*?  # (.+)$", inspect.getsource(kind), re.MULTILINE))
-    lines = []
+    lines: list[str] = []
     for item in fields(kind):
+        hint = hints[item.name]
+        nullable = next((kind for kind in typing.get_args(hint) if is_dataclass(kind)), None)
         if item.name in skip:
             continue
-        section = next((kind for kind in typing.get_args(hints[item.name]) if is_dataclass(kind)), None)
-        if section:  # one that may be null: its keys are shown behind marks
-            about = (inspect.getdoc(section) or "").splitlines()[0]
-            lines.append(
-                f"{indent}{item.name}: null  # {about} To use it, take away `null` and the marks of the keys below"
-            )
-            lines += [f"{indent}# {line}" for line in _section(section, "  ", set(), {})]
-            continue
-        if is_dataclass(hints[item.name]):
-            about = (inspect.getdoc(hints[item.name]) or "").splitlines()[0]
-            note = "" if about.startswith(hints[item.name].__name__ + "(") else f"  # {about}"
-            lines += [f"{indent}{item.name}:{note}", *_section(hints[item.name], indent + "  ", set(), values)]
-            continue
-        default = item.default if item.default is not MISSING else item.default_factory()
-        default = values.get(item.name, default)
-        choices = typing.get_args(hints[item.name]) if typing.get_origin(hints[item.name]) is typing.Literal else ()
-        note = "; ".join(
-            part
-            for part in (comments.get(item.name, ""), " | ".join(map(str, choices)) if len(choices) > 1 else "")
-            if part
-        )
-        lines.append(f"{indent}{item.name}: {_yaml(default)}" + (f"  # {note}" if note else ""))
+        if isinstance(nullable, type):  # its keys are shown behind marks
+            note = f"{_about(nullable)} To use it, take away `null` and the marks of the keys below"
+            lines.append(f"{indent}{item.name}: null  # {note}")
+            lines += [f"{indent}# {line}" for line in _section(nullable, "  ", set(), {})]
+        elif isinstance(hint, type) and is_dataclass(hint):
+            note = _about(hint)
+            lines.append(f"{indent}{item.name}:" + (f"  # {note}" if note else ""))
+            lines += _section(hint, indent + "  ", set(), values)
+        else:
+            note = _note(key_of(item), hint)
+            value = _yaml(values.get(item.name, item.default))
+            lines.append(f"{indent}{item.name}: {value}" + (f"  # {note}" if note else ""))
     return lines
+
+
+def _about(section: type[Any]) -> str:
+    about = (inspect.getdoc(section) or "").splitlines()[0]
+    return "" if about.startswith(f"{section.__name__}(") else about  # what dataclass says of one without a docstring
+
+
+def _note(key: Key, hint: Any) -> str:
+    """What a key means [and what it may be]."""
+    choices = typing.get_args(hint) if typing.get_origin(hint) is typing.Literal else ()
+    may_be = key.rule.says if key.rule else " | ".join(choices) if len(choices) > 1 else ""
+    return f"{key.means} [{may_be}]".strip() if may_be else key.means
 
 
 def _yaml(value: Any) -> str:
