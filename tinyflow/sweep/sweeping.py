@@ -155,7 +155,8 @@ def measure(run: RecipeRun, board_name: str, train: bool) -> dict[str, Any]:
 def _points(recipe: Recipe, axes: dict[str, list], samples: int | None, seed: int, out: Path) -> list[Point]:
     if recipe.search is None:
         raise TinyflowError(
-            f"the recipe {recipe.name!r} has no search section", "sweep one of the *-search recipes; docs/scale.md"
+            f"the recipe {recipe.name!r} has no search section",
+            "--recipe demo-search, or another *-search; docs/scale.md",
         )
     for key, values in axes.items():
         if not isinstance(values, (list, tuple)) or not values:
