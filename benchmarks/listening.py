@@ -22,7 +22,7 @@ import numpy as np
 from tinyflow.compile.artefact import CompiledModel
 from tinyflow.data.background import cut
 from tinyflow.data.dataset import Dataset
-from tinyflow.data.tasks import SILENCE, UNKNOWN
+from tinyflow.data.vocabulary import SILENCE, UNKNOWN
 from tinyflow.deploy.detector import detect, sample_of
 from tinyflow.frontend.mfcc.c import HostFrontend
 from tinyflow.pipeline import recipe_run
@@ -79,9 +79,9 @@ def synthetic_words(recipe, split: str, count: int, rng: np.random.Generator) ->
     """``count`` words by voices of ``split``, at rates that only it has."""
     from tinyflow.data import synthetic
     from tinyflow.data.parallel import in_order
-    from tinyflow.data.tasks import make_task
+    from tinyflow.data.vocabulary import vocabulary_of
 
-    voices, keywords = synthetic.available_voices(), make_task(recipe.data).keywords
+    voices, keywords = synthetic.available_voices(), vocabulary_of(recipe.data).keywords
     others = [word for word in recipe.data.synthetic.unknown_words if word not in keywords]
     chosen = [str(rng.choice(others)) if rng.random() < OTHERS else str(rng.choice(keywords)) for _ in range(count)]
     # numbers that no clip of the data set has: other voices, rates and pitches are drawn
@@ -100,10 +100,10 @@ def noises(recipe, dataset: Dataset, split: str) -> list[np.ndarray]:
     """
     if recipe.data.source == "synthetic":
         from tinyflow.data import synthetic
-        from tinyflow.data.tasks import make_task
+        from tinyflow.data.vocabulary import vocabulary_of
 
         voices = synthetic.available_voices()
-        return synthetic.make_noises(recipe.data.seed, make_task(recipe.data).keywords, voices, RATE)[split]
+        return synthetic.make_noises(recipe.data.seed, vocabulary_of(recipe.data).keywords, voices, RATE)[split]
     clips = dataset.split(split)
     quiet = clips.audio[clips.labels == dataset.labels.index(SILENCE)].astype(np.float64)
     loudness = np.sqrt(np.mean(quiet**2, axis=1, keepdims=True))

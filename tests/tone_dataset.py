@@ -8,7 +8,7 @@ from tinyflow import recipe
 from tinyflow.data.background import made
 from tinyflow.data.dataset import Dataset
 from tinyflow.data.store import Clip, Corpus, Recording, write_dataset
-from tinyflow.data.tasks import make_task
+from tinyflow.data.vocabulary import vocabulary_of
 from tinyflow.frontend.mfcc.config import MfccConfig
 from tinyflow.network.genotype import Cell, Edge, Genotype
 from tinyflow.progress import silent
@@ -39,7 +39,7 @@ def tone_dataset(folder: Path, training: int = 20, held_out: int = 6, seed: int 
         task="keywords", keywords=tuple(TONES), unknown=False, silence=0.1, source="folder", path="tones"
     )
     corpus = Corpus("tones", clips, len(clips), made(16000, seed), {"kind": "tones"})
-    return write_dataset(corpus, make_task(data), data, folder, silent)
+    return write_dataset(corpus, vocabulary_of(data), data, folder, silent)
 
 
 def cell(*nodes: tuple[tuple[str, int], tuple[str, int]]) -> Cell:

@@ -9,7 +9,7 @@ import pytest
 from tinyflow.data import background, load_dataset
 from tinyflow.data.background import SPLITS, cut, made, split_in_time
 from tinyflow.data.store import Clip, Corpus, Recording, check_listed, choose, write_dataset
-from tinyflow.data.tasks import SILENCE, UNKNOWN, Task, make_task
+from tinyflow.data.vocabulary import SILENCE, UNKNOWN, Vocabulary, vocabulary_of
 from tinyflow.errors import TinyflowError
 from tinyflow.progress import silent
 from tinyflow.recipe import Data
@@ -31,7 +31,7 @@ def clips(counts=COUNTS):
 def write(folder, data, given=None, background=None):
     given = list(clips() if given is None else given)
     corpus = Corpus("noise", given, len(given), background or made(16000, 3), {"kind": "test"})
-    return write_dataset(corpus, make_task(data), data, folder, silent)
+    return write_dataset(corpus, vocabulary_of(data), data, folder, silent)
 
 
 KEYWORDS = Data(task="keywords", keywords=("yes", "no", "rare"), silence=0.1)
@@ -240,13 +240,13 @@ def test_damaged_folder_is_named(dataset, tmp_path):
 
 
 def test_a_class_without_recordings_in_a_split_is_refused_before_any_is_read():
-    task = Task("keywords", ("a", "b"), unknown=False, silence=0.1)
+    vocabulary = Vocabulary("keywords", ("a", "b"), unknown=False, silence=0.1)
     listed = [Recording("a", split, "", f"a/{split}.wav") for split in ("training", "validation", "testing")]
     listed += [Recording("b", split, "", f"b/{split}.wav") for split in ("training", "testing")]
     with pytest.raises(TinyflowError, match="no validation clip of b in these recordings") as error:
-        check_listed(listed, task, "own words")
+        check_listed(listed, vocabulary, "own words")
     assert "data.keywords=['a']" in error.value.hint
-    check_listed([*listed, Recording("b", "validation", "", "b/v.wav")], task, "own words")  # silence is made
+    check_listed([*listed, Recording("b", "validation", "", "b/v.wav")], vocabulary, "own words")  # silence is made
 
 
 def test_silence_comes_at_every_level_whatever_the_recordings_own():

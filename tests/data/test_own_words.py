@@ -9,7 +9,7 @@ import soundfile
 from tinyflow.data import prepare, source_fingerprint
 from tinyflow.data.background import SPLITS
 from tinyflow.data.folder import split_groups
-from tinyflow.data.tasks import SILENCE, UNKNOWN
+from tinyflow.data.vocabulary import SILENCE, UNKNOWN
 from tinyflow.errors import TinyflowError
 from tinyflow.recipe import Data
 

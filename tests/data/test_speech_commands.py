@@ -11,8 +11,10 @@ import soundfile
 from tinyflow.artefacts import sha256
 from tinyflow.data import prepare, source_fingerprint, source_of, speech_commands
 from tinyflow.data.background import SPLITS
-from tinyflow.data.speech_commands import describe, find_layout, which_split
-from tinyflow.data.tasks import COMMANDS, SILENCE, UNKNOWN
+from tinyflow.data.speech_commands import archive as published_archive
+from tinyflow.data.speech_commands import find_layout
+from tinyflow.data.speech_commands.official import describe, which_split
+from tinyflow.data.vocabulary import COMMANDS, SILENCE, UNKNOWN
 from tinyflow.errors import TinyflowError
 from tinyflow.recipe import Data
 
@@ -271,9 +273,9 @@ def test_download(official, tmp_path, monkeypatch):
             file.add(official, "speech_commands_v0.02")
         with tarfile.open(archive) as file:
             file.extractall(root / "SpeechCommands", filter="data")
-        monkeypatch.setattr(speech_commands, "ARCHIVE_SHA256", sha256(archive) if good else "0" * 64)
+        monkeypatch.setattr(published_archive, "SHA256", sha256(archive) if good else "0" * 64)
 
-    monkeypatch.setattr(speech_commands, "fetch", fetch)
+    monkeypatch.setattr(published_archive, "fetch", fetch)
     data = Data(path="new", download=True, **YES_NO)
     good = False
     with pytest.raises(TinyflowError, match="SHA-256"):
@@ -282,13 +284,13 @@ def test_download(official, tmp_path, monkeypatch):
     good = True
     assert prepare(data, tmp_path, tmp_path / "out").split("training").words.count("yes") == 3
     assert not list((tmp_path / "new").glob("*.tar.gz"))
-    monkeypatch.setattr(speech_commands, "fetch", None)  # the second time nothing is fetched
+    monkeypatch.setattr(published_archive, "fetch", None)  # the second time nothing is fetched
     prepare(data, tmp_path, tmp_path / "out")
 
     def offline(root):
         raise OSError("network is unreachable")
 
-    monkeypatch.setattr(speech_commands, "fetch", offline)
+    monkeypatch.setattr(published_archive, "fetch", offline)
     with pytest.raises(TinyflowError, match="cannot download Speech Commands: network is unreachable"):
         prepare(Data(path="newer", download=True, **YES_NO), tmp_path, tmp_path / "out")
     (tmp_path / "full").mkdir()
@@ -301,9 +303,9 @@ def test_download(official, tmp_path, monkeypatch):
 def test_download_hash_is_torchaudios():
     datasets = pytest.importorskip("torchaudio.datasets.speechcommands")
     published = [
-        value for url, value in datasets._CHECKSUMS.items() if url.endswith(f"{speech_commands.ARCHIVE}.tar.gz")
+        value for url, value in datasets._CHECKSUMS.items() if url.endswith(f"{published_archive.NAME}.tar.gz")
     ]
-    assert published == [speech_commands.ARCHIVE_SHA256]
+    assert published == [published_archive.SHA256]
 
 
 @pytest.mark.shared_data
@@ -356,8 +358,10 @@ def test_official_12_class_test_set(recordings):
     if kind != "packed":
         pytest.skip("needs the packed recordings")
     data = Data(source="speech_commands", path=str(recordings))
-    corpus, task = speech_commands.corpus(data, root, lambda *_: None)
+    corpus, vocabulary = speech_commands.corpus(data, root, lambda *_: None)
     assert corpus.total == 31800 + 4213 + 2755
     with open(root / "manifest.csv", newline="") as file:
-        wanted = Counter(task.label(row["word"]) for row in csv.DictReader(file) if row["stream"].endswith(".test12"))
+        wanted = Counter(
+            vocabulary.label(row["word"]) for row in csv.DictReader(file) if row["stream"].endswith(".test12")
+        )
     assert sum(wanted.values()) == 2755 and wanted[SILENCE] == 211 and wanted["yes"] == 243

@@ -19,7 +19,7 @@ from tinyflow.data.synthetic import (
     split_counts,
     trim,
 )
-from tinyflow.data.tasks import SILENCE, UNKNOWN
+from tinyflow.data.vocabulary import SILENCE, UNKNOWN
 from tinyflow.errors import TinyflowError
 from tinyflow.recipe import Data, Synthetic
 

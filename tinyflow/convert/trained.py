@@ -115,7 +115,7 @@ def calibration_clips(dataset, count: int) -> np.ndarray:
     """``count`` training clips int16 (count, samples), a seeded choice, as many of every class as there are; silence
     too.
     """
-    from tinyflow.data.tasks import SILENCE
+    from tinyflow.data.vocabulary import SILENCE
 
     labels = np.array(dataset.split("training").labels)
     rows = np.arange(len(labels))

@@ -17,8 +17,8 @@ def prepare(data: Data, base: Path | str, out: Path | str, progress: Progress = 
     """
     from tinyflow.data.store import write_dataset
 
-    corpus, task = _source(data).corpus(data, Path(base), progress)
-    return write_dataset(corpus, task, data, Path(out), progress)
+    corpus, vocabulary = _source(data).corpus(data, Path(base), progress)
+    return write_dataset(corpus, vocabulary, data, Path(out), progress)
 
 
 def load_dataset(folder: Path | str) -> "Dataset":

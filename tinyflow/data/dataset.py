@@ -10,7 +10,7 @@ import numpy as np
 
 from tinyflow.artefacts import read_json
 from tinyflow.data.background import SPLITS, cut_silence
-from tinyflow.data.tasks import SILENCE, UNKNOWN
+from tinyflow.data.vocabulary import SILENCE, UNKNOWN
 from tinyflow.errors import TinyflowError
 
 FORMAT = 1

@@ -13,23 +13,26 @@ from tinyflow.data.audio import BadRecording, load_clip
 from tinyflow.data.listing import BACKGROUND_FOLDER, audio_files, listing_fingerprint, read_background
 from tinyflow.data.parallel import in_order
 from tinyflow.data.store import SAMPLE_RATE, Clip, Corpus, Recording, check_listed, choose, clip_samples
-from tinyflow.data.tasks import TASK_WORDS, UNKNOWN, Task, make_task
+from tinyflow.data.vocabulary import UNKNOWN, WORD_LISTS, Vocabulary, vocabulary_of
 from tinyflow.errors import TinyflowError
 from tinyflow.progress import Progress
 
 VALIDATION, TESTING = 0.1, 0.1  # shares of the hash range
 
 
-def corpus(data: recipe.Data, base: Path, progress: Progress) -> tuple[Corpus, Task]:
+def corpus(data: recipe.Data, base: Path, progress: Progress) -> tuple[Corpus, Vocabulary]:
     """Every recording below `data.path`, its folder being its word."""
     root = _root(data, base)
     tree, skipped = _tree(root)
     warnings: list[str] = []
-    task = _task(data, root, sorted(tree), warnings)
+    vocabulary = _vocabulary(data, root, sorted(tree), warnings)
 
     speaker = _speaker_rule(data, base)
     files = {
-        f"{word}/{path.name}": path for word, paths in tree.items() if task.label(word) is not None for path in paths
+        f"{word}/{path.name}": path
+        for word, paths in tree.items()
+        if vocabulary.label(word) is not None
+        for path in paths
     }
     speakers = {source: speaker(source) for source in files}
     nameless = [source for source, name in speakers.items() if not name]
@@ -44,10 +47,10 @@ def corpus(data: recipe.Data, base: Path, progress: Progress) -> tuple[Corpus, T
         )
     split = split_groups(
         {source: speakers[source] or source for source in files},
-        {source: label for source in files if (label := task.label(source.partition("/")[0]))},
+        {source: label for source in files if (label := vocabulary.label(source.partition("/")[0]))},
     )
     recordings = [Recording(source.partition("/")[0], split[source], speakers[source], source) for source in files]
-    check_listed(recordings, task, f"own words ({root.name})")
+    check_listed(recordings, vocabulary, f"own words ({root.name})")
     recordings = choose(recordings, data.max_clips_per_word, data.seed)
     samples = clip_samples(data)
 
@@ -71,7 +74,7 @@ def corpus(data: recipe.Data, base: Path, progress: Progress) -> tuple[Corpus, T
             skipped + broken,
             warnings,
         ),
-        task,
+        vocabulary,
     )
 
 
@@ -160,12 +163,12 @@ def _tree(root: Path) -> tuple[dict[str, list[Path]], list[dict[str, str]]]:
     return tree, skipped
 
 
-def _task(data: recipe.Data, root: Path, words: list[str], warnings: list[str]) -> Task:
-    """The recipe's task; where the folder lacks the words of a task of Speech Commands, every folder is a class."""
+def _vocabulary(data: recipe.Data, root: Path, words: list[str], warnings: list[str]) -> Vocabulary:
+    """The recipe's; where the folder lacks the words of a task of Speech Commands, every folder is a class."""
     if data.task != "keywords":
-        missing = [word for word in TASK_WORDS[data.task] if word not in words]
+        missing = [word for word in WORD_LISTS[data.task] if word not in words]
         if not missing:
-            return make_task(data)
+            return vocabulary_of(data)
         warnings.append(
             f"the folder has no {', '.join(missing[:5])}{', ...' if len(missing) > 5 else ''}, so it is not the task"
             f" {data.task}: every folder is a class"
@@ -176,17 +179,18 @@ def _task(data: recipe.Data, root: Path, words: list[str], warnings: list[str]) 
         raise TinyflowError(
             f"{root} has no folder for the keywords {', '.join(missing)}", f"folders there: {', '.join(words[:40])}"
         )
-    task = make_task(data, words)
-    if task.unknown and not set(words) - set(task.keywords):
+    vocabulary = vocabulary_of(data, words)
+    if vocabulary.unknown and not set(words) - set(vocabulary.keywords):
         raise TinyflowError(
             f"{root} has no other word than the keywords for the class {UNKNOWN}",
             "record other words in folders of their own, or set data.unknown=false",
         )
-    if len(task.labels) < 2:
+    if len(vocabulary.labels) < 2:
         raise TinyflowError(
-            f"{root} makes a single class: {', '.join(task.labels)}", "add a folder with other words, or data.silence"
+            f"{root} makes a single class: {', '.join(vocabulary.labels)}",
+            "add a folder with other words, or data.silence",
         )
-    return task
+    return vocabulary
 
 
 def _speaker_rule(data: recipe.Data, base: Path):

@@ -15,7 +15,7 @@ from tinyflow import recipe
 from tinyflow.artefacts import atomic_folder, fingerprint, write_json
 from tinyflow.data.background import SPLITS, Noises, cut_silence
 from tinyflow.data.dataset import FORMAT, Dataset, load_dataset
-from tinyflow.data.tasks import SILENCE, UNKNOWN, Task
+from tinyflow.data.vocabulary import SILENCE, UNKNOWN, Vocabulary
 from tinyflow.errors import TinyflowError
 from tinyflow.progress import Progress
 
@@ -109,13 +109,13 @@ class _Rows:
             file.close()
 
 
-def write_dataset(corpus: Corpus, task: Task, data: recipe.Data, out: Path, progress: Progress) -> Dataset:
+def write_dataset(corpus: Corpus, vocabulary: Vocabulary, data: recipe.Data, out: Path, progress: Progress) -> Dataset:
     """Writes ``out`` (atomically) and loads it. TinyflowError when a class is broken or lacks clips in a split."""
     samples = clip_samples(data)
     with atomic_folder(out) as folder:
         rows = {split: _Rows(folder, split, samples) for split in SPLITS}
         try:
-            info = _fill(rows, corpus, task, data, progress)
+            info = _fill(rows, corpus, vocabulary, data, progress)
         finally:
             for split in rows.values():
                 split.close()
@@ -135,7 +135,9 @@ def clip_samples(data: recipe.Data) -> int:
     return round(data.clip_seconds * SAMPLE_RATE)
 
 
-def _fill(rows: dict[str, _Rows], corpus: Corpus, task: Task, data: recipe.Data, progress: Progress) -> dict[str, Any]:
+def _fill(
+    rows: dict[str, _Rows], corpus: Corpus, vocabulary: Vocabulary, data: recipe.Data, progress: Progress
+) -> dict[str, Any]:
     """Reads all clips into ``rows``, adds silence, checks, and says what dataset.json says."""
     counts: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
     speakers: dict[str, set[str]] = {split: set() for split in SPLITS}
@@ -147,7 +149,7 @@ def _fill(rows: dict[str, _Rows], corpus: Corpus, task: Task, data: recipe.Data,
     reasons: dict[str, str] = {}
     for done, clip in enumerate(corpus.clips, start=1):
         item = clip.recording
-        label = task.label(item.word)
+        label = vocabulary.label(item.word)
         assert label is not None, item
         seen[label] += 1
         if clip.audio is None:
@@ -170,9 +172,9 @@ def _fill(rows: dict[str, _Rows], corpus: Corpus, task: Task, data: recipe.Data,
                 f"{count} of {seen[label]} recordings of class {label!r} cannot be used, for example {reasons[label]}",
                 "mend or remove those files and run `tinyflow data` again",
             )
-    if task.silence:
-        _add_silence(rows, counts, corpus.background, task, data.seed)
-    _check_classes(counts, task, corpus)
+    if vocabulary.silence:
+        _add_silence(rows, counts, corpus.background, vocabulary, data.seed)
+    _check_classes(counts, vocabulary, corpus)
     if twice:
         corpus.warnings.append(
             f"{twice} clips occur, sample for sample, in two splits: accuracy will look better than it is"
@@ -191,12 +193,12 @@ def _fill(rows: dict[str, _Rows], corpus: Corpus, task: Task, data: recipe.Data,
     return {
         "format": FORMAT,
         "description": description,
-        "task": task.name,
-        "labels": list(task.labels),
-        "silence": task.silence,
+        "task": vocabulary.name,
+        "labels": list(vocabulary.labels),
+        "silence": vocabulary.silence,
         "sample_rate": SAMPLE_RATE,
         "samples": clip_samples(data),
-        "counts": {split: {label: counts[split][label] for label in task.labels} for split in SPLITS},
+        "counts": {split: {label: counts[split][label] for label in vocabulary.labels} for split in SPLITS},
         "speakers": {split: len(speakers[split]) for split in SPLITS},
         "changes": dict(changes),
         "skipped": corpus.skipped,
@@ -206,7 +208,7 @@ def _fill(rows: dict[str, _Rows], corpus: Corpus, task: Task, data: recipe.Data,
 
 
 def _add_silence(
-    rows: dict[str, _Rows], counts: dict[str, Counter[str]], background: Noises, task: Task, seed: int
+    rows: dict[str, _Rows], counts: dict[str, Counter[str]], background: Noises, vocabulary: Vocabulary, seed: int
 ) -> None:
     """As many silence clips as the mean keyword has, in validation and testing, where the recordings bring none.
 
@@ -216,34 +218,38 @@ def _add_silence(
         if split == "training" or counts[split][SILENCE]:
             continue
         rng = np.random.default_rng([seed, 0x51, index])
-        wanted = max(1, round(sum(counts[split][word] for word in task.keywords) / len(task.keywords)))
+        wanted = max(1, round(sum(counts[split][word] for word in vocabulary.keywords) / len(vocabulary.keywords)))
         for number in range(wanted):
             item = Recording(SILENCE, split, "", f"background/{split}/{number}")
             rows[split].add(SILENCE, item, cut_silence(background[split], rows[split].samples, rng))
         counts[split][SILENCE] = wanted
 
 
-def check_listed(recordings: Iterable[Recording], task: Task, description: str) -> None:
+def check_listed(recordings: Iterable[Recording], vocabulary: Vocabulary, description: str) -> None:
     """TinyflowError when no recording of a class is listed for a split: better before minutes of
     decoding than after.
     """
     counts: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
     for item in recordings:
-        label = task.label(item.word)
+        label = vocabulary.label(item.word)
         assert label is not None, item
         counts[item.split][label] += 1
     if any(sum(count.values()) for count in counts.values()):
-        _check_splits(counts, task, description, made=SPLITS)
+        _check_splits(counts, vocabulary, description, made=SPLITS)
 
 
-def _check_splits(counts: dict[str, Counter[str]], task: Task, description: str, made: Sequence[str]) -> None:
+def _check_splits(
+    counts: dict[str, Counter[str]], vocabulary: Vocabulary, description: str, made: Sequence[str]
+) -> None:
     """``made``: splits whose silence is made, not recorded."""
     for split in SPLITS:
         missing = [
-            label for label in task.labels if not counts[split][label] and not (label == SILENCE and split in made)
+            label
+            for label in vocabulary.labels
+            if not counts[split][label] and not (label == SILENCE and split in made)
         ]
         if missing:
-            there = [word for word in task.keywords if all(counts[each][word] for each in SPLITS)]
+            there = [word for word in vocabulary.keywords if all(counts[each][word] for each in SPLITS)]
             way_out = (
                 f"these words can be learned from these recordings: data.task=keywords, data.keywords={there}"
                 if there
@@ -252,15 +258,15 @@ def _check_splits(counts: dict[str, Counter[str]], task: Task, description: str,
             raise TinyflowError(f"no {split} clip of {', '.join(missing)} in these recordings ({description})", way_out)
 
 
-def _check_classes(counts: dict[str, Counter[str]], task: Task, corpus: Corpus) -> None:
+def _check_classes(counts: dict[str, Counter[str]], vocabulary: Vocabulary, corpus: Corpus) -> None:
     """Every class needs a clip in every split; few clips are worth a warning."""
     if not any(sum(count.values()) for count in counts.values()):
         raise TinyflowError(
-            f"no usable recording of the task {task.name}",
+            f"no usable recording of the task {vocabulary.name}",
             "check data.path: one folder per word, with WAV, FLAC, OGG or MP3 files",
         )
-    _check_splits(counts, task, corpus.description, made=("training",))
-    total = {label: sum(counts[split][label] for split in SPLITS) for label in task.labels if label != SILENCE}
+    _check_splits(counts, vocabulary, corpus.description, made=("training",))
+    total = {label: sum(counts[split][label] for split in SPLITS) for label in vocabulary.labels if label != SILENCE}
     few = [f"{label} ({count})" for label, count in total.items() if count < FEW]
     if few:
         names = ", ".join(few[:8]) + (f" and {len(few) - 8} more" if len(few) > 8 else "")

@@ -22,7 +22,7 @@ from tinyflow.data.audio import resample, to_int16
 from tinyflow.data.background import SPLITS, Noises
 from tinyflow.data.parallel import in_order
 from tinyflow.data.store import SAMPLE_RATE, Clip, Corpus, Recording, choose, clip_samples
-from tinyflow.data.tasks import Task, make_task
+from tinyflow.data.vocabulary import Vocabulary, vocabulary_of
 from tinyflow.errors import TinyflowError
 from tinyflow.progress import Progress
 
@@ -80,13 +80,15 @@ class Utterance:
     pitch: int
 
 
-def corpus(data: recipe.Data, base: Path, progress: Progress) -> tuple[Corpus, Task]:
+def corpus(data: recipe.Data, base: Path, progress: Progress) -> tuple[Corpus, Vocabulary]:
     """`data.synthetic.clips_per_word` clips of every word of the task, over all splits."""
-    task = make_task(data)
-    words = task.keywords + (
-        tuple(word for word in data.synthetic.unknown_words if word not in task.keywords) if task.unknown else ()
+    vocabulary = vocabulary_of(data)
+    words = vocabulary.keywords + (
+        tuple(word for word in data.synthetic.unknown_words if word not in vocabulary.keywords)
+        if vocabulary.unknown
+        else ()
     )
-    if task.unknown and len(words) == len(task.keywords):
+    if vocabulary.unknown and len(words) == len(vocabulary.keywords):
         raise TinyflowError(
             "data.synthetic.unknown_words has no word besides the keywords",
             "list words that are not keywords, or set data.unknown=false",
@@ -122,9 +124,9 @@ def corpus(data: recipe.Data, base: Path, progress: Progress) -> tuple[Corpus, T
         "voices": {split: len(names) for split, names in voices.items()},
         "rates": {split: list(rates) for split, rates in RATES.items()},
         "noises": {split: list(kinds) for split, kinds in NOISES.items()},
-        "unknown_words": [word for word in words if word not in task.keywords],
+        "unknown_words": [word for word in words if word not in vocabulary.keywords],
     }
-    return Corpus("synthetic", in_order(render, recordings), len(recordings), noises, facts), task
+    return Corpus("synthetic", in_order(render, recordings), len(recordings), noises, facts), vocabulary
 
 
 def source_fingerprint(data: recipe.Data, base: Path) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from tinyflow.data.dataset import SILENCE_ROW
-from tinyflow.data.tasks import SILENCE, UNKNOWN
+from tinyflow.data.vocabulary import SILENCE, UNKNOWN
 from tinyflow.errors import TinyflowError
 from tinyflow.frontend.mfcc.bank import FeatureBank
 from tinyflow.frontend.mfcc.config import MfccConfig

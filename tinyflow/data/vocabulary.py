@@ -1,4 +1,4 @@
-"""Tasks: which words are classes, in which order, and what becomes of the other words.
+"""The vocabulary: which words are classes, in which order, and what becomes of the other words (`data.task`).
 
 The order of the labels is part of every trained model, so it is fixed: the keywords as listed, then
 ``_silence_``, then ``_unknown_``.
@@ -54,11 +54,11 @@ WORDS = (
     "yes",
     "zero",
 )
-TASK_WORDS = {"gsc12": COMMANDS, "gsc35": WORDS, "names": NAMES}
+WORD_LISTS = {"gsc12": COMMANDS, "gsc35": WORDS, "names": NAMES}
 
 
 @dataclass(frozen=True)
-class Task:
+class Vocabulary:
     """The classes. ``unknown``: other words form ``_unknown_``; ``silence``: its share of a
     training epoch, 0 for none.
     """
@@ -73,7 +73,7 @@ class Task:
         return (*self.keywords, *((SILENCE,) if self.silence else ()), *((UNKNOWN,) if self.unknown else ()))
 
     def label(self, word: str) -> str | None:
-        """The class of a recorded word, None when the task has no use for it."""
+        """The class of a recorded word, None when there is no use for it."""
         if word in self.keywords:
             return word
         if word == SILENCE:
@@ -81,26 +81,26 @@ class Task:
         return UNKNOWN if self.unknown else None
 
 
-def make_task(data: recipe.Data, words: Sequence[str] = ()) -> Task:
-    """The recipe's task. ``words`` are the classes of a folder when no keywords are listed."""
+def vocabulary_of(data: recipe.Data, words: Sequence[str] = ()) -> Vocabulary:
+    """The recipe's. ``words`` are the classes of a folder when no keywords are listed."""
     if data.task == "gsc35":
-        return Task("gsc35", WORDS, unknown=False, silence=0.0)
+        return Vocabulary("gsc35", WORDS, unknown=False, silence=0.0)
     if data.task == "gsc12":
         if not data.silence:
             raise TinyflowError(
                 "data.silence is 0, and gsc12 has a class _silence_",
                 "give it a share, 0.1 as usual, or use data.task=keywords",
             )
-        return Task("gsc12", COMMANDS, unknown=True, silence=data.silence)
+        return Vocabulary("gsc12", COMMANDS, unknown=True, silence=data.silence)
     if data.task == "names":
-        return Task("names", NAMES, unknown=True, silence=0.0)
+        return Vocabulary("names", NAMES, unknown=True, silence=0.0)
     if not data.keywords:
         if not words:
             raise TinyflowError(
                 "data.keywords is empty", "list the words to spot: data: {task: keywords, keywords: ['yes', 'no']}"
             )
         # Every folder is a class; one called _unknown_ is that class and stands last.
-        return Task("keywords", tuple(word for word in words if word != UNKNOWN), UNKNOWN in words, data.silence)
+        return Vocabulary("keywords", tuple(word for word in words if word != UNKNOWN), UNKNOWN in words, data.silence)
     for word in data.keywords:
         if word in (SILENCE, UNKNOWN) or not word.strip():
             raise TinyflowError(
@@ -108,4 +108,4 @@ def make_task(data: recipe.Data, words: Sequence[str] = ()) -> Task:
             )
     if len(set(data.keywords)) != len(data.keywords):
         raise TinyflowError(f"data.keywords names a word twice: {', '.join(data.keywords)}", "list every word once")
-    return Task("keywords", tuple(data.keywords), data.unknown, data.silence)
+    return Vocabulary("keywords", tuple(data.keywords), data.unknown, data.silence)
