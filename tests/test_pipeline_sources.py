@@ -84,7 +84,7 @@ def test_what_was_searched_and_trained_before_an_update_stays_up_to_date(name, t
     if recipe.data.source == "synthetic":
         now["data"] = fingerprint(recipe_stages._data_part(run, None)["data"])
     if recipe.search:
-        now["search"] = fingerprint(recipe_stages._what("search", recipe.search))
+        now["search"] = fingerprint(recipe_stages._what(recipe.search))
     assert now == FORMER[name]
 
 

@@ -1,11 +1,11 @@
 """The run of a recipe: data ─▶ (search ─▶) train ─▶ compile ─▶ build/<board>."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tinyflow.artefacts import Manifest, RunFolder
+from tinyflow.artefacts import Manifest, RunFolder, fingerprint
 from tinyflow.board import Board, load_board
 from tinyflow.errors import TinyflowError
 from tinyflow.network.genotype import Genotype, read_genotype
@@ -15,17 +15,13 @@ from tinyflow.pipeline.run import Run
 from tinyflow.pipeline.stage import Image, Stage
 from tinyflow.progress import Progress, silent
 from tinyflow.recipe import Listen, Network, Recipe, Search
+from tinyflow.recipe.keys import key_of
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
     from tinyflow.data.dataset import Dataset
-
-# keys that say where and how, not what
-NOT_WHAT = ("train.device", "train.checkpoint_minutes", "search.device", "search.checkpoint_minutes")
-# metadata of a key that came after others had been trained without it: at its default it changes nothing
-LATER = "later"
 
 
 @dataclass
@@ -52,7 +48,10 @@ class RecipeRun(Run):
         return self.recipe.train.seed
 
     def counts(self, stage: Stage[Any], key: str) -> bool:
-        return super().counts(stage, key) and key not in NOT_WHAT
+        section, _, name = key.partition(".")
+        keys = getattr(self.recipe, section)
+        how = {item.name for item in fields(keys) if key_of(item).how} if is_dataclass(keys) else set()
+        return super().counts(stage, key) and name not in how
 
     @property
     def search(self) -> Search:
@@ -108,15 +107,14 @@ def follow_search(run: RecipeRun) -> None:
 # --- what each stage depends on, and how it is made -------------------------------------------------------------
 
 
-def _what(section: str, value: Any) -> dict[str, Any]:
-    """A section of the recipe without the keys that say where and how, and without new ones that say nothing."""
-    silent_keys = {item.name for item in fields(value) if item.metadata.get(LATER) and _default(value, item.name)}
-    said = asdict(value)
-    return {key: said[key] for key in said if f"{section}.{key}" not in NOT_WHAT and key not in silent_keys}
-
-
-def _default(section: Any, key: str) -> bool:
-    return bool(getattr(section, key) == getattr(type(section)(), key))
+def _what(section: Any) -> dict[str, Any]:
+    """A section of the recipe without the keys that say how, and without later ones that say nothing."""
+    said, usual = {}, type(section)()
+    for item in fields(section):
+        key, value = key_of(item), getattr(section, item.name)
+        if not key.how and not (key.later and value == getattr(usual, item.name)):
+            said[item.name] = _what(value) if is_dataclass(value) else value
+    return said
 
 
 def _overrides(network: Network) -> dict[str, Any]:
@@ -127,7 +125,7 @@ def _overrides(network: Network) -> dict[str, Any]:
 def _data_part(run: RecipeRun, image: Image | None) -> Any:
     from tinyflow.data import source_fingerprint
 
-    data = _what("data", run.recipe.data)
+    data = _what(run.recipe.data)
     if data["source"] != "synthetic":
         del data["synthetic"]
     return {"data": data, "source": source_fingerprint(run.recipe.data, Path(run.recipe.base))}
@@ -141,7 +139,7 @@ def _make_data(run: RecipeRun, image: Image | None) -> None:
 
 def _search_part(run: RecipeRun, image: Image | None) -> Any:
     board = _budget_board(run)
-    return {"search": _what("search", run.search), "board": _budget(board) if board else None}
+    return {"search": _what(run.search), "board": _budget(board) if board else None}
 
 
 def _budget_board(run: RecipeRun) -> Board | None:
@@ -156,17 +154,9 @@ def _budget(board: Board) -> dict[str, Any]:
 
 def _searched_before(run: RecipeRun, manifest: Manifest) -> bool:
     """Whether a search that an older tinyflow made is this one: its fingerprint held all of board.yaml, so the keys of
-    the recipe that it noted are compared instead.
-    """
+    the recipe that it noted are compared instead."""
     before = manifest.recipe.get("search") or {}
-    now = asdict(run.search)
-    return all(
-        before.get(key, now[key]) == value for key, value in _jsonable(now).items() if f"search.{key}" not in NOT_WHAT
-    )
-
-
-def _jsonable(value: dict[str, Any]) -> dict[str, Any]:
-    return {key: list(item) if isinstance(item, tuple) else item for key, item in value.items()}
+    return all(fingerprint(before.get(key, value)) == fingerprint(value) for key, value in _what(run.search).items())
 
 
 def _make_search(run: RecipeRun, image: Image | None) -> None:
@@ -178,7 +168,7 @@ def _make_search(run: RecipeRun, image: Image | None) -> None:
 def _train_part(run: RecipeRun, image: Image | None) -> Any:
     # what a search finds is an input, not a part: it is not known when the stages are planned
     genotype = _overrides(run.recipe.network) if run.recipe.search else run.genotype().to_dict()
-    return {"train": _what("train", run.recipe.train), "genotype": genotype}
+    return {"train": _what(run.recipe.train), "genotype": genotype}
 
 
 def _make_train(run: RecipeRun, image: Image | None) -> None:

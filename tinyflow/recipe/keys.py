@@ -23,11 +23,13 @@ class Key:
 
     means: str = ""
     rule: Rule | None = None
+    how: bool = False  # it says where or how something is made, not what: changing it makes nothing stale
+    later: bool = False  # networks had been trained before it came: at its default it makes none of them stale
 
 
-def key(default: T, means: str = "", rule: Rule | None = None) -> T:
+def key(default: T, means: str = "", rule: Rule | None = None, how: bool = False, later: bool = False) -> T:
     """A field of a section. null, where its type allows that, needs no rule."""
-    made: T = field(default=default, metadata={"key": Key(means, rule)})
+    made: T = field(default=default, metadata={"key": Key(means, rule, how, later)})
     return made
 
 

@@ -155,8 +155,8 @@ class Search:
     precision: Literal["auto", "float32", "bfloat16"] = key("auto", "auto: bfloat16 on GPUs, float32 on CPUs")
     compile: bool = key(False, "torch.compile of the supernet: minutes of set-up, faster steps on GPUs")
     seed: int = key(0, "of every random choice here", at_least(0))
-    device: str = key("auto", "where it runs", DEVICE)
-    checkpoint_minutes: float = key(2.0, "how much a killed search may lose", at_least(0))
+    device: str = key("auto", "where it runs", DEVICE, how=True)
+    checkpoint_minutes: float = key(2.0, "how much a killed search may lose", at_least(0), how=True)
 
 
 @dataclass(frozen=True)
@@ -196,8 +196,8 @@ class Train:
     )
     augment: Augment = field(default_factory=Augment)
     seed: int = key(0, "of every random choice here", at_least(0))
-    device: str = key("auto", "where it runs", DEVICE)
-    checkpoint_minutes: float = key(2.0, "how much a killed run may lose", at_least(0))
+    device: str = key("auto", "where it runs", DEVICE, how=True)
+    checkpoint_minutes: float = key(2.0, "how much a killed run may lose", at_least(0), how=True)
 
 
 @dataclass(frozen=True)
