@@ -5,18 +5,26 @@ import logging
 import warnings
 from contextlib import redirect_stdout
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tinyflow.artefacts import atomic_path
 from tinyflow.errors import TinyflowError
 
+if TYPE_CHECKING:
+    from torch import nn
+
 OPSET = 17
 INPUT, OUTPUT = "features", "logits"
 
 
 def export_onnx(
-    network, shape: tuple[int, ...], path: Path | str, inputs: np.ndarray | None = None, tolerance: float = 1e-4
+    network: "nn.Module",
+    shape: tuple[int, ...],
+    path: Path | str,
+    inputs: np.ndarray | None = None,
+    tolerance: float = 1e-4,
 ) -> float:
     """Write ``network`` (torch, eval) as ONNX with batch 1 and batch norms folded; returns the largest difference.
 
@@ -59,7 +67,7 @@ def export_onnx(
     return difference
 
 
-def onnx_difference(network, path: Path | str, inputs: np.ndarray) -> float:
+def onnx_difference(network: "nn.Module", path: Path | str, inputs: np.ndarray) -> float:
     """Largest |onnxruntime - torch| / max(1, |torch|) over ``inputs``."""
     import onnxruntime
 
@@ -70,7 +78,7 @@ def onnx_difference(network, path: Path | str, inputs: np.ndarray) -> float:
     return relative_difference(torch_answers(network, inputs), answers)
 
 
-def torch_answers(network, inputs: np.ndarray) -> np.ndarray:
+def torch_answers(network: "nn.Module", inputs: np.ndarray) -> np.ndarray:
     """Logits float32 (N, classes) of ``network`` in eval mode."""
     import torch
 

@@ -18,7 +18,10 @@ from onnx.reference import ReferenceEvaluator
 from tinyflow.compile.resampling import nearest
 from tinyflow.errors import TinyflowError
 
+Sliced = tuple[Any, dict[int, tuple[int, int, int]]]  # what was sliced, and by axis: start, end, step
 Fail = Callable[[str], TinyflowError]
+Sizes = list[int]
+Padding = list[tuple[int, int]]  # (before, after) of rows and columns
 
 NHWC = {0: 0, 1: 3, 2: 1, 3: 2}  # axis of an ONNX map -> axis here
 
@@ -31,9 +34,9 @@ def tf_function(path: Path | str) -> tuple[Any, tuple[int, ...]]:
     batch, channels, rows, columns = (dimension.dim_value for dimension in source.type.tensor_type.shape.dim)
     shape = (batch, rows, columns, channels)
 
-    def network(features):
+    def network(features: Any) -> Any:
         values = {source.name: features}
-        slices: dict[str, tuple[Any, dict[int, tuple[int, int, int]]]] = {}
+        slices: dict[str, Sliced] = {}
         resized: dict[str, Any] = {}  # output of a resampling -> what it resampled
         for node in graph.node:
             _evaluate(node, values, constants, slices, resized)
@@ -43,7 +46,13 @@ def tf_function(path: Path | str) -> tuple[Any, tuple[int, ...]]:
     return tf.function(network, input_signature=[signature], autograph=False).get_concrete_function(), shape
 
 
-def _evaluate(node, values: dict, constants: dict, slices: dict, resized: dict) -> None:
+def _evaluate(
+    node: onnx.NodeProto,
+    values: dict[str, Any],
+    constants: dict[str, np.ndarray],
+    slices: dict[str, Sliced],
+    resized: dict[str, Any],
+) -> None:
     """Compute ``node`` into ``values`` (or ``constants``)."""
     options = {item.name: onnx.helper.get_attribute_value(item) for item in node.attribute}
     output = node.output[0]
@@ -67,7 +76,8 @@ def _evaluate(node, values: dict, constants: dict, slices: dict, resized: dict) 
             constants[output] = numpy_helper.to_array(options["value"])
             return
         case _ if all(item in constants for item in inputs):  # torch computes the pads of a Pad in eight operators
-            (constants[output],) = ReferenceEvaluator(node).run(None, {item: constants[item] for item in inputs})
+            found: Any = ReferenceEvaluator(node).run(None, {item: constants[item] for item in inputs})
+            (constants[output],) = found
             return
         case "Identity":
             result = value(0)
@@ -117,9 +127,9 @@ def _evaluate(node, values: dict, constants: dict, slices: dict, resized: dict) 
     values[output] = result
 
 
-def _needed(x: Any, kernel: list, stride: list, dilation: list, pads: list) -> list[tuple[int, int]]:
-    """Padding (before, after) of rows and columns that some window really reads."""
-    needed = []
+def _needed(x: Any, kernel: Sizes, stride: Sizes, dilation: Sizes, pads: Sizes) -> Padding:
+    """The padding that some window really reads."""
+    needed: Padding = []
     for axis in (0, 1):
         size, extent = x.shape[1 + axis], (kernel[axis] - 1) * dilation[axis] + 1
         before, after = pads[axis], pads[2 + axis]
@@ -128,7 +138,7 @@ def _needed(x: Any, kernel: list, stride: list, dilation: list, pads: list) -> l
     return needed
 
 
-def _same(x: Any, kernel: list, stride: list, dilation: list, needed: list) -> bool:
+def _same(x: Any, kernel: Sizes, stride: Sizes, dilation: Sizes, needed: Padding) -> bool:
     """Whether TensorFlow's SAME is the padding ``needed``."""
     for axis in (0, 1):
         size, extent = x.shape[1 + axis], (kernel[axis] - 1) * dilation[axis] + 1
@@ -138,12 +148,12 @@ def _same(x: Any, kernel: list, stride: list, dilation: list, needed: list) -> b
     return True
 
 
-def _pad(x: Any, needed: list[tuple[int, int]], name: str | None = None) -> Any:
+def _pad(x: Any, needed: Padding, name: str | None = None) -> Any:
     return tf.pad(x, [(0, 0), *needed, (0, 0)], name=name) if any(any(pair) for pair in needed) else x
 
 
 def _convolution(
-    x: Any, weights: np.ndarray, bias: np.ndarray | None, options: dict, name: str | None, fail: Fail
+    x: Any, weights: np.ndarray, bias: np.ndarray | None, options: dict[str, Any], name: str | None, fail: Fail
 ) -> Any:
     """``weights``: (outputs, inputs / groups, rows, columns)."""
     outputs, _, *kernel = weights.shape
@@ -165,7 +175,7 @@ def _convolution(
     return result if bias is None else tf.nn.bias_add(result, bias, name=name)
 
 
-def _max_pool(x: Any, options: dict, name: str | None, fail: Fail) -> Any:
+def _max_pool(x: Any, options: dict[str, Any], name: str | None, fail: Fail) -> Any:
     """Where the stride's origin is not that of SAME, padding would need -inf (PADV2, which int8 lacks): there it
     is the pool at stride 1, subsampled, which is the same numbers."""
     kernel, stride = options["kernel_shape"], options.get("strides", [1, 1])
@@ -181,7 +191,14 @@ def _max_pool(x: Any, options: dict, name: str | None, fail: Fail) -> Any:
 
 
 def _resize(
-    source: str, output: str, values: dict, resized: dict, indices: np.ndarray, axis: int, name: str | None, fail: Fail
+    source: str,
+    output: str,
+    values: dict[str, Any],
+    resized: dict[str, Any],
+    indices: np.ndarray,
+    axis: int,
+    name: str | None,
+    fail: Fail,
 ) -> Any:
     """Nearest-neighbour resampling (network/alignment.py), which torch writes as one Gather per axis: two are taken as
     one.
@@ -194,7 +211,14 @@ def _resize(
     return tf.raw_ops.ResizeNearestNeighbor(images=resized[output], size=size, half_pixel_centers=True, name=name)
 
 
-def _slice(source: str, output: str, values: dict, slices: dict, arguments: list[np.ndarray], name: str | None) -> Any:
+def _slice(
+    source: str,
+    output: str,
+    values: dict[str, Any],
+    slices: dict[str, Sliced],
+    arguments: list[np.ndarray],
+    name: str | None,
+) -> Any:
     """torch writes x[:, :, 1::2, 1::2] as one Slice per axis: a slice of a slice is taken as one."""
     starts, ends = arguments[:2]
     axes = arguments[2] if len(arguments) > 2 else np.arange(len(starts))

@@ -4,14 +4,17 @@ It gives the same logits (tests/train/test_padding.py is the theorem), with fewe
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from tinyflow.compile.plan import plan_memory
 from tinyflow.network.genotype import Genotype
 from tinyflow.network.shape_graph import shape_graph
 
+if TYPE_CHECKING:
+    from torch import nn
 
-def prune(genotype: Genotype, network) -> tuple[Genotype, Any]:
+
+def prune(genotype: Genotype, network: "nn.Module") -> tuple[Genotype, "nn.Module"]:
     """(genotype, network in eval mode) without zero padding: the same weights; as they are when there is none."""
     from tinyflow.network.build import build_network
 

@@ -1,13 +1,23 @@
 """Stage: recordings or synthetic speech to a Dataset."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tinyflow.progress import Progress, silent
 from tinyflow.recipe import Data
 
 if TYPE_CHECKING:
     from tinyflow.data.dataset import Dataset
+    from tinyflow.data.store import Corpus
+    from tinyflow.data.vocabulary import Vocabulary
+
+
+class Source(Protocol):
+    """A module of this package, named as ``data.source`` names it."""
+
+    def corpus(self, data: Data, base: Path, progress: Progress) -> "tuple[Corpus, Vocabulary]": ...
+
+    def source_fingerprint(self, data: Data, base: Path) -> dict[str, Any]: ...
 
 
 def prepare(data: Data, base: Path | str, out: Path | str, progress: Progress = silent) -> "Dataset":
@@ -43,8 +53,8 @@ def source_of(folder: Path | str) -> str:
     return "speech_commands" if speech_commands.find_layout(Path(folder)) else "folder"
 
 
-def _source(data: Data):
-    """The module that reads ``data.source``: corpus(data, base, progress) and source_fingerprint(data, base)."""
+def _source(data: Data) -> Source:
     from importlib import import_module
 
-    return import_module(f"tinyflow.data.{data.source}")
+    module: Any = import_module(f"tinyflow.data.{data.source}")
+    return module

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import re
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -193,7 +194,7 @@ def _vocabulary(data: recipe.Data, root: Path, words: list[str], warnings: list[
     return vocabulary
 
 
-def _speaker_rule(data: recipe.Data, base: Path):
+def _speaker_rule(data: recipe.Data, base: Path) -> Callable[[str], str]:
     """source ("word/name.wav") -> speaker, "" when unknown."""
     if data.speaker_csv:
         table = _speaker_table(base / data.speaker_csv)

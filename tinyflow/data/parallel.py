@@ -3,7 +3,7 @@
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -16,7 +16,7 @@ def in_order(function: Callable[[Item], Answer], items: Iterable[Item], ahead: i
     Threads suffice: decoding and espeak-ng run outside the interpreter lock.
     """
     executor = ThreadPoolExecutor(max_workers=os.cpu_count() or 1)
-    waiting: deque = deque()
+    waiting: deque[Future[Answer]] = deque()
     try:
         for item in items:
             waiting.append(executor.submit(function, item))

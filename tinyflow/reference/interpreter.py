@@ -2,13 +2,14 @@
 
 import contextlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from tinyflow.errors import TinyflowError
 
 
-def _library():
+def _library() -> Any:
     with contextlib.suppress(ImportError):
         from tflite_runtime import interpreter
 

@@ -7,6 +7,7 @@ checks first (tinyflow/compile/lowering), so lower a model before asking the ora
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -32,7 +33,7 @@ def version() -> str:
     return f"tflite-micro {found.version} (TFLM {commit.group(1) if commit else 'commit unknown'})"
 
 
-def _runtime():
+def _runtime() -> Any:
     try:
         from tflite_micro.python.tflite_micro import runtime
     except ImportError as error:
@@ -42,7 +43,7 @@ def _runtime():
     return runtime
 
 
-def _interpreter(tflite: Path | str | bytes, preserve: bool):
+def _interpreter(tflite: Path | str | bytes, preserve: bool) -> Any:
     runtime = _runtime()
     data = tflite if isinstance(tflite, bytes) else Path(tflite).read_bytes()
     config = (

@@ -2,12 +2,15 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tinyflow.artefacts import read_json, write_bytes, write_json
 from tinyflow.errors import TinyflowError
 from tinyflow.frontend.scaler import Scaler
 from tinyflow.network.genotype import Genotype, read_genotype
+
+if TYPE_CHECKING:
+    from torch import nn
 
 GENOTYPE, WEIGHTS, SCALER, HISTORY = "genotype.json", "weights.safetensors", "scaler.json", "history.json"
 
@@ -25,7 +28,9 @@ class TrainedModel:
     macs: int  # nominal, pruned size
 
 
-def save_trained(folder: Path, genotype: Genotype, network, scaler: Scaler, history: dict[str, Any]) -> None:
+def save_trained(
+    folder: Path, genotype: Genotype, network: "nn.Module", scaler: Scaler, history: dict[str, Any]
+) -> None:
     from safetensors.torch import save
 
     genotype.write(folder / GENOTYPE)

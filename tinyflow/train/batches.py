@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
+from tinyflow.data.dataset import Dataset
 from tinyflow.frontend.mfcc.config import MfccConfig
 from tinyflow.frontend.mfcc.module import Mfcc
 from tinyflow.frontend.scaler import Scaler
@@ -31,7 +32,7 @@ def scaled_features(config: MfccConfig, scaler: Scaler, audio: np.ndarray) -> np
     return np.concatenate(chunks) if chunks else np.empty((0, *config.shape), np.float32)
 
 
-def fit_scaler(dataset, config: MfccConfig, seed: int, device: torch.device) -> Scaler:
+def fit_scaler(dataset: Dataset, config: MfccConfig, seed: int, device: torch.device) -> Scaler:
     """Over the clips of a first epoch, silence in its share: what the network will see, before augmentation."""
     rows, rng = dataset.training_epoch(0, seed).audio_rows, np.random.default_rng([seed, 0])
     mfcc = Mfcc(config).to(device)
@@ -63,7 +64,7 @@ class Batches:
 
     def __init__(
         self,
-        dataset,
+        dataset: Dataset,
         config: MfccConfig,
         scaler: Scaler,
         augment: Augment,

@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from tinyflow.data.dataset import Dataset
 from tinyflow.errors import TinyflowError
+from tinyflow.train.artefact import TrainedModel
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,8 @@ class Evaluation:
         """The confusion matrix as a picture."""
         from tinyflow.train.pictures import confusion_picture
 
-        confusion_picture(self, Path(path))
+        title = f"{100 * self.accuracy:.2f} % of {self.clips} clips ({self.description})"
+        confusion_picture(self.confusion, self.names, title, Path(path))
 
 
 def evaluate_predictions(
@@ -58,7 +61,7 @@ def evaluate_predictions(
     )
 
 
-def evaluate(trained, dataset, split: str = "testing", device: str = "auto") -> Evaluation:
+def evaluate(trained: TrainedModel, dataset: Dataset, split: str = "testing", device: str = "auto") -> Evaluation:
     """The trained network on a split of ``dataset``, whose labels must be its own."""
     import torch
 

@@ -1,12 +1,15 @@
 """Pictures of training and evaluation."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tinyflow.artefacts import atomic_path
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
-def _save(figure, path: Path) -> None:
+
+def _save(figure: "Figure", path: Path) -> None:
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=120)
 
@@ -34,20 +37,19 @@ def history_picture(history: dict[str, Any], path: Path) -> None:
     _save(figure, path)
 
 
-def confusion_picture(evaluation, path: Path) -> None:
+def confusion_picture(confusion: list[list[int]], names: tuple[str, ...], title: str, path: Path) -> None:
     """Rows: what was said; columns: what was heard; shade: share of the row; numbers: clips."""
     import numpy as np
     from matplotlib.figure import Figure
 
-    counts = np.array(evaluation.confusion)
+    counts = np.array(confusion)
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     size = max(4.0, 0.42 * len(counts) + 1.8)
     figure = Figure(figsize=(size, size), layout="constrained")
     axes = figure.subplots()
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    axes.set_xticks(range(len(counts)), evaluation.names, rotation=90)
-    axes.set_yticks(range(len(counts)), evaluation.names)
-    title = f"{100 * evaluation.accuracy:.2f} % of {evaluation.clips} clips ({evaluation.description})"
+    axes.set_xticks(range(len(counts)), names, rotation=90)
+    axes.set_yticks(range(len(counts)), names)
     axes.set(xlabel="heard", ylabel="said", title=title)
     for row, column in zip(*np.nonzero(counts)):
         shade = "white" if shares[row, column] > 0.5 else "black"

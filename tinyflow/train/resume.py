@@ -25,7 +25,7 @@ def interrupts() -> Iterator[threading.Event]:
         return
     before = signal.getsignal(signal.SIGINT)
 
-    def handle(number, frame) -> None:
+    def handle(number: int, frame: object) -> None:
         event.set()
         signal.signal(signal.SIGINT, before)
 

@@ -16,6 +16,7 @@ import torch
 from torch.nn import functional as F
 
 from tinyflow.artefacts import fingerprint
+from tinyflow.data.dataset import Dataset
 from tinyflow.errors import TinyflowError
 from tinyflow.frontend.scaler import Scaler
 from tinyflow.network.build import build_network
@@ -41,7 +42,7 @@ FORMAT = 1  # of the checkpoint
 
 
 def train_model(
-    genotype: Genotype, dataset, config: Train, out: Path | str, progress: Progress = silent
+    genotype: Genotype, dataset: Dataset, config: Train, out: Path | str, progress: Progress = silent
 ) -> TrainedModel:
     """Train the network of ``genotype`` on ``dataset`` into the folder ``out``.
 
@@ -223,7 +224,7 @@ def _update(average: torch.nn.Module, network: torch.nn.Module, decay: float, st
         kept.lerp_(new, 1 - decay) if kept.is_floating_point() else kept.copy_(new)
 
 
-def _validation(dataset, batches: Batches) -> tuple[torch.Tensor, torch.Tensor]:
+def _validation(dataset: Dataset, batches: Batches) -> tuple[torch.Tensor, torch.Tensor]:
     split = dataset.split("validation")
     chunks = [batches.scaler.apply(chunk) for chunk in mfcc_chunks(batches.mfcc, split.audio, batches.device)]
     labels = torch.from_numpy(np.array(split.labels)).to(batches.device)
