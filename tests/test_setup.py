@@ -1,12 +1,16 @@
-"""setup.sh finds Debian's backports by the machine's own sources, in both formats of apt, and names no host."""
+"""setup.sh finds Debian's backports by the machine's own sources, in both formats of apt, and names no host; it
+installs what `make lint` and pre-commit run.
+"""
 
 import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tinyflow import apt_sources
 from tinyflow.apt_sources import backports
@@ -120,3 +124,15 @@ def test_setup_names_no_host_and_its_shell_is_sound():
     script = ROOT / "setup.sh"
     assert not re.search(r"https?://|\.(org|com|net)\b", script.read_text() + Path(apt_sources.__file__).read_text())
     assert subprocess.run(["sh", "-n", script]).returncode == 0
+
+
+def test_the_tools_that_make_lint_and_pre_commit_run_are_pinned_and_installed():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    installed = re.search(r"-e '\.\[([\w,]+)\]'", (ROOT / "setup.sh").read_text())[1].split(",")
+    assert set(installed) == set(extras) - {"benchmarks"}
+    pinned = {requirement.partition("==")[0] for requirement in extras["lint"] if "==" in requirement}
+    lint = re.search(r"^lint: setup\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.MULTILINE)[1]
+    by_make = re.findall(r"^\t\$\(BIN\)/([\w-]+)", lint, re.MULTILINE)
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"][0]["hooks"]
+    by_hooks = [hook["entry"].split()[0].removeprefix(".venv/bin/") for hook in hooks]
+    assert set(by_make) == set(by_hooks) == {"ruff", "mypy", "clang-format"} <= pinned
