@@ -31,8 +31,8 @@ from tflite_builder import Builder
 from tinyflow.artefacts import fingerprint, write_json
 from tinyflow.board import load_board
 from tinyflow.compile.foreign import compile_tflite
-from tinyflow.compile.graph import VIEWS
 from tinyflow.compile.lower import lower
+from tinyflow.compile.operators import facts
 from tinyflow.compile.passes import run_passes
 from tinyflow.compile.tflite import read_tflite
 from tinyflow.cost import footprint as image
@@ -144,7 +144,7 @@ def count_network(tflite: Path, folder: Path) -> dict[str, Any]:
     board = load_board(BOARD)
     result = profile(build(compiled, board, folder / "build"), board, compiled)
     built = build(compiled, load_board(IMAGE_BOARD), folder / "image")
-    ops = [op for op in graph.ops if op.kind not in VIEWS and not op.placed]
+    ops = [op for op in graph.ops if not facts(op).view and not op.placed]
     rows = [
         [kind(graph, op), work(graph, op).tolist(), layer.units] for op, layer in zip(ops, result.layers, strict=True)
     ]

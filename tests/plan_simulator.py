@@ -1,21 +1,23 @@
 """What a memory plan promises, played step by step; and random graphs to plan."""
 
 import random
+from dataclasses import replace
 
 from hypothesis import strategies as st
 
 from tinyflow.compile.buffers import SCRATCH_ALIGNMENT, TENSOR_ALIGNMENT
 from tinyflow.compile.graph import Graph, Op, Tensor
 from tinyflow.compile.needs import Needs
-from tinyflow.compile.operators import needs
+from tinyflow.compile.operators import OPERATORS, needs
 
 # Kinds of operator as the planner sees them: what their kernels need.
-KINDS = {
+NEEDS = {
     "COPIES": lambda graph, op: Needs(),
     "ONE BY ONE": lambda graph, op: Needs(in_place=tuple(range(len(op.inputs)))),
     "SHRINKS OR GROWS": lambda graph, op: Needs(in_place=(0,), scratch=24),
     "WIDENS": lambda graph, op: Needs(scratch=100),
 }
+KINDS = {kind: replace(OPERATORS["LAYOUT"], kind=kind, needs=needs) for kind, needs in NEEDS.items()}
 
 
 def bytes_of(*sizes: int) -> tuple[Tensor, ...]:

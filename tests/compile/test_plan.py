@@ -12,7 +12,7 @@ from model_zoo import MODELS, every_operator
 from plan_simulator import KINDS, bytes_of, graphs, simulate
 
 from tinyflow.compile.graph import Graph, Op
-from tinyflow.compile.operators import NEEDS
+from tinyflow.compile.operators import OPERATORS
 from tinyflow.compile.passes import run_passes
 from tinyflow.compile.plan import plan_memory
 from tinyflow.compile.tflite import parse_tflite
@@ -23,7 +23,7 @@ from tinyflow.search.random_genotype import random_genotype
 
 @pytest.fixture(autouse=True, scope="module")
 def kinds():
-    with patch.dict(NEEDS, KINDS):
+    with patch.dict(OPERATORS, KINDS):
         yield
 
 

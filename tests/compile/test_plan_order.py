@@ -12,7 +12,7 @@ from plan_simulator import KINDS, bytes_of, graphs, simulate
 
 from tinyflow.compile.buffers import live_bytes
 from tinyflow.compile.graph import Graph, Op
-from tinyflow.compile.operators import NEEDS
+from tinyflow.compile.operators import OPERATORS
 from tinyflow.compile.order import Orders, order_operators
 from tinyflow.compile.plan import plan_memory
 from tinyflow.network.shape_graph import shape_graph
@@ -21,7 +21,7 @@ from tinyflow.search.random_genotype import random_genotype
 
 @pytest.fixture(autouse=True, scope="module")
 def kinds():
-    with patch.dict(NEEDS, KINDS):
+    with patch.dict(OPERATORS, KINDS):
         yield
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from planar_networks import Planes
 
-from tinyflow.compile.lowering.depthwise import depthwise_conv_2d_needs
+from tinyflow.compile.operators.depthwise import depthwise_conv_2d_needs
 from tinyflow.compile.tflite import parse_tflite
 
 pytest.importorskip("tflite_micro", reason="needs the tflite-micro wheel: make setup")

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from planar_networks import Planes
 
-from tinyflow.compile.lowering.pooling import LARGEST_WINDOW
+from tinyflow.compile.operators.pooling import LARGEST_WINDOW
 
 pytest.importorskip("tflite_micro", reason="needs the tflite-micro wheel: make setup")
 

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from tinyflow.compile.graph import VIEWS, Graph
-from tinyflow.compile.operators import needs
+from tinyflow.compile.graph import Graph
+from tinyflow.compile.operators import facts, needs
 from tinyflow.errors import TinyflowError
 
 TENSOR_ALIGNMENT = 4  # of a buffer; a placed part may lie anywhere in its own: kernels read activations unaligned
@@ -78,7 +78,7 @@ def in_place_choices(graph: Graph) -> dict[int, tuple[int, ...]]:
     """
     spans, choices = lifetimes(graph), {}
     for step, op in enumerate(graph.ops):
-        if op.kind not in VIEWS and not op.placed:
+        if not facts(op).view and not op.placed:
             dying = dict.fromkeys(op.inputs[position] for position in needs(graph, op).in_place)
             found = [index for index in dying if index in spans and spans[index][1] == step]
             if found:
@@ -97,7 +97,7 @@ class Sharing:
         content, taken = {index: index for index in self.spans}, set()
         for op in graph.ops:
             output = op.outputs[0]
-            if op.kind in VIEWS and op.inputs[0] in self.body:
+            if facts(op).view and op.inputs[0] in self.body:
                 self._join(op.inputs[0], output, 0)
                 content[output] = content[op.inputs[0]]
             elif op.placed:

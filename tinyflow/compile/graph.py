@@ -6,17 +6,23 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-
-VIEWS = frozenset({"RESHAPE", "SQUEEZE", "EXPAND_DIMS"})  # the same bytes under another shape
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
 class Quantization:
     """Affine: real = scale * (q - zero_point). One scale, or one per slice along ``axis``."""
 
-    scale: np.ndarray  # float32 (1,) or (channels,)
-    zero_point: np.ndarray  # int32, the same shape
+    scale: NDArray[np.float32]  # (1,) or (channels,)
+    zero_point: NDArray[np.int32]  # the same shape
     axis: int = 0
+
+
+def same_scale(first: Quantization | None, second: Quantization | None) -> bool:
+    """Whether both quantisations are equal; two unknown ones (networks without weights) are."""
+    if first is None or second is None:
+        return first is second
+    return np.array_equal(first.scale, second.scale) and np.array_equal(first.zero_point, second.zero_point)
 
 
 @dataclass(frozen=True)
@@ -25,7 +31,7 @@ class Tensor:
     shape: tuple[int, ...]
     dtype: str  # "int8", "int32", "float32", ...
     quantization: Quantization | None = None
-    data: np.ndarray | None = None  # constants only
+    data: NDArray[Any] | None = None  # constants only
     planar: bool = False  # bytes lie channel after channel (NCHW); ``shape`` stays NHWC (passes/layouts.py)
 
     @property
@@ -39,6 +45,22 @@ class Tensor:
     @property
     def constant(self) -> bool:
         return self.data is not None
+
+    @property
+    def values(self) -> NDArray[Any]:
+        """``data``, where the caller knows that there is some."""
+        assert self.data is not None, f"{self.name!r} is no constant"
+        return self.data
+
+    @property
+    def affine(self) -> Quantization:
+        """``quantization``, where the caller knows that there is one."""
+        assert self.quantization is not None, f"{self.name!r} has no quantisation"
+        return self.quantization
+
+    def alike(self, other: "Tensor") -> bool:
+        """Whether equal bytes of the two mean equal values."""
+        return self.dtype == other.dtype and same_scale(self.quantization, other.quantization)
 
 
 @dataclass(frozen=True)

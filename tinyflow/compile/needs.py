@@ -6,6 +6,8 @@ weights, a kernel's own conditions on them count too. One function per kind of o
 
 from dataclasses import dataclass
 
+from tinyflow.compile.graph import Graph, Op
+
 NHWC = "nhwc"  # all activations pixel after pixel
 SAME = "same"  # either layout, all activations alike
 PLANAR = "planar"  # input and output channel after channel
@@ -24,3 +26,8 @@ class Needs:
     layout: str = NHWC
     scratch: int = 0
     in_place: tuple[int, ...] = ()
+
+
+def nothing(graph: Graph, op: Op) -> Needs:
+    """Of a kernel that reads and writes pixel after pixel, and no more."""
+    return Needs()

@@ -10,8 +10,8 @@ import heapq
 from dataclasses import dataclass, replace
 
 from tinyflow.compile.buffers import Sharing, live_bytes
-from tinyflow.compile.graph import VIEWS, Graph
-from tinyflow.compile.operators import needs
+from tinyflow.compile.graph import Graph
+from tinyflow.compile.operators import facts, needs
 from tinyflow.compile.plan import plan_memory
 
 BUDGET = 40_000  # steps looked at: some seconds
@@ -77,7 +77,7 @@ class Orders:
         self.after, self.touched, self.relevant, self.scratch, self.over = [], [], [], [], []
         for op in graph.ops:
             inputs = [index for index in dict.fromkeys(op.inputs) if index in values]
-            need = None if op.kind in VIEWS or op.placed else needs(graph, op)
+            need = None if facts(op).view or op.placed else needs(graph, op)
             self.after.append(sum({values[index].producer for index in inputs}))
             self.touched.append(sorted({sharing.body[index] for index in (*inputs, *op.outputs)}))
             self.relevant.append(0)

@@ -7,28 +7,25 @@ matter: such a network must be trained again. Pure Python and numpy.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from tinyflow.compile.buffers import SCRATCH, Part, buffers, live_bytes
-from tinyflow.compile.graph import VIEWS, Graph, Op, Tensor
+from tinyflow.compile.graph import Graph, Op, Tensor
 from tinyflow.compile.names import brief
+from tinyflow.compile.operators import Channels, facts
 from tinyflow.compile.plan import MemoryPlan
 
 LARGEST = 3
-WEIGHTED = ("CONV_2D", "FULLY_CONNECTED")
-FOLLOWS = frozenset(
-    "ADD AVERAGE_POOL_2D CONCATENATION DEPTHWISE_CONV_2D HARD_SWISH LAYOUT LOGISTIC MAX_POOL_2D MEAN MUL PAD PADV2"
-    " QUANTIZE RELU RELU6 RESIZE_NEAREST_NEIGHBOR SUB".split()
-)
-Channels = list[tuple[int, int]]  # a tensor's channels in order: (the operator that made them, how many)
+FOLLOW = (Channels.KEPT, Channels.REPEATED, Channels.JOINED)
+Runs = list[tuple[int, int]]  # a tensor's channels in order: (the operator that made them, how many)
 
 
 @dataclass(frozen=True)
-class Saving:
+class Narrowing:
     """Half the channels of ``layers``: bytes off the arena's lower bound and off weights and biases, and
     multiply-accumulates.
     """
@@ -90,7 +87,7 @@ def _outermost(parts: list[Part]) -> list[Part]:
     return kept
 
 
-def savings(graph: Graph) -> tuple[Saving, ...]:
+def savings(graph: Graph) -> tuple[Narrowing, ...]:
     """The largest, by the share of the arena or of the weights that goes."""
     graph = _shapes(graph)
     channels, groups = _channels(graph)
@@ -99,7 +96,7 @@ def savings(graph: Graph) -> tuple[Saving, ...]:
     for group in groups:
         smaller, fewer, less = _measure(_narrowed(graph, channels, group))
         names = tuple(graph.tensor(graph.ops[step].outputs[0]).name for step in sorted(group))
-        found.append(Saving(names, arena - smaller, weights - fewer, macs - less))
+        found.append(Narrowing(names, arena - smaller, weights - fewer, macs - less))
     found = [saving for saving in found if saving.arena_bytes > 0 or saving.model_bytes > 0]
     return tuple(
         sorted(
@@ -125,16 +122,16 @@ def _measure(graph: Graph) -> tuple[int, int, int]:
     """(lower bound of the arena, weights and biases, multiply-accumulates)."""
     weights = macs = 0
     for op in graph.ops:
-        if op.kind in (*WEIGHTED, "DEPTHWISE_CONV_2D"):
+        if facts(op).weights is not None:
             kernel, output = graph.tensor(op.inputs[1]), graph.tensor(op.outputs[0])
             weights += kernel.elements + 4 * output.shape[-1]
             macs += kernel.elements * (math.prod(output.shape[1:3]) if len(output.shape) == 4 else 1)
     return max(live_bytes(graph), default=0), weights, macs
 
 
-def _channels(graph: Graph) -> tuple[dict[int, Channels], list[set[int]]]:
+def _channels(graph: Graph) -> tuple[dict[int, Runs], list[set[int]]]:
     """(the channels of every activation; the groups of operators that may be narrowed, each only as a whole)."""
-    made: dict[int, Channels] = {
+    made: dict[int, Runs] = {
         index: [(-1, graph.tensor(index).shape[-1])] for index in graph.inputs if graph.tensor(index).shape
     }
     parent: dict[int, int] = {-1: -1}  # -1: may not change
@@ -151,20 +148,17 @@ def _channels(graph: Graph) -> tuple[dict[int, Channels], list[set[int]]]:
     for step, op in enumerate(graph.ops):
         output, sources = graph.tensor(op.outputs[0]), [index for index in op.inputs if index in made]
         width = output.shape[-1] if output.shape else 1
-        follows = op.kind in FOLLOWS or op.kind in VIEWS
-        if op.kind in WEIGHTED and _whole(graph, op, made):
+        rule = facts(op).channels
+        if rule is Channels.MADE and _whole(graph, op, made):
             find(step)
             made[op.outputs[0]] = [(step, width)]
         elif (
-            follows
-            and op.kind == "CONCATENATION"
+            rule is Channels.JOINED
             and op.options["axis"] % len(output.shape) == len(output.shape) - 1
             and len(sources) == len(op.inputs)
         ):
             made[op.outputs[0]] = [run for index in sources for run in made[index]]
-        elif (
-            follows and sources and (runs := _scaled(made[sources[0]], width, op.kind in (*VIEWS, "DEPTHWISE_CONV_2D")))
-        ):
+        elif rule in FOLLOW and sources and (runs := _scaled(made[sources[0]], width, rule is Channels.REPEATED)):
             for index in sources[1:]:
                 _align(made[sources[0]], made[index], unite)
             made[op.outputs[0]] = runs
@@ -180,7 +174,7 @@ def _channels(graph: Graph) -> tuple[dict[int, Channels], list[set[int]]]:
     return made, [group for root, group in groups.items() if root != -1]
 
 
-def _whole(graph: Graph, op: Op, made: dict[int, Channels]) -> bool:
+def _whole(graph: Graph, op: Op, made: dict[int, Runs]) -> bool:
     """Whether the weights read all channels of the input: no grouped convolution."""
     return (
         op.inputs[0] in made
@@ -189,7 +183,7 @@ def _whole(graph: Graph, op: Op, made: dict[int, Channels]) -> bool:
     )
 
 
-def _scaled(channels: Channels, width: int, more: bool) -> Channels:
+def _scaled(channels: Runs, width: int, more: bool) -> Runs:
     """The same channels; if ``more`` is allowed (a depth multiplier, a flattened map) so often that there are
     ``width``. None if that cannot be.
     """
@@ -201,14 +195,14 @@ def _scaled(channels: Channels, width: int, more: bool) -> Channels:
     )
 
 
-def _align(a: Channels, b: Channels, unite) -> None:
+def _align(a: Runs, b: Runs, unite: Callable[[int, int], None]) -> None:
     """Channel i of one goes with channel i of the other."""
     same = [count for _, count in a] == [count for _, count in b]
     for (owner, _), (other, _) in zip(a, b) if same else ((x, y) for x in a for y in b):
         unite(owner, other)
 
 
-def _narrowed(graph: Graph, channels: dict[int, Channels], group: Iterable[int]) -> Graph:
+def _narrowed(graph: Graph, channels: dict[int, Runs], group: Iterable[int]) -> Graph:
     tensors = list(graph.tensors)
 
     def width(index: int) -> int:
@@ -218,14 +212,13 @@ def _narrowed(graph: Graph, channels: dict[int, Channels], group: Iterable[int])
         if tensors[index].shape:
             tensors[index] = replace(tensors[index], shape=(*tensors[index].shape[:-1], width(index)))
     for op in graph.ops:
-        if op.kind in (*WEIGHTED, "DEPTHWISE_CONV_2D") and op.inputs[0] in channels:
-            output, source = width(op.outputs[0]), width(op.inputs[0])
-            kernel = tensors[op.inputs[1]]
-            depthwise, grouped = op.kind == "DEPTHWISE_CONV_2D", not _whole(graph, op, channels)
-            shape = (
-                (1, *kernel.shape[1:-1], output)
-                if depthwise
-                else (output, *kernel.shape[1:-1], kernel.shape[-1] if grouped else source)
-            )
+        axis = facts(op).weights
+        if axis is not None and op.inputs[0] in channels:
+            output, source, kernel = width(op.outputs[0]), width(op.inputs[0]), tensors[op.inputs[1]]
+            sizes = list(kernel.shape)
+            sizes[axis] = output
+            if facts(op).channels is Channels.MADE and _whole(graph, op, channels):
+                sizes[-1] = source
+            shape = tuple(sizes)
             tensors[op.inputs[1]] = replace(kernel, shape=shape, data=np.broadcast_to(np.zeros((), np.int8), shape))
     return replace(graph, tensors=tuple(tensors))

@@ -1,24 +1,21 @@
 """The TFLite reader: a .tflite flatbuffer to Graph.
 
 Reads structure only; whether an operator's quantisation is one we (and TFLM) compute is checked where it is
-lowered to a kernel (tinyflow/compile/lowering). Tensor indices of the Graph are those of the file.
+lowered to a kernel (tinyflow/compile/operators). Tensor indices of the Graph are those of the file.
 
 Operators that no output depends on are not looked at. So with a dynamic batch stored as 1: the SHAPE, STRIDED_SLICE and
 PACK that a converter puts before each RESHAPE compute a shape that its output tensor has already.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from tinyflow.compile.graph import VIEWS, Graph, Op, Quantization, Tensor, live
+from tinyflow.compile.graph import Graph, Op, Quantization, Tensor, live
+from tinyflow.compile.operators import OPERATORS, Trait, supported
 from tinyflow.errors import TinyflowError
 
-ACTIVATIONS = {0: "NONE", 1: "RELU", 2: "RELU_N1_TO_1", 3: "RELU6"}
-PADDINGS = {0: "SAME", 1: "VALID"}
 DTYPES = {0: "float32", 2: "int32", 3: "uint8", 4: "int64", 7: "int16", 9: "int8"}  # schema's TensorType
 ACTIVATION_DTYPES = ("int8", "float32")
 
@@ -32,83 +29,6 @@ def pad_before(size: int, filter_size: int, output: int, stride: int, dilation: 
 def output_size(size: int, filter_size: int, stride: int, dilation: int, padding: str) -> int:
     reach = (filter_size - 1) * dilation + 1
     return -(-size // stride) if padding == "SAME" else (size - reach) // stride + 1
-
-
-def _none(_) -> dict[str, Any]:
-    return {}
-
-
-def _activation(options) -> dict[str, Any]:
-    return {"activation": ACTIVATIONS.get(options.fusedActivationFunction, str(options.fusedActivationFunction))}
-
-
-def _window(options) -> dict[str, Any]:
-    return {
-        "stride_h": options.strideH,
-        "stride_w": options.strideW,
-        "padding": PADDINGS[options.padding],
-        **_activation(options),
-    }
-
-
-def _conv(options) -> dict[str, Any]:
-    return {**_window(options), "dilation_h": options.dilationHFactor, "dilation_w": options.dilationWFactor}
-
-
-def _depthwise(options) -> dict[str, Any]:
-    return {**_conv(options), "channel_multiplier": options.depthMultiplier}
-
-
-def _pool(options) -> dict[str, Any]:
-    return {**_window(options), "filter_h": options.filterHeight, "filter_w": options.filterWidth}
-
-
-def _slice(options) -> dict[str, Any]:
-    names = {"begin_mask": "beginMask", "end_mask": "endMask", "ellipsis_mask": "ellipsisMask"}
-    names |= {"new_axis_mask": "newAxisMask", "shrink_axis_mask": "shrinkAxisMask", "offset": "offset"}
-    return {ours: getattr(options, theirs) for ours, theirs in names.items()}
-
-
-def _resize(options) -> dict[str, Any]:
-    return {"align_corners": bool(options.alignCorners), "half_pixel_centers": bool(options.halfPixelCenters)}
-
-
-# kind -> (options table, or None where options may be absent; reader). What is not here is refused.
-OPERATORS: dict[str, tuple[str | None, Callable[[Any], dict[str, Any]]]] = {
-    "ADD": ("AddOptions", _activation),
-    "AVERAGE_POOL_2D": ("Pool2DOptions", _pool),
-    "CONCATENATION": ("ConcatenationOptions", lambda o: {"axis": o.axis, **_activation(o)}),
-    "CONV_2D": ("Conv2DOptions", _conv),
-    "DEPTHWISE_CONV_2D": ("DepthwiseConv2DOptions", _depthwise),
-    "DEQUANTIZE": (None, _none),
-    "EXPAND_DIMS": (None, _none),
-    "FULLY_CONNECTED": ("FullyConnectedOptions", lambda o: {"weights_format": o.weightsFormat, **_activation(o)}),
-    "HARD_SWISH": (None, _none),
-    "LOGISTIC": (None, _none),
-    "MAX_POOL_2D": ("Pool2DOptions", _pool),
-    "MEAN": ("ReducerOptions", lambda o: {"keep_dims": bool(o.keepDims)}),
-    "MUL": ("MulOptions", _activation),
-    "PAD": (None, _none),
-    "PADV2": (None, _none),
-    "QUANTIZE": (None, _none),
-    "RELU": (None, _none),
-    "RELU6": (None, _none),
-    "RESHAPE": (None, _none),
-    "RESIZE_NEAREST_NEIGHBOR": ("ResizeNearestNeighborOptions", _resize),
-    "SOFTMAX": ("SoftmaxOptions", lambda o: {"beta": float(o.beta)}),
-    "SQUEEZE": (None, _none),
-    "STRIDED_SLICE": ("StridedSliceOptions", _slice),
-    "SUB": ("SubOptions", _activation),
-    "TRANSPOSE": (None, _none),
-}
-
-
-# How many inputs must be there; CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED may have a bias (or -1) after them.
-REQUIRED_INPUTS = dict.fromkeys(OPERATORS, 1) | {"STRIDED_SLICE": 4, "PADV2": 3}
-BIASED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
-REQUIRED_INPUTS |= dict.fromkeys(
-    (*BIASED, "ADD", "SUB", "MUL", "MEAN", "PAD", "RESIZE_NEAREST_NEIGHBOR", "TRANSPOSE"), 2
-)
 
 
 FIXED_BATCH = "convert with a fixed batch of 1 (Keras: Input(batch_size=1, ...))"
@@ -189,7 +109,8 @@ def _operator(model, operator, number: int, tensors: int, names: dict[int, str],
     for index in (*inputs, *outputs):
         if not -1 <= index < tensors:
             raise TinyflowError(f"{name} is damaged: operator {number} ({kind}) uses tensor {index}", "export it again")
-    return Op(kind, inputs[:1] if kind in VIEWS else inputs, outputs)
+    view = kind in OPERATORS and OPERATORS[kind].view
+    return Op(kind, inputs[:1] if view else inputs, outputs)
 
 
 def _where(op: Op, number: int, tensors: tuple[Tensor, ...], name: str) -> str:
@@ -203,19 +124,17 @@ def _read(op: Op, options, number: int, tensors: tuple[Tensor, ...], name: str) 
             f"{name}: operator {number} ({op.kind}) has {len(op.outputs)} outputs; one is supported", "export it again"
         )
     kind, inputs, where = op.kind, op.inputs, _where(op, number, tensors, name)
-    if kind not in OPERATORS:
+    operator = OPERATORS.get(kind)
+    if operator is None or operator.has(Trait.INTERNAL):
         raise TinyflowError(
-            f"{where} is not supported", UNSUPPORTED_HINTS.get(kind) or f"supported: {', '.join(sorted(OPERATORS))}"
+            f"{where} is not supported", UNSUPPORTED_HINTS.get(kind) or f"supported: {', '.join(supported())}"
         )
-    required = inputs if kind not in BIASED else inputs[:2]
-    if len(required) < REQUIRED_INPUTS[kind] or -1 in required:
-        raise TinyflowError(
-            f"{where} has the inputs {list(inputs)}; it needs {REQUIRED_INPUTS[kind]}", "export it again"
-        )
-    table, reader = OPERATORS[kind]
-    if table is not None and type(options).__name__ != table + "T":
-        raise TinyflowError(f"{where} has no {table}", "export it again")
-    return replace(op, options=reader(options))
+    present = inputs if operator.weights is None else inputs[:2]  # -1, or none, where there is no bias
+    if len(present) < operator.required or -1 in present:
+        raise TinyflowError(f"{where} has the inputs {list(inputs)}; it needs {operator.required}", "export it again")
+    if operator.options is not None and type(options).__name__ != operator.options + "T":
+        raise TinyflowError(f"{where} has no {operator.options}", "export it again")
+    return replace(op, options=operator.read(options))
 
 
 def _tensor(model, tensor, index: int, name: str, used: bool) -> Tensor:

@@ -3,18 +3,18 @@ besides.
 """
 
 from tinyflow.board import Board
-from tinyflow.compile.graph import VIEWS, Graph
+from tinyflow.compile.graph import Graph
 from tinyflow.compile.lowering.matmul import padded
+from tinyflow.compile.operators import facts, named
 from tinyflow.cost import instructions
 from tinyflow.cost.work import kind
 from tinyflow.frontend.mfcc.c import buffer_bytes, table_bytes
 from tinyflow.frontend.mfcc.config import MfccConfig
 
-PER_CHANNEL = {
-    "CONV_2D": 10,
-    "DEPTHWISE_CONV_2D": 9,
-    "FULLY_CONNECTED": 9,
-}  # bytes: bias and multiplier int32, shift; of a pair two shifts in a word
+CONV_2D, DEPTHWISE_CONV_2D = named("CONV_2D"), named("DEPTHWISE_CONV_2D")
+FULLY_CONNECTED = named("FULLY_CONNECTED")
+# Bytes: bias and multiplier int32, shift; of a pair two shifts in a word. A kind with weights and no entry is an error.
+PER_CHANNEL = {CONV_2D: 10, DEPTHWISE_CONV_2D: 9, FULLY_CONNECTED: 9}
 TABLE = 256  # bytes, of a function of one value
 TAP = 4  # bytes: where it lies in a plane, for depthwise kernels of any filter
 
@@ -25,17 +25,17 @@ def model_bytes(graph: Graph) -> int:
     """
     total = TABLE * len({op.inputs[0] for op in graph.ops if {"table", "rectified"} & set(op.options)})
     for op in graph.ops:
-        if op.kind not in PER_CHANNEL:
+        if facts(op).weights is None:
             continue
         weights, name = graph.tensor(op.inputs[1]).shape, kind(graph, op)
-        if op.kind == "DEPTHWISE_CONV_2D":
+        if op.kind == DEPTHWISE_CONV_2D:
             channels, depth = weights[3], weights[1] * weights[2]
             total += TAP * depth if name == "depthwise" else 0
         else:
             channels = padded(weights[0], 4 if name == "fully_connected" else 2)
             depth = padded(weights[-1]) if len(weights) == 2 else weights[1] * padded(weights[2] * weights[3])
         total += channels * (
-            depth + (PER_CHANNEL["FULLY_CONNECTED"] if name == "fully_connected" else PER_CHANNEL[op.kind])
+            depth + (PER_CHANNEL[FULLY_CONNECTED] if name == "fully_connected" else PER_CHANNEL[op.kind])
         )
     return total
 
@@ -47,7 +47,7 @@ def flash_bytes(graph: Graph, config: MfccConfig) -> int:
 
 def layers_and_kernels(graph: Graph) -> tuple[int, int]:
     """How many operators have code, and how many different kernels they call."""
-    kinds = [kind(graph, op).removesuffix("_strided") for op in graph.ops if op.kind not in VIEWS and not op.placed]
+    kinds = [kind(graph, op).removesuffix("_strided") for op in graph.ops if not facts(op).view and not op.placed]
     return len(kinds), len(set(kinds))
 
 

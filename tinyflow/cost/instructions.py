@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from tinyflow.compile.graph import VIEWS, Graph, Op
+from tinyflow.compile.graph import Graph, Op
+from tinyflow.compile.operators import OPERATORS, facts
 from tinyflow.cost.work import COUNTS, kind, work
 from tinyflow.errors import TinyflowError
 from tinyflow.frontend.mfcc.c import dct_blocks, dct_folds, fft_radices, filled_samples, mel_groups
@@ -27,7 +28,7 @@ PLAIN = {2: 7.0, 3: 30.0, 4: 21.0, 5: 44.0}
 TWIDDLED = {2: 11.0, 3: 30.0, 4: 33.0, 5: 66.0}
 SINGLE = {**TWIDDLED, 2: 14.0}
 BIN = 19.5
-MACS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+MACS = frozenset(kind for kind, operator in OPERATORS.items() if operator.weights is not None)
 
 
 @cache
@@ -48,7 +49,7 @@ def macs(graph: Graph) -> int:
 
 def operator_instructions(graph: Graph, op: Op) -> float:
     """Estimated instructions of one operator; what is only a place in the memory plan costs nothing."""
-    return 0.0 if op.kind in VIEWS or op.placed else float(work(graph, op) @ coefficients(kind(graph, op)))
+    return 0.0 if facts(op).view or op.placed else float(work(graph, op) @ coefficients(kind(graph, op)))
 
 
 def network_instructions(graph: Graph) -> float:

@@ -12,10 +12,15 @@ import math
 import numpy as np
 
 from tinyflow.compile.graph import Graph, Op
-from tinyflow.compile.lowering.convolution import PIXELS, pointwise
-from tinyflow.compile.lowering.depthwise import Plane
 from tinyflow.compile.lowering.matmul import padded
-from tinyflow.compile.lowering.pooling import whole_image
+from tinyflow.compile.operators import Trait, facts, named
+from tinyflow.compile.operators.convolution import PIXELS, pointwise
+from tinyflow.compile.operators.depthwise import Plane
+from tinyflow.compile.operators.pooling import whole_image
+
+CONV_2D, DEPTHWISE_CONV_2D, LAYOUT = named("CONV_2D"), named("DEPTHWISE_CONV_2D"), named("LAYOUT")
+RESIZE_NEAREST_NEIGHBOR, CONCATENATION = named("RESIZE_NEAREST_NEIGHBOR"), named("CONCATENATION")
+BY_PIXEL = (named("PAD"), named("STRIDED_SLICE"), CONCATENATION)  # a run of bytes each
 
 # The columns of the table are these counts with "per_" before them:
 COUNTS = (
@@ -31,13 +36,13 @@ COUNTS = (
 def kind(graph: Graph, op: Op) -> str:
     """The row of the table that ``op`` belongs to, such as pointwise, depthwise_5x5, max_pool_2d_planar."""
     source, name = graph.tensor(op.inputs[0]), op.kind.lower()
-    if op.kind == "CONV_2D":
+    if op.kind == CONV_2D:
         if _pointwise(graph, op):
             return "fully_connected" if math.prod(source.shape[1:3]) == 1 else "pointwise"
         return "convolution"
-    if op.kind == "DEPTHWISE_CONV_2D":
+    if op.kind == DEPTHWISE_CONV_2D:
         return Plane.of(graph, op).kernel.removesuffix("_s8").replace("_planar", "")
-    if op.kind in ("MAX_POOL_2D", "AVERAGE_POOL_2D"):
+    if facts(op).has(Trait.POOL):
         if whole_image(graph, op):
             return "mean"
         if source.planar or source.shape[3] == 1:
@@ -48,21 +53,18 @@ def kind(graph: Graph, op: Op) -> str:
 def work(graph: Graph, op: Op) -> np.ndarray:
     """COUNTS of one operator, float64 (6,)."""
     output = graph.tensor(op.outputs[0])
-    count = {
-        "CONV_2D": _product,
-        "FULLY_CONNECTED": _product,
-        "DEPTHWISE_CONV_2D": _planes,
-        "MAX_POOL_2D": _pool,
-        "AVERAGE_POOL_2D": _pool,
-    }.get(op.kind)
-    if count is not None and kind(graph, op) != "mean":
-        return np.array(count(graph, op), np.float64)
+    if op.kind == DEPTHWISE_CONV_2D:
+        return np.array(_planes(graph, op), np.float64)
+    if facts(op).weights is not None:
+        return np.array(_product(graph, op), np.float64)
+    if facts(op).has(Trait.POOL) and kind(graph, op) != "mean":
+        return np.array(_pool(graph, op), np.float64)
     pixels, runs = output.elements // output.shape[-1], 0
-    if op.kind in ("PAD", "STRIDED_SLICE", "CONCATENATION"):
-        runs = pixels * (len(op.inputs) if op.kind == "CONCATENATION" else 1)
-    elif op.kind == "LAYOUT":
+    if op.kind in BY_PIXEL:
+        runs = pixels * len(facts(op).inputs(op))
+    elif op.kind == LAYOUT:
         runs = output.shape[3] if output.planar else pixels
-    elif op.kind == "RESIZE_NEAREST_NEIGHBOR" and output.shape[3] > 1:
+    elif op.kind == RESIZE_NEAREST_NEIGHBOR and output.shape[3] > 1:
         runs = pixels
     return np.array(
         (graph.tensor(op.inputs[0]).elements if kind(graph, op) == "mean" else 0, output.elements, 0, 0, runs, 1),

@@ -1,7 +1,7 @@
 """The bit-exact oracle: the pinned tflite_micro wheel, TFLM's interpreter with its reference kernels.
 
 TFLM checks many preconditions with an abort that would take this process along; what we compile passes our own
-checks first (tinyflow/compile/lowering), so lower a model before asking the oracle about it.
+checks first (tinyflow/compile/operators), so lower a model before asking the oracle about it.
 """
 
 import re

@@ -1,5 +1,3 @@
-"""From an operator of the Graph to calls of C kernels: every shape, offset and multiplier a number.
-
-One module per family. Each lowering function takes (graph, op) and returns a Step, or refuses what the kernels, or
-TFLM, do not compute, naming the operator and its tensor.
+"""What the lowerings of several operators share: calls of C kernels and the checks before them, weights and their
+packing, requantisation and sums in few instructions.
 """

@@ -105,6 +105,12 @@ def integers(graph: Graph, op: Op, position: int, what: str) -> list[int]:
     return [int(value) for value in values.reshape(-1)]
 
 
+def stored_integers(graph: Graph, op: Op, position: int) -> list[int]:
+    """The constant input at ``position``, for a pass that only looks: none where it is missing or computed."""
+    tensor = graph.tensor(op.inputs[position]) if len(op.inputs) > position else None
+    return [int(value) for value in tensor.values.reshape(-1)] if tensor is not None and tensor.constant else []
+
+
 def activation_range(graph: Graph, op: Op) -> dict[str, int]:
     """The fused activation as int8 limits; float32 arithmetic, as TFLM's Prepare."""
     scale, zero_point = int8(graph, op, op.outputs[0])
@@ -130,6 +136,18 @@ def clamped(graph: Graph, op: Op) -> tuple[Call, ...]:
     return (
         Call("clamp_s8", "clamp_s8_params", {"elements": graph.tensor(output).elements, **limits}, (output, output)),
     )
+
+
+def same_size(graph: Graph, op: Op) -> int:
+    """Elements of the output, which has as many as the input."""
+    source, output = graph.tensor(op.inputs[0]), graph.tensor(op.outputs[0])
+    need(
+        source.elements == output.elements,
+        graph,
+        op,
+        f"{list(source.shape)} -> {list(output.shape)} changes the number of elements",
+    )
+    return output.elements
 
 
 def strides(shape: tuple[int, ...]) -> list[int]:

@@ -34,9 +34,7 @@ class Draft:
 
     def alike(self, first: int, second: int) -> bool:
         """Whether equal bytes of the two tensors mean equal values."""
-        return self.tensors[first].dtype == self.tensors[second].dtype and same_scale(
-            self.tensors[first].quantization, self.tensors[second].quantization
-        )
+        return self.tensors[first].alike(self.tensors[second])
 
     # ---- changes
     def add(self, tensor: Tensor) -> int:
@@ -68,13 +66,6 @@ class Draft:
             for reader in self.readers(source):
                 self.read(reader, source, output)
             self.put(maker, [replace(maker, outputs=(output,))])
-
-
-def same_scale(first: Quantization | None, second: Quantization | None) -> bool:
-    """Whether both quantisations are equal; two unknown ones (networks without weights) are."""
-    if first is None or second is None:
-        return first is second
-    return np.array_equal(first.scale, second.scale) and np.array_equal(first.zero_point, second.zero_point)
 
 
 def zero_point(tensor: Tensor) -> int | None:

@@ -8,21 +8,19 @@ sink's, conversions the edges between.
 
 from dataclasses import replace
 
-from tinyflow.compile.graph import VIEWS, Graph, Op, Tensor
+from tinyflow.compile.graph import Graph, Op, Tensor
 from tinyflow.compile.needs import FREE, NHWC, NHWC_IN, PLANAR, SAME
-from tinyflow.compile.operators import needs
+from tinyflow.compile.operators import facts, named, needs
 from tinyflow.compile.passes.cut import FOREVER, Cut
 
-CONVERT, COPY = (
-    4,
-    1,
-)  # per byte: a transposing copy; the copy that a CONCATENATION of planes saves (passes/placement.py)
+LAYOUT, CONCATENATION = named("LAYOUT"), named("CONCATENATION")
+CONVERT, COPY = 4, 1  # per byte: a transposing copy; the copy that a CONCATENATION of planes saves (passes/placed.py)
 ALIKE = 1  # in all, where an operator could do with one layout and so perhaps work in place
 
 
 def choose_layouts(graph: Graph) -> Graph:
     """Marks planar tensors; where an operator wants the other layout, it reads a copy that a LAYOUT operator makes."""
-    if any(op.kind == "LAYOUT" for op in graph.ops):
+    if any(op.kind == LAYOUT for op in graph.ops):
         return graph
     planar = _planar(graph)
     tensors = [replace(tensor, planar=("tensor", index) in planar) for index, tensor in enumerate(graph.tensors)]
@@ -44,7 +42,7 @@ def choose_layouts(graph: Graph) -> Graph:
             if wish is None or (wish in planar if isinstance(wish, tuple) else wish) == tensors[index].planar:
                 continue
             if index not in copies:
-                ops.append(Op("LAYOUT", (index,), (copy(index),)))
+                ops.append(Op(LAYOUT, (index,), (copy(index),)))
             inputs[place] = copies[index]
         ops.append(replace(op, inputs=tuple(inputs)))
         (output,) = op.outputs
@@ -53,7 +51,7 @@ def choose_layouts(graph: Graph) -> Graph:
         ):  # the network's outputs are NHWC: what is made is the copy
             tensors[output] = replace(tensors[output], planar=False)
             ops[-1] = replace(ops[-1], outputs=(copy(output),))
-            ops.append(Op("LAYOUT", (copies[output],), (output,)))
+            ops.append(Op(LAYOUT, (copies[output],), (output,)))
     return replace(graph, tensors=tuple(tensors), ops=tuple(ops))
 
 
@@ -68,7 +66,7 @@ def _wish(graph: Graph, position: int, op: Op, index: int, output: bool) -> bool
     """
     if index < 0 or either(graph.tensor(index)):
         return None
-    layout = NHWC if op.kind in VIEWS else needs(graph, op).layout
+    layout = NHWC if facts(op).view else needs(graph, op).layout
     if graph.tensor(index).shape[0] != 1:
         return False
     if layout == FREE or layout == NHWC_IN and output:
@@ -93,7 +91,7 @@ def _planar(graph: Graph) -> set[tuple]:
             if isinstance(wish, tuple):
                 cut.edge(wish, tensor, FOREVER)
                 cut.edge(tensor, wish, FOREVER)
-                if op.kind == "CONCATENATION":
+                if op.kind == CONCATENATION:
                     cut.edge(wish, cut.SINK, COPY * graph.tensor(index).bytes)
             elif wish is not None:
                 cut.edge(tensor, cut.SINK, FOREVER) if wish else cut.edge(cut.SOURCE, tensor, FOREVER)

@@ -6,18 +6,19 @@ point.
 """
 
 from dataclasses import replace
+from typing import Any
 
 from tinyflow.compile.graph import Graph, Op
+from tinyflow.compile.operators import Trait, facts, named
 from tinyflow.compile.passes.draft import Draft, zero_point
 
-CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
-POOLS = ("AVERAGE_POOL_2D", "MAX_POOL_2D")
+MAX_POOL_2D = named("MAX_POOL_2D")
 
 
 def fuse_padding(graph: Graph) -> Graph:
     draft = Draft(graph)
     for pad in graph.ops:
-        if pad.kind not in ("PAD", "PADV2") or not _around_the_map(draft, pad):
+        if not facts(pad).has(Trait.PADS) or not _around_the_map(draft, pad):
             continue
         for reader in draft.readers(pad.outputs[0]):
             options = _padded(draft, pad, reader)
@@ -40,24 +41,24 @@ def _around_the_map(draft: Draft, pad: Op) -> bool:
         draft.tensors[pad.inputs[2]].constant and draft.alike(pad.inputs[2], pad.outputs[0])
     ):
         return False
-    sizes = paddings.data.reshape(4, 2)
+    sizes = paddings.values.reshape(4, 2)
     return sizes.min() >= 0 and not sizes[[0, 3]].any()
 
 
-def _padded(draft: Draft, pad: Op, reader: Op) -> dict | None:
+def _padded(draft: Draft, pad: Op, reader: Op) -> dict[str, Any] | None:
     """The options of ``reader`` on the map before the padding; None where the two cannot become one."""
     zero = zero_point(draft.tensors[pad.inputs[0]])
-    value = int(draft.tensors[pad.inputs[2]].data.reshape(-1)[0]) if len(pad.inputs) > 2 else zero
+    value = int(draft.tensors[pad.inputs[2]].values.reshape(-1)[0]) if len(pad.inputs) > 2 else zero
     options = reader.options | {"padding": "EXPLICIT"}
-    if reader.kind == "MAX_POOL_2D" and value == -128:  # the least of all: as if it were not there
+    if reader.kind == MAX_POOL_2D and value == -128:  # the least of all: as if it were not there
         exact = True
-    elif reader.kind in POOLS:
+    elif facts(reader).has(Trait.POOL):
         exact, options["counts_padding"] = value == zero and _inside(draft, reader), True
     else:
-        exact = value == zero and reader.kind in CONVOLUTIONS
+        exact = value == zero and facts(reader).has(Trait.CONVOLUTION)
     if not exact or reader.inputs.count(pad.outputs[0]) != 1:
         return None
-    above, left = (int(size) for size in draft.tensors[pad.inputs[1]].data.reshape(4, 2)[1:3, 0])
+    above, left = (int(size) for size in draft.tensors[pad.inputs[1]].values.reshape(4, 2)[1:3, 0])
     return options | {"pad_top": options["pad_top"] + above, "pad_left": options["pad_left"] + left}
 
 

@@ -7,16 +7,18 @@ tensor that has its place already) is copied by a CONCATENATION of its own.
 
 from dataclasses import replace
 
-from tinyflow.compile.graph import VIEWS, Graph, Op
-from tinyflow.compile.passes.draft import Draft, same_scale
+from tinyflow.compile.graph import Graph, Op
+from tinyflow.compile.operators import facts, named
+from tinyflow.compile.passes.draft import Draft
 from tinyflow.compile.passes.layouts import either
 
+CONCATENATION = named("CONCATENATION")
 LARGEST = 10  # TFLM's inputs of a CONCATENATION: more are refused
 
 
 def place_concatenations(graph: Graph) -> Graph:
     draft, placed = Draft(graph), set()
-    source = {op.outputs[0]: op.inputs[0] for op in graph.ops if op.kind in VIEWS}
+    source = {op.outputs[0]: op.inputs[0] for op in graph.ops if facts(op).view}
     produced = {op.outputs[0] for op in graph.ops}
 
     def content(index: int) -> int:
@@ -25,7 +27,7 @@ def place_concatenations(graph: Graph) -> Graph:
         return index
 
     for op in graph.ops:
-        if op.kind != "CONCATENATION" or op.placed or len(op.inputs) < 2 or not _contiguous(graph, op):
+        if op.kind != CONCATENATION or op.placed or len(op.inputs) < 2 or not _contiguous(graph, op):
             continue
         inputs, before = [], []
         for index in op.inputs:
@@ -50,9 +52,7 @@ def _contiguous(graph: Graph, op: Op) -> bool:
     sizes = {
         tensor.shape[:axis] + tensor.shape[axis + 1 :] for tensor in (*tensors, output) if len(tensor.shape) == rank
     }
-    if len(sizes) != 1 or not all(
-        tensor.dtype == output.dtype and same_scale(tensor.quantization, output.quantization) for tensor in tensors
-    ):
+    if len(sizes) != 1 or not all(tensor.alike(output) for tensor in tensors):
         return False
     if output.planar:
         return axis == 3 and all(tensor.planar or either(tensor) for tensor in tensors)

@@ -9,22 +9,24 @@ from dataclasses import replace
 import numpy as np
 
 from tinyflow.compile.graph import Graph, Op
+from tinyflow.compile.operators import Trait, facts, named
 from tinyflow.compile.passes.draft import Draft
 
-CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
-WINDOWS = (*CONVOLUTIONS, "AVERAGE_POOL_2D", "MAX_POOL_2D")
+STRIDED_SLICE = named("STRIDED_SLICE")
 
 
 def fuse_slices(graph: Graph) -> Graph:
     draft = Draft(graph)
     for position in range(len(graph.ops)):
         cut = draft.maker(graph.ops[position].outputs[0])
-        bounds = _bounds(draft, cut) if cut is not None and cut.kind == "STRIDED_SLICE" else None
+        if cut is None or cut.kind != STRIDED_SLICE:
+            continue
+        bounds = _bounds(draft, cut)
         if bounds is None:
             continue
         (row, row_step), (column, column_step) = bounds
         maker = draft.maker(cut.inputs[0])
-        if maker is not None and maker.kind in WINDOWS and draft.sole_reader(cut.inputs[0]) is cut:
+        if maker is not None and facts(maker).has(Trait.WINDOW) and draft.sole_reader(cut.inputs[0]) is cut:
             options = maker.options | {"padding": "EXPLICIT"}
             options["pad_top"] -= row * options["stride_h"]
             options["pad_left"] -= column * options["stride_w"]
@@ -34,7 +36,8 @@ def fuse_slices(graph: Graph) -> Graph:
             draft.put(maker, [replace(maker, outputs=cut.outputs, options=options)])
             continue
         for reader in draft.readers(cut.outputs[0]):
-            if reader.kind in CONVOLUTIONS and reader.inputs[0] == cut.outputs[0] and _single_pixel(draft, reader):
+            convolution = facts(reader).has(Trait.CONVOLUTION) and reader.inputs[0] == cut.outputs[0]
+            if convolution and _single_pixel(draft, reader):
                 options = reader.options | {"padding": "EXPLICIT", "pad_top": -row, "pad_left": -column}
                 options["stride_h"] *= row_step
                 options["stride_w"] *= column_step
@@ -57,7 +60,7 @@ def _bounds(draft: Draft, cut: Op) -> tuple[tuple[int, int], tuple[int, int]] | 
         cut.options[mask] for mask in ("ellipsis_mask", "new_axis_mask", "shrink_axis_mask", "offset")
     ) or not draft.alike(cut.inputs[0], cut.outputs[0]):
         return None
-    begin, _, step = (tensor.data.reshape(4).astype(np.int64) for tensor in parameters)
+    begin, _, step = (tensor.values.reshape(4).astype(np.int64) for tensor in parameters)
     if source[0] != output[0] or source[3] != output[3] or (step < 1).any() or step[0] != 1 or step[3] != 1:
         return None
     first = [0 if cut.options["begin_mask"] >> axis & 1 else int(begin[axis]) for axis in range(4)]

@@ -11,17 +11,15 @@ from dataclasses import replace
 import numpy as np
 
 from tinyflow.compile.graph import Graph, Op, live
+from tinyflow.compile.operators import facts, named
+from tinyflow.compile.operators.axes import Order, inverse
 from tinyflow.compile.passes.draft import Draft
 
-UNARY = ("DEQUANTIZE", "HARD_SWISH", "LOGISTIC", "QUANTIZE", "RELU", "RELU6", "SOFTMAX")
-BINARY = ("ADD", "MUL", "SUB")
-BY_AXIS = ("MEAN", "PAD", "PADV2", "STRIDED_SLICE")
-MOVABLE = (*UNARY, *BINARY, *BY_AXIS, "CONCATENATION")
-Order = tuple[int, ...]
+TRANSPOSE, RESHAPE, FULLY_CONNECTED = named("TRANSPOSE"), named("RESHAPE"), named("FULLY_CONNECTED")
 
 
 def sink_transposes(graph: Graph) -> Graph:
-    if not any(op.kind == "TRANSPOSE" for op in graph.ops):
+    if not any(op.kind == TRANSPOSE for op in graph.ops):
         return graph
     graph, before = _settled(graph), None
     while graph is not before:
@@ -45,8 +43,8 @@ def _sunk(graph: Graph, output: int) -> Graph:
         op = draft.maker(later)
         if (
             op is not None
-            and op.kind in MOVABLE
-            and all(_transposed(draft, index) or draft.tensors[index].constant for index in _data(op))
+            and facts(op).renamed is not None
+            and all(_transposed(draft, index) or draft.tensors[index].constant for index in facts(op).inputs(op))
         ):
             moved = _moved_behind(graph, later)
             graph = graph if moved is None else _settled(moved)
@@ -54,12 +52,12 @@ def _sunk(graph: Graph, output: int) -> Graph:
 
 
 def _bytes(graph: Graph) -> int:
-    return sum(graph.tensor(op.outputs[0]).bytes for op in graph.ops if op.kind == "TRANSPOSE")
+    return sum(graph.tensor(op.outputs[0]).bytes for op in graph.ops if op.kind == TRANSPOSE)
 
 
 def _order(draft: Draft, op: Op | None) -> Order | None:
     """The permutation of a TRANSPOSE, if that is what ``op`` is."""
-    if op is None or op.kind != "TRANSPOSE" or not draft.tensors[op.inputs[1]].constant:
+    if op is None or op.kind != TRANSPOSE or not draft.tensors[op.inputs[1]].constant:
         return None
     order = tuple(int(axis) for axis in draft.tensors[op.inputs[1]].data.reshape(-1))
     return order if sorted(order) == list(range(len(draft.tensors[op.inputs[0]].shape))) else None
@@ -67,15 +65,6 @@ def _order(draft: Draft, op: Op | None) -> Order | None:
 
 def _transposed(draft: Draft, index: int) -> Order | None:
     return _order(draft, draft.maker(index))
-
-
-def _inverse(order: Order) -> Order:
-    return tuple(int(axis) for axis in np.argsort(order))
-
-
-def _data(op: Op) -> tuple[int, ...]:
-    """The inputs that are maps; the others are parameters."""
-    return op.inputs if op.kind in (*BINARY, "CONCATENATION") else op.inputs[:1]
 
 
 def _transpose(draft: Draft, source: int, order: Order) -> int:
@@ -92,73 +81,40 @@ def _moved_behind(graph: Graph, made: int) -> Graph | None:
     """
     draft = Draft(graph)
     op, output = draft.maker(made), draft.tensors[made]
-    if op is None or op.kind not in MOVABLE:
+    rule = facts(op).renamed if op is not None else None
+    if op is None or rule is None:
         return None
-    order = next((found for index in _data(op) if (found := _transposed(draft, index)) is not None), None)
+    maps = facts(op).inputs(op)
+    order = next((found for index in maps if (found := _transposed(draft, index)) is not None), None)
     if order is None or not all(
-        len(draft.tensors[index].shape) == len(order) or draft.tensors[index].elements == 1 for index in _data(op)
+        len(draft.tensors[index].shape) == len(order) or draft.tensors[index].elements == 1 for index in maps
     ):
         return None
-    changed = _renamed(draft, op, order)
+    changed = rule(graph, op, order)
     if changed is None:
         return None
-    parameters, options, behind = changed
+    parameters = [
+        index if values is None else draft.constant(draft.tensors[index].name, values)
+        for index, values in changed.parameters
+    ]
     before, inputs = [], []
-    for index in _data(op):
+    for index in maps:
         if draft.tensors[index].elements == 1:
             inputs.append(index)
         elif _transposed(draft, index) == order:
             inputs.append(draft.maker(index).inputs[0])
         else:
-            inputs.append(_transpose(draft, index, _inverse(order)))
+            inputs.append(_transpose(draft, index, inverse(order)))
             if not draft.tensors[index].constant:
-                axes = draft.constant(f"{output.name}/order", np.array(_inverse(order), np.int32))
-                before.append(Op("TRANSPOSE", (index, axes), (inputs[-1],)))
-    made = _transpose(draft, made, _inverse(behind))
-    axes = draft.constant(f"{output.name}/order", np.array(behind, np.int32))
-    after = Op("TRANSPOSE", (made, axes), op.outputs)
-    draft.put(op, [*before, replace(op, inputs=(*inputs, *parameters), outputs=(made,), options=options), after])
+                axes = draft.constant(f"{output.name}/order", np.array(inverse(order), np.int32))
+                before.append(Op(TRANSPOSE, (index, axes), (inputs[-1],)))
+    made = _transpose(draft, made, inverse(changed.behind))
+    axes = draft.constant(f"{output.name}/order", np.array(changed.behind, np.int32))
+    after = Op(TRANSPOSE, (made, axes), op.outputs)
+    draft.put(
+        op, [*before, replace(op, inputs=(*inputs, *parameters), outputs=(made,), options=changed.options), after]
+    )
     return draft.graph()
-
-
-def _renamed(draft: Draft, op: Op, order: Order) -> tuple[tuple[int, ...], dict, Order] | None:
-    """(further inputs, options, the TRANSPOSE behind) of ``op`` on the tensors before their TRANSPOSE."""
-    rank = len(order)
-
-    def by_axis(index: int) -> int:
-        values = draft.tensors[index].data
-        return draft.constant(draft.tensors[index].name, np.ascontiguousarray(values[list(_inverse(order))]))
-
-    further = op.inputs[1:]
-    if op.kind in BY_AXIS and not all(draft.tensors[index].constant for index in further):
-        return None
-    match op.kind:
-        case "SOFTMAX":
-            return (further, op.options, order) if order[-1] == rank - 1 else None
-        case "CONCATENATION":
-            return (), op.options | {"axis": order[op.options["axis"] % rank]}, order
-        case "PAD" | "PADV2":
-            return (by_axis(further[0]), *further[1:]), op.options, order
-        case "STRIDED_SLICE":
-            if any(op.options[mask] for mask in ("ellipsis_mask", "new_axis_mask", "shrink_axis_mask", "offset")):
-                return None
-            masks = {
-                name: sum((op.options[name] >> axis & 1) << order[axis] for axis in range(rank))
-                for name in ("begin_mask", "end_mask")
-            }
-            return tuple(by_axis(index) for index in further), op.options | masks, order
-        case "MEAN":
-            return _mean(draft, op, order)
-    return (further if op.kind in UNARY else ()), op.options, order
-
-
-def _mean(draft: Draft, op: Op, order: Order) -> tuple[tuple[int, ...], dict, Order]:
-    axes = {int(axis) % len(order) for axis in draft.tensors[op.inputs[1]].data.reshape(-1)}
-    index = draft.constant(draft.tensors[op.inputs[1]].name, np.array(sorted(order[axis] for axis in axes), np.int32))
-    if len(draft.tensors[op.outputs[0]].shape) == len(order):
-        return (index,), op.options, order
-    kept = [order[axis] for axis in range(len(order)) if axis not in axes]
-    return (index,), op.options, tuple(sorted(kept).index(axis) for axis in kept)
 
 
 def _settled(graph: Graph) -> Graph:
@@ -181,7 +137,7 @@ def _settled(graph: Graph) -> Graph:
         order = _order(draft, op)
         if order == tuple(range(len(order or ()))) and draft.alike(op.inputs[0], op.outputs[0]):
             draft.bypass(op)
-        elif op.kind == "FULLY_CONNECTED":
+        elif op.kind == FULLY_CONNECTED:
             _into_weights(draft, op)
     graph = draft.graph()
     return replace(graph, ops=tuple(graph.ops[position] for position in live(graph.ops, graph.outputs)))
@@ -190,7 +146,7 @@ def _settled(graph: Graph) -> Graph:
 def _into_weights(draft: Draft, op: Op) -> None:
     """A fully connected layer of a transposed map, one row a batch, on the map itself."""
     view = draft.maker(op.inputs[0])
-    transpose = draft.maker(view.inputs[0]) if view is not None and view.kind == "RESHAPE" else view
+    transpose = draft.maker(view.inputs[0]) if view is not None and view.kind == RESHAPE else view
     order, weights = _order(draft, transpose), draft.tensors[op.inputs[1]]
     if order is None or not weights.constant or len(weights.shape) != 2:
         return
@@ -198,7 +154,7 @@ def _into_weights(draft: Draft, op: Op) -> None:
     if source.elements != weights.shape[1] or not draft.alike(transpose.inputs[0], op.inputs[0]):
         return
     shape = [source.shape[axis] for axis in order]
-    data = weights.data.reshape(-1, *shape).transpose(0, *(1 + axis for axis in _inverse(order))).reshape(weights.shape)
+    data = weights.data.reshape(-1, *shape).transpose(0, *(1 + axis for axis in inverse(order))).reshape(weights.shape)
     index = draft.constant(weights.name, np.ascontiguousarray(data), weights.quantization)
     flat = draft.add(replace(source, name=f"{source.name} (flat)", shape=(1, source.elements)))
-    draft.put(op, [Op("RESHAPE", transpose.inputs[:1], (flat,)), replace(op, inputs=(flat, index, *op.inputs[2:]))])
+    draft.put(op, [Op(RESHAPE, transpose.inputs[:1], (flat,)), replace(op, inputs=(flat, index, *op.inputs[2:]))])

@@ -1,5 +1,6 @@
 """C and C++ for TFLM's interpreter: the model as data, the operators that it needs, and nothing else."""
 
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from tinyflow.compile.artefact import CompiledModel, Layer
+from tinyflow.compile.operators import OPERATORS, Operator
 from tinyflow.deploy.image.sizes import MODEL_PREFIX
 from tinyflow.deploy.tflm.library import KERNELS, RESOLVER, Tflm
 from tinyflow.errors import TinyflowError
@@ -57,15 +59,11 @@ def _operators(tflite: Path) -> list[tuple[Layer, bool]]:
         tensors = [graph.tensors[at] for at in (*op.inputs[:2], op.outputs[0]) if at >= 0]
         shapes = [tuple(int(size) for size in tensor.shape) if tensor.shape is not None else () for tensor in tensors]
         elements = int(np.prod(shapes[-1]))
-        taps = {"CONV_2D": slice(1, None), "FULLY_CONNECTED": slice(1, None), "DEPTHWISE_CONV_2D": slice(1, 3)}.get(
-            kind
-        )
-        macs = elements * int(np.prod(shapes[1][taps])) if taps else 0
+        operator = OPERATORS.get(kind)
+        macs = _macs(operator, shapes[1], elements) if operator and operator.weights is not None else 0
         output, name = tensors[-1], tensors[-1].name or b""
-        int8 = all(
-            tensor.type == INT8
-            for tensor in (tensors if kind in ("ADD", "MUL", "MAXIMUM", "MINIMUM") or macs else (tensors[0], output))
-        )
+        several = operator is None or operator.maps != 1 or operator.weights is not None
+        int8 = all(tensor.type == INT8 for tensor in (tensors if several else (tensors[0], output)))
         found.append(
             (
                 Layer(
@@ -83,6 +81,12 @@ def _operators(tflite: Path) -> list[tuple[Layer, bool]]:
             )
         )
     return found
+
+
+def _macs(operator: Operator, weights: tuple[int, ...], outputs: int) -> int:
+    """Of weights that make all channels of the output, or, behind an axis of 1, one channel each."""
+    taps = weights[1:] if operator.weights == 0 else weights[1:-1]
+    return outputs * math.prod(taps)
 
 
 def write_source(compiled: CompiledModel, tflm: Tflm, arena_bytes: int, folder: Path) -> tuple[Layer, ...]:

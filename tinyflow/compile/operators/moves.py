@@ -1,8 +1,11 @@
-"""CONCATENATION, PAD, RESIZE_NEAREST_NEIGHBOR, STRIDED_SLICE, TRANSPOSE: bytes that only move."""
+"""CONCATENATION, PAD, RESIZE_NEAREST_NEIGHBOR: bytes that go into a larger map, as they are."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tinyflow.compile.graph import Graph, Op
 from tinyflow.compile.lowering.step import (
@@ -15,9 +18,11 @@ from tinyflow.compile.lowering.step import (
     left_padded,
     need,
     refuse,
-    strides,
 )
 from tinyflow.compile.needs import NHWC, SAME, Needs
+from tinyflow.compile.operators import options
+from tinyflow.compile.operators.axes import Order, Renamed, by_axis
+from tinyflow.compile.operators.registry import Channels, Operator, Row, Trait, facts, register
 from tinyflow.compile.resampling import nearest
 
 PLANES = (0, 3, 1, 2)  # axes of an NHWC map in the order of a planar one's bytes
@@ -25,20 +30,20 @@ PLANES = (0, 3, 1, 2)  # axes of an NHWC map in the order of a planar one's byte
 
 def moves_needs(graph: Graph, op: Op) -> Needs:
     """PAD, STRIDED_SLICE, CONCATENATION, resize: pixels or planes, all maps alike."""
-    maps = op.inputs if op.kind == "CONCATENATION" else op.inputs[:1]
+    maps = facts(op).inputs(op)
     fits = all(
         len(graph.tensor(index).shape) == 4 and not graph.tensor(index).constant for index in (*maps, *op.outputs)
     )
     return Needs(SAME if fits else NHWC)
 
 
-def _planar(graph: Graph, op: Op) -> bool:
+def planar(graph: Graph, op: Op) -> bool:
     return any(graph.tensor(index).planar for index in (*op.inputs, *op.outputs))
 
 
-def _axes(graph: Graph, op: Op, rank: int) -> tuple[int, ...]:
+def stored_axes(graph: Graph, op: Op, rank: int) -> tuple[int, ...]:
     """The axes in the order of the maps' bytes."""
-    return PLANES if _planar(graph, op) else tuple(range(rank))
+    return PLANES if planar(graph, op) else tuple(range(rank))
 
 
 def concatenation(graph: Graph, op: Op) -> Step:
@@ -52,7 +57,7 @@ def concatenation(graph: Graph, op: Op) -> Step:
         if rank and -rank <= op.options["axis"] < rank
         else refuse(graph, op, f"axis {op.options['axis']}", "")
     )
-    stored = _axes(graph, op, rank)
+    stored = stored_axes(graph, op, rank)
     inner = math.prod(output.shape[other] for other in stored[stored.index(axis) + 1 :])
     outer = math.prod(output.shape[other] for other in stored[: stored.index(axis)])
     calls, start = [], 0
@@ -110,7 +115,7 @@ def pad(graph: Graph, op: Op) -> Step:
         )
         value = int(data.reshape(-1)[0])
     sizes: list[tuple[int, int, int]] = []  # of each axis: elements, those padded before and after
-    for axis in reversed(_axes(graph, op, rank)):
+    for axis in reversed(stored_axes(graph, op, rank)):
         unit = 1
         if sizes and sizes[-1][1:] == (0, 0):  # what is not padded moves with the axis outside it
             unit = sizes.pop()[0]
@@ -135,12 +140,12 @@ def resize_nearest_neighbor(graph: Graph, op: Op) -> Step:
     )
     need(max(source) < 1 << 15, graph, op, f"{list(source)}: the kernel's indices are int16", "make the map smaller")
     rows, columns = (nearest(before, after, **op.options).astype(np.int16) for before, after in zip(source[1:3], size))
-    planar = _planar(graph, op)  # then planes are batches of one channel
+    planes = planar(graph, op)  # then planes are batches of one channel
     fields = {
         "rows": rows,
         "columns": columns,
-        "batches": source[3] if planar else source[0],
-        "channels": 1 if planar else source[3],
+        "batches": source[3] if planes else source[0],
+        "channels": 1 if planes else source[3],
         "input_height": source[1],
         "input_width": source[2],
         "output_height": size[0],
@@ -150,86 +155,99 @@ def resize_nearest_neighbor(graph: Graph, op: Op) -> Step:
     return Step.of(op, kernel, kernel + "_params", fields, (op.inputs[0], op.outputs[0]))
 
 
-def strided_slice(graph: Graph, op: Op) -> Step:
+def _same_shape(graph: Graph, op: Op) -> bool:
     source, output = graph.tensor(op.inputs[0]), graph.tensor(op.outputs[0])
-    int8(graph, op, op.inputs[0]), int8(graph, op, op.outputs[0])
-    options, rank = op.options, len(source.shape)
-    need(rank <= 4, graph, op, f"{rank} axes; at most 4")
-    for mask in ("ellipsis_mask", "new_axis_mask", "offset"):
-        need(not options[mask], graph, op, f"{mask} is set", "export the slice with plain begin, end and strides")
-    begin, end, step = (
-        integers(graph, op, position, name) for position, name in ((1, "begin"), (2, "end"), (3, "strides"))
+    return source.alike(output) and source.shape == output.shape and op.options.get("activation", "NONE") == "NONE"
+
+
+def _joined(graph: Graph, op: Op) -> NDArray[Any]:
+    return np.concatenate([graph.tensor(index).values for index in op.inputs], op.options["axis"])
+
+
+def _padded(graph: Graph, op: Op) -> NDArray[Any]:
+    data, paddings, *_ = (graph.tensor(index).values for index in op.inputs)
+    value = graph.tensor(op.outputs[0]).affine.zero_point[0]
+    return np.pad(data, paddings.reshape(-1, 2), constant_values=value)
+
+
+def _axis_renamed(graph: Graph, op: Op, order: Order) -> Renamed:
+    return Renamed((), op.options | {"axis": order[op.options["axis"] % len(order)]}, order)
+
+
+def _paddings_renamed(graph: Graph, op: Op, order: Order) -> Renamed | None:
+    return by_axis(graph, op, order, 1)
+
+
+register(
+    Operator(
+        kind="CONCATENATION",
+        options="ConcatenationOptions",
+        read=lambda o: {"axis": o.axis, **options.activation(o)},
+        required=1,
+        maps=None,
+        weights=None,
+        lower=concatenation,
+        needs=moves_needs,
+        results=None,
+        evaluate=_joined,
+        keeps_bytes=_same_shape,
+        renamed=_axis_renamed,
+        channels=Channels.JOINED,
+        traits=Trait.NONE,
+        row=Row(
+            "`concatenation_s8`",
+            "any axis, 10 inputs",
+            "inputs whose scale or zero point is not the output's; a fused activation",
+        ),
     )
-    need(
-        len(begin) == len(end) == len(step) == rank and 0 not in step,
-        graph,
-        op,
-        f"begin {begin}, end {end}, strides {step} for {rank} axes",
+)
+
+
+def _register_pad(kind: str, required: int, evaluate: Callable[[Graph, Op], NDArray[Any]] | None) -> None:
+    register(
+        Operator(
+            kind=kind,
+            options=None,
+            read=options.none,
+            required=required,
+            maps=1,
+            weights=None,
+            lower=pad,
+            needs=moves_needs,
+            results=None,
+            evaluate=evaluate,
+            keeps_bytes=_same_shape,
+            renamed=_paddings_renamed,
+            channels=Channels.KEPT,
+            traits=Trait.PADS,
+            row=PAD_ROW,
+        )
     )
-    stored = _axes(graph, op, rank)
-    units = dict(zip(stored, strides(tuple(source.shape[axis] for axis in stored))))
-    start, shape, moves = 0, [], {}
-    for axis, size in enumerate(source.shape):
-        bit = 1 << axis
-        first, last = begin[axis], end[axis]
-        if options["shrink_axis_mask"] & bit:
-            first += size if first < 0 else 0
-            need(0 <= first < size and step[axis] == 1, graph, op, f"index {begin[axis]} of an axis of {size}")
-            positions = range(first, first + 1)
-        else:
-            positions = range(size)[
-                slice(
-                    None if options["begin_mask"] & bit else first,
-                    None if options["end_mask"] & bit else last,
-                    step[axis],
-                )
-            ]
-            shape.append(len(positions))
-        need(len(positions) > 0, graph, op, f"axis {axis} of the slice is empty")
-        start += positions.start * units[axis]
-        moves[axis] = (len(positions), positions.step * units[axis])
-    need(tuple(shape) == output.shape, graph, op, f"the slice is {shape}, the output {list(output.shape)}")
-    return _gather(op, [moves[axis] for axis in stored], start)
 
 
-def transpose(graph: Graph, op: Op) -> Step:
-    source, output = graph.tensor(op.inputs[0]), graph.tensor(op.outputs[0])
-    int8(graph, op, op.inputs[0]), int8(graph, op, op.outputs[0])
-    rank = len(source.shape)
-    need(rank <= MAX_RANK, graph, op, f"{rank} axes; at most {MAX_RANK}")
-    order = integers(graph, op, 1, "the permutation")
-    need(sorted(order) == list(range(rank)), graph, op, f"{order} is no permutation of {rank} axes")
-    need(
-        output.shape == tuple(source.shape[axis] for axis in order),
-        graph,
-        op,
-        f"{list(source.shape)} by {order} is not {list(output.shape)}",
+PAD_ROW = Row("`pad_s8`", "up to 5-D", "a padding value on another scale; paddings computed at run time")
+_register_pad("PAD", 2, _padded)
+_register_pad("PADV2", 3, None)
+register(
+    Operator(
+        kind="RESIZE_NEAREST_NEIGHBOR",
+        options="ResizeNearestNeighborOptions",
+        read=lambda o: {"align_corners": bool(o.alignCorners), "half_pixel_centers": bool(o.halfPixelCenters)},
+        required=2,
+        maps=1,
+        weights=None,
+        lower=resize_nearest_neighbor,
+        needs=moves_needs,
+        results=None,
+        evaluate=None,
+        keeps_bytes=_same_shape,
+        renamed=None,
+        channels=Channels.KEPT,
+        traits=Trait.NONE,
+        row=Row(
+            "`resize_nearest_neighbor_s8`",
+            "half-pixel centres, aligned corners or neither; constant size, up to 32767",
+            "a size computed at run time",
+        ),
     )
-    unit = strides(source.shape)
-    return _gather(op, [(source.shape[axis], unit[axis]) for axis in order], 0)
-
-
-def layout(graph: Graph, op: Op) -> Step:
-    """Pixel after pixel to channel after channel, or back (passes/layouts.py)."""
-    source, output = graph.tensor(op.inputs[0]), graph.tensor(op.outputs[0])
-    _, height, width, channels = source.shape
-    pixels = height * width
-    moves = [(channels, 1), (pixels, channels)] if output.planar else [(pixels, 1), (channels, pixels)]
-    return _gather(op, moves, 0)
-
-
-def _gather(op: Op, moves: list[tuple[int, int]], start: int) -> Step:
-    """moves: (size, stride in the input) of each axis of the output. Neighbours that move as one become one axis."""
-    merged: list[tuple[int, int]] = []
-    for size, stride in moves:
-        if merged and merged[-1][1] == size * stride:
-            size *= merged.pop()[0]
-        if size > 1:
-            merged.append((size, stride))
-    merged = merged or [(1, 1)]
-    fields = {
-        "shape": left_padded([size for size, _ in merged], MAX_RANK, 1),
-        "stride": left_padded([stride for _, stride in merged], MAX_RANK, 0),
-        "start": start,
-    }
-    return Step.of(op, "gather_s8", "gather_s8_params", fields, (op.inputs[0], op.outputs[0]))
+)

@@ -9,6 +9,8 @@ from tinyflow.compile.lowering.requant import requant
 from tinyflow.compile.lowering.step import Call, Step, clamped, int8, need
 from tinyflow.compile.lowering.weights import biases, constant_weights, geometry, offsets, operand, per_channel
 from tinyflow.compile.needs import PLANAR, Needs
+from tinyflow.compile.operators import options
+from tinyflow.compile.operators.registry import Channels, Operator, Row, Trait, register
 
 UNROLLED = {(3, 3): "depthwise_planar_3x3_s8", (5, 5): "depthwise_planar_5x5_s8"}
 STEPPING = "depthwise_planar_3x3_stride2_s8"
@@ -149,3 +151,30 @@ def _planar_step(graph: Graph, op: Op, weights: np.ndarray, plane: Plane, macs: 
     }
     convolution = Call(plane.kernel, "depthwise_planar_s8_params", fields, (op.inputs[0], op.outputs[0]), scratch=True)
     return Step(op, (convolution, *clamped(graph, op)), macs)
+
+
+register(
+    Operator(
+        kind="DEPTHWISE_CONV_2D",
+        options="DepthwiseConv2DOptions",
+        read=lambda o: {**options.convolution(o), "channel_multiplier": o.depthMultiplier},
+        required=2,
+        maps=1,
+        weights=3,
+        lower=depthwise_conv_2d,
+        needs=depthwise_conv_2d_needs,
+        results=None,
+        evaluate=None,
+        keeps_bytes=None,
+        renamed=None,
+        channels=Channels.REPEATED,
+        traits=Trait.CONVOLUTION | Trait.FUSES_ACTIVATION,
+        row=Row(
+            "`depthwise_planar_3x3_s8`, `depthwise_planar_5x5_s8`, `depthwise_planar_3x3_stride2_s8`,"
+            " `depthwise_planar_s8` (all over `depthwise_planes_s8`); `depthwise_conv_2d_s8` with a depth multiplier,"
+            " several batches, or scales for which the short requantisation is not proven",
+            "depth multiplier, and as CONV_2D",
+            "as CONV_2D",
+        ),
+    )
+)

@@ -10,6 +10,8 @@ from tinyflow.compile.lowering.requant import requant
 from tinyflow.compile.lowering.step import Step, int8, need
 from tinyflow.compile.lowering.weights import biases, constant_weights, geometry, offsets, per_channel
 from tinyflow.compile.needs import FREE, NHWC_IN, Needs
+from tinyflow.compile.operators import options
+from tinyflow.compile.operators.registry import Channels, Operator, Row, Trait, register
 
 PIXELS = 3  # of a block (MATMUL_PIXELS)
 
@@ -229,3 +231,54 @@ def _check_bias_scale(graph: Graph, op: Op, product: float, output_scale: float)
         op,
         f"the bias has scale {scale:g}; input times weight scale is {product:g}",
     )
+
+
+register(
+    Operator(
+        kind="CONV_2D",
+        options="Conv2DOptions",
+        read=options.convolution,
+        required=2,
+        maps=1,
+        weights=0,
+        lower=conv_2d,
+        needs=conv_2d_needs,
+        results=None,
+        evaluate=None,
+        keeps_bytes=None,
+        renamed=None,
+        channels=Channels.MADE,
+        traits=Trait.CONVOLUTION | Trait.FUSES_ACTIVATION,
+        row=Row(
+            "`pointwise_conv_2d_s8` (1x1 without padding), `conv_2d_packed_s8` (both over `matmul_s8`),"
+            " `fully_connected_packed_s8` (1x1 on one pixel); `conv_2d_s8` with groups, several batches, or scales for"
+            " which the short requantisation is not proven",
+            "grouped, dilated, SAME and VALID, one scale or one per output channel, bias optional",
+            "weights that are not int8 and symmetric",
+        ),
+    )
+)
+register(
+    Operator(
+        kind="FULLY_CONNECTED",
+        options="FullyConnectedOptions",
+        read=lambda o: {"weights_format": o.weightsFormat, **options.activation(o)},
+        required=2,
+        maps=1,
+        weights=0,
+        lower=fully_connected,
+        needs=fully_connected_needs,
+        results=None,
+        evaluate=None,
+        keeps_bytes=None,
+        renamed=None,
+        channels=Channels.MADE,
+        traits=Trait.FUSES_ACTIVATION,
+        row=Row(
+            "`fully_connected_packed_s8`, `pointwise_conv_2d_s8` (several rows); `fully_connected_s8` with scales for"
+            " which the short requantisation is not proven",
+            "per tensor or per channel, bias optional, several rows",
+            "one scale and a bias whose scale is off by over 0.02 of the output's",
+        ),
+    )
+)

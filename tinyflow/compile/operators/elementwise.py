@@ -1,20 +1,20 @@
-"""ADD, SUB, MUL, the table activations, QUANTIZE and DEQUANTIZE."""
+"""ADD, SUB, MUL: element by element of two operands, which may be broadcast."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
-from tinyflow.compile import fixedpoint
-from tinyflow.compile.fixedpoint import quantize_multiplier, requantize_all, round_half_away
+from tinyflow.compile.fixedpoint import quantize_multiplier, requantize_all
 from tinyflow.compile.graph import Graph, Op
 from tinyflow.compile.lowering.linear import VALUES, linear
 from tinyflow.compile.lowering.step import Step, activation_range, int8, left_padded, need, strides
 from tinyflow.compile.needs import NHWC, SAME, Needs
+from tinyflow.compile.operators import axes, options
+from tinyflow.compile.operators.registry import Channels, Operator, Row, Trait, register
 
-Affine = tuple[np.float32, int]  # scale and zero point of an int8 tensor
 
-
-def needs(graph: Graph, op: Op) -> Needs:
+def elementwise_needs(graph: Graph, op: Op) -> Needs:
     """Element i of the operands is read before element i of the result is written; all of one shape: any layout."""
     output = graph.tensor(op.outputs[0])
     tensors = [graph.tensor(index) for index in op.inputs]
@@ -71,7 +71,8 @@ def add(graph: Graph, op: Op) -> Step:
         )
         total = requantize_all(left[:, None] + sign * right, *quantized[2]) + zero
         found = linear(
-            np.clip(total, *limits.values()), (float(scale1) / float(scale), sign * float(scale2) / float(scale))
+            np.clip(total, limits["activation_min"], limits["activation_max"]),
+            (float(scale1) / float(scale), sign * float(scale2) / float(scale)),
         )
         if found is not None:
             (weight1, weight2), bias = found
@@ -80,7 +81,7 @@ def add(graph: Graph, op: Op) -> Step:
                 "weight1": weight1,
                 "weight2": weight2,
                 "bias": bias,
-                **_bounds(limits),
+                **bounds(limits),
             }
             return Step.of(op, "weighted_sum_s8", "weighted_sum_s8_params", fields, (*op.inputs, op.outputs[0]))
     fields = {
@@ -115,93 +116,42 @@ def mul(graph: Graph, op: Op) -> Step:
     return Step.of(op, "mul_s8", "mul_s8_params", fields, (*op.inputs, op.outputs[0]))
 
 
-def _same_size(graph: Graph, op: Op) -> int:
-    source, output = graph.tensor(op.inputs[0]), graph.tensor(op.outputs[0])
-    need(
-        source.elements == output.elements,
-        graph,
-        op,
-        f"{list(source.shape)} -> {list(output.shape)} changes the number of elements",
-    )
-    return output.elements
-
-
-def _bounds(limits: dict[str, int]) -> dict[str, int]:
+def bounds(limits: dict[str, int]) -> dict[str, int]:
     """Whether a kernel that saturates to int8 must clamp besides, and to what."""
     return {"bounded": int(limits["activation_min"] > -128 or limits["activation_max"] < 127), **limits}
 
 
-def results(graph: Graph, op: Op) -> np.ndarray:
-    """int8 (256,): what a function of one value, RELU, RELU6, LOGISTIC, HARD_SWISH or QUANTIZE,
-    makes of -128 to 127.
-    """
-    return RESULTS[op.kind](int8(graph, op, op.inputs[0]), int8(graph, op, op.outputs[0]), graph, op)
+def _register(kind: str, table: str, lower: Callable[[Graph, Op], Step], row: Row) -> None:
+    register(
+        Operator(
+            kind=kind,
+            options=table,
+            read=options.activation,
+            required=2,
+            maps=None,
+            weights=None,
+            lower=lower,
+            needs=elementwise_needs,
+            results=None,
+            evaluate=None,
+            keeps_bytes=None,
+            renamed=axes.one_by_one,
+            channels=Channels.KEPT,
+            traits=Trait.FUSES_ACTIVATION,
+            row=row,
+        )
+    )
 
 
-def unary(graph: Graph, op: Op) -> Step:
-    """A function of one value: as a clamp, as a linear function, or by its table, whichever is cheapest and equal for
-    all 256.
-    """
-    values, size, tensors = results(graph, op), _same_size(graph, op), (op.inputs[0], op.outputs[0])
-    limits = {"activation_min": int(values.min()), "activation_max": int(values.max())}
-    if not graph.reference:
-        if np.array_equal(values, np.clip(VALUES, *limits.values())):
-            return Step.of(op, "clamp_s8", "clamp_s8_params", {"elements": size, **limits}, tensors)
-        factor = float(int8(graph, op, op.inputs[0])[0]) / float(int8(graph, op, op.outputs[0])[0])
-        found = linear(values.astype(np.int64), [factor])
-        if found is not None:
-            (weight,), bias = found
-            return Step.of(
-                op,
-                "rescale_s8",
-                "rescale_s8_params",
-                {"elements": size, "weight": weight, "bias": bias, **_bounds(limits)},
-                tensors,
-            )
-    fields = {"table": np.roll(values, 128), "elements": size}  # from 0 to 127, then from -128: the byte is the index
-    return Step.of(op, "lookup_s8", "lookup_s8_params", fields, tensors)
-
-
-def _rescale(source: Affine, output: Affine, graph: Graph, op: Op) -> np.ndarray:
-    """QUANTIZE, and RELU, which ends at the zero point besides."""
-    (input_scale, input_zero), (scale, zero) = source, output
-    rescaled = requantize_all(VALUES - input_zero, *quantize_multiplier(float(input_scale) / float(scale))) + zero
-    return np.clip(rescaled, zero if op.kind == "RELU" else -128, 127).astype(np.int8)
-
-
-def _relu6(source: Affine, output: Affine, graph: Graph, op: Op) -> np.ndarray:
-    """TFLM clamps on the input's scale and does not rescale, whatever the output's scale says."""
-    scale, zero = source
-    six = zero + round_half_away(float(np.float32(6) / scale))
-    need(six >= -128, graph, op, f"6.0 is not an int8 at scale {scale:g}")
-    return np.clip(VALUES, zero, min(six, 127)).astype(np.int8)
-
-
-def _logistic(source: Affine, output: Affine, graph: Graph, op: Op) -> np.ndarray:
-    need(output[1] == -128, graph, op, "the output's zero point is not -128")
-    return fixedpoint.logistic_table(*source)
-
-
-def _hard_swish(source: Affine, output: Affine, graph: Graph, op: Op) -> np.ndarray:
-    exponent = fixedpoint.hard_swish_multipliers(source[0], output[0])[1]
-    need(exponent <= 0, graph, op, f"the output scale {output[0]:g} is too small for an input of scale {source[0]:g}")
-    return fixedpoint.hard_swish_table(*source, *output)
-
-
-RESULTS = {"HARD_SWISH": _hard_swish, "LOGISTIC": _logistic, "QUANTIZE": _rescale, "RELU": _rescale, "RELU6": _relu6}
-
-
-def quantize(graph: Graph, op: Op) -> Step:
-    if graph.tensor(op.inputs[0]).dtype != "float32":
-        return unary(graph, op)
-    scale, zero = int8(graph, op, op.outputs[0])
-    fields = {"elements": _same_size(graph, op), "scale": float(scale), "zero_point": zero}
-    return Step.of(op, "quantize_f32_s8", "affine_params", fields, (op.inputs[0], op.outputs[0]))
-
-
-def dequantize(graph: Graph, op: Op) -> Step:
-    output = graph.tensor(op.outputs[0])
-    need(output.dtype == "float32", graph, op, f"the output is {output.dtype}, not float32")
-    scale, zero = int8(graph, op, op.inputs[0])
-    fields = {"elements": _same_size(graph, op), "scale": float(scale), "zero_point": zero}
-    return Step.of(op, "dequantize_s8_f32", "affine_params", fields, (op.inputs[0], op.outputs[0]))
+_register(
+    "ADD",
+    "AddOptions",
+    add,
+    Row(
+        "`weighted_sum_s8` (equal shapes), `add_s8`",
+        "broadcast up to 4-D, constant operands, in place",
+        "an output scale below 2^-19 of the larger input scale",
+    ),
+)
+_register("SUB", "SubOptions", add, Row("`weighted_sum_s8` (equal shapes), `sub_s8`", "as ADD", "as ADD"))
+_register("MUL", "MulOptions", mul, Row("`mul_s8`", "as ADD"))
