@@ -10,11 +10,13 @@ selftest.npz                                          clips int16 (K, samples), 
 arena.png                                             the plan over time
 """
 
+import builtins
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tinyflow.artefacts import read_json, write_json
 from tinyflow.errors import TinyflowError
@@ -59,7 +61,7 @@ class Layer:
     in_place: bool = False  # the output begins where an input did
     scratch: int = 0  # bytes of the arena that it has for itself
 
-    def value(self, data: bytes | np.ndarray) -> np.ndarray:
+    def value(self, data: builtins.bytes | NDArray[Any]) -> NDArray[Any]:
         """The output's bytes in the arena as an array of ``output_shape``, NHWC."""
         elements = int(np.prod(self.output_shape))
         flat = np.frombuffer(data, np.int8 if self.bytes == elements else np.float32)

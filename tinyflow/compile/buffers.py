@@ -167,7 +167,7 @@ def buffers(graph: Graph, choices: Mapping[int, Iterable[int]]) -> tuple[Buffer,
         low = min(sharing.start[index] for index in members)
         parts = tuple(
             Part(i, sharing.start[i] - low, graph.tensor(i).bytes, *sharing.spans[i])
-            for i in sorted(members, key=sharing.spans.get)
+            for i in sorted(members, key=sharing.spans.__getitem__)
         )
         bodies.append(Buffer(parts, anchor=next((part.start for part in parts if part.tensor in graph.inputs), 0)))
     for step, op in enumerate(graph.ops):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tinyflow.compile.artefact import Layer
 from tinyflow.compile.graph import Graph
@@ -57,7 +58,7 @@ class Constants:
     definitions: list[str] = field(default_factory=list)
     bytes: int = 0
 
-    def add(self, array: np.ndarray, name: str) -> str:
+    def add(self, array: NDArray[Any], name: str) -> str:
         data = np.ascontiguousarray(array).reshape(-1)
         key = (data.dtype.name, data.tobytes())
         if key not in self.names:
@@ -81,7 +82,7 @@ def number(value: int | float) -> str:
     return "(-2147483647 - 1)" if value == -(1 << 31) else str(int(value))
 
 
-def _rows(data: np.ndarray, width: int = 112) -> str:
+def _rows(data: NDArray[Any], width: int = 112) -> str:
     lines, line = [], " "
     for value in data.tolist():
         text = f" {number(value)},"
@@ -129,7 +130,7 @@ def _layer(graph: Graph, plan: MemoryPlan, step: Step, index: int, constants: Co
 
 def _place(graph: Graph, plan: MemoryPlan, tensor: int, index: int, constants: Constants) -> str:
     if graph.tensor(tensor).constant:
-        return constants.add(graph.tensor(tensor).data, f"{index}_tensor_{tensor}")
+        return constants.add(graph.tensor(tensor).values, f"{index}_tensor_{tensor}")
     return f"arena + {plan.offsets[tensor]}"
 
 

@@ -9,8 +9,12 @@ Inference" (CVPR 2018), section 2.2 and appendix B; fixed-point functions after 
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
+Table = NDArray[np.int8]  # (256,): of a function of one int8, for -128 to 127
 
 INT32_MIN, INT32_MAX = -(1 << 31), (1 << 31) - 1
 INT16_MIN, INT16_MAX = -(1 << 15), (1 << 15) - 1
@@ -74,7 +78,7 @@ def requantize(value: int, multiplier: int, shift: int) -> int:
     return rounding_divide(saturating_doubling_high_mul(wrap32(value << left), multiplier), right)
 
 
-def requantize_all(values: np.ndarray, multiplier: int, shift: int) -> np.ndarray:
+def requantize_all(values: NDArray[Any], multiplier: int, shift: int) -> NDArray[np.int64]:
     """``requantize`` of every element of an integer array."""
     left, right = max(shift, 0), max(-shift, 0)
     shifted = (values.astype(np.int64) * (1 << left) + (1 << 31)) % (1 << 32) - (1 << 31)
@@ -130,7 +134,7 @@ def logistic_q31(value: int) -> int:
     return positive if value > 0 else INT32_MAX - positive
 
 
-def table(function: Callable[[int], int]) -> np.ndarray:
+def table(function: Callable[[int], int]) -> Table:
     """int8 (256,): function(q) for q from -128 to 127."""
     return np.array([function(q) for q in range(-128, 128)], np.int8)
 
@@ -140,7 +144,7 @@ def input_radius(integer_bits: int, left_shift: int) -> int:
     return math.floor(((1 << integer_bits) - 1) * (1 << (31 - integer_bits)) / (1 << left_shift))
 
 
-def logistic_table(scale: np.float32, zero_point: int) -> np.ndarray:
+def logistic_table(scale: np.float32, zero_point: int) -> Table:
     """LOGISTIC of one int8 (output scale 1/256, zero point -128)."""
     fraction, shift = math.frexp(float(scale) * (1 << 27))
     multiplier = round_half_away(fraction * (1 << 31))
@@ -169,7 +173,9 @@ def hard_swish_multipliers(input_scale: np.float32, output_scale: np.float32) ->
     return narrow(output), output_exponent, narrow(reluish), reluish_exponent
 
 
-def hard_swish_table(input_scale, input_zero_point: int, output_scale, output_zero_point: int) -> np.ndarray:
+def hard_swish_table(
+    input_scale: np.float32, input_zero_point: int, output_scale: np.float32, output_zero_point: int
+) -> Table:
     """HARD_SWISH, x * relu6(x + 3) / 6, of one int8: 16-bit fixed point with the saturations of the definition."""
     output, output_exponent, reluish, reluish_exponent = hard_swish_multipliers(input_scale, output_scale)
 

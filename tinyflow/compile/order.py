@@ -8,6 +8,7 @@ later finds no more alive than it would have. So few sets are left to try. Pure 
 
 import heapq
 from dataclasses import dataclass, replace
+from typing import Any
 
 from tinyflow.compile.buffers import Sharing, live_bytes
 from tinyflow.compile.graph import Graph
@@ -44,7 +45,7 @@ class _State:
     done: int
     alive: int
     ready: list[int]
-    path: tuple  # ((..., step before), last step)
+    path: tuple[Any, ...]  # ((..., step before), last step)
 
     def __lt__(self, other: "_State") -> bool:
         return self.done < other.done
@@ -215,7 +216,7 @@ class Orders:
         )
 
 
-def _unwound(path: tuple) -> list[int]:
+def _unwound(path: tuple[Any, ...]) -> list[int]:
     order = []
     while path:
         path, step = path

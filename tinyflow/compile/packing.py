@@ -26,7 +26,7 @@ def place(buffers: Sequence[Buffer], bound: int, rounds: int = ROUNDS) -> tuple[
     """(offset of each buffer, bytes of the arena)."""
     gaps, sizes = collisions(buffers), [buffer.bytes for buffer in buffers]
     spans = [buffer.last - buffer.first + 1 for buffer in buffers]
-    keys: tuple[Callable[[int], tuple], ...] = (
+    keys: tuple[Callable[[int], tuple[int, ...]], ...] = (
         lambda i: (-sizes[i], buffers[i].first),
         lambda i: (-sizes[i] * spans[i], buffers[i].first),
         lambda i: (-spans[i], -sizes[i]),

@@ -4,6 +4,7 @@ import random
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tinyflow.compile.buffers import SCRATCH, Buffer, buffers, in_place_choices, live_bytes, used_bytes
 from tinyflow.compile.graph import Graph
@@ -45,7 +46,7 @@ class MemoryPlan:
         for index, (buffer, start) in enumerate(zip(self.buffers, self.places)):
             for part in buffer.parts:
                 scratch, width, bottom = part.tensor == SCRATCH, part.last - part.first + 1, start + part.start
-                look = (
+                look: dict[str, Any] = (
                     {"facecolor": "white", "edgecolor": "grey", "hatch": "////"}
                     if scratch
                     else {"facecolor": f"C{index % 10}", "edgecolor": "white"}

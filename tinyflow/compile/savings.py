@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tinyflow.compile.buffers import SCRATCH, Part, buffers, live_bytes
 from tinyflow.compile.graph import Graph, Op, Tensor
@@ -112,7 +113,7 @@ def _shapes(graph: Graph) -> Graph:
     )
 
 
-def _zeros(tensor: Tensor) -> np.ndarray | None:
+def _zeros(tensor: Tensor) -> NDArray[Any] | None:
     if tensor.data is None or tensor.dtype == "int32":  # sizes, axes and the like are read
         return tensor.data
     return np.broadcast_to(np.zeros((), tensor.data.dtype), tensor.shape)

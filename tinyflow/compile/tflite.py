@@ -9,8 +9,10 @@ PACK that a converter puts before each RESHAPE compute a shape that its output t
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tinyflow.compile.graph import Graph, Op, Quantization, Tensor, live
 from tinyflow.compile.operators import OPERATORS, Trait, supported
@@ -74,7 +76,7 @@ def parse_tflite(data: bytes, name: str) -> Graph:
         ) from None
 
 
-def _graph(model, subgraph, name: str, schema) -> Graph:
+def _graph(model: Any, subgraph: Any, name: str, schema: Any) -> Graph:
     names = {value: key for key, value in vars(schema.BuiltinOperator).items() if not key.startswith("_")}
     operators = subgraph.operators if subgraph.operators is not None else ()
     stored = [
@@ -99,7 +101,7 @@ def _graph(model, subgraph, name: str, schema) -> Graph:
     return graph
 
 
-def _operator(model, operator, number: int, tensors: int, names: dict[int, str], name: str) -> Op:
+def _operator(model: Any, operator: Any, number: int, tensors: int, names: dict[int, str], name: str) -> Op:
     """Kind, inputs and outputs. A view has no use for more than its first input: its output tensor has the shape."""
     code = model.operatorCodes[operator.opcodeIndex]
     kind = names.get(max(code.builtinCode, code.deprecatedBuiltinCode), "unknown")
@@ -117,7 +119,7 @@ def _where(op: Op, number: int, tensors: tuple[Tensor, ...], name: str) -> str:
     return f"{op.kind} (operator {number}, output {tensors[op.outputs[0]].name!r}) in {name}"
 
 
-def _read(op: Op, options, number: int, tensors: tuple[Tensor, ...], name: str) -> Op:
+def _read(op: Op, options: Any, number: int, tensors: tuple[Tensor, ...], name: str) -> Op:
     """``op`` with its options; errors say what is wrong with the operator itself."""
     if len(op.outputs) != 1 or op.outputs[0] < 0:
         raise TinyflowError(
@@ -137,7 +139,7 @@ def _read(op: Op, options, number: int, tensors: tuple[Tensor, ...], name: str) 
     return replace(op, options=operator.read(options))
 
 
-def _tensor(model, tensor, index: int, name: str, used: bool) -> Tensor:
+def _tensor(model: Any, tensor: Any, index: int, name: str, used: bool) -> Tensor:
     label = tensor.name.decode(errors="replace") if tensor.name else f"tensor {index}"
     where = f"tensor {label!r} in {name}"
     if not used:
@@ -160,7 +162,7 @@ def _tensor(model, tensor, index: int, name: str, used: bool) -> Tensor:
     return Tensor(label, shape, dtype, _quantization(tensor.quantization), _data(model, tensor, shape, dtype, where))
 
 
-def _quantization(quantization) -> Quantization | None:
+def _quantization(quantization: Any) -> Quantization | None:
     if quantization is None or quantization.scale is None or len(quantization.scale) == 0:
         return None
     scale = np.asarray(quantization.scale, np.float32)
@@ -171,7 +173,7 @@ def _quantization(quantization) -> Quantization | None:
     return Quantization(scale, zero_point, int(quantization.quantizedDimension))
 
 
-def _data(model, tensor, shape: tuple[int, ...], dtype: str, where: str) -> np.ndarray | None:
+def _data(model: Any, tensor: Any, shape: tuple[int, ...], dtype: str, where: str) -> NDArray[Any] | None:
     buffer = model.buffers[tensor.buffer]
     if tensor.buffer == 0 or buffer.data is None or len(buffer.data) == 0:
         if buffer.offset > 1:
@@ -200,9 +202,8 @@ def _resolve(op: Op, tensors: tuple[Tensor, ...]) -> Op:
         raise TinyflowError(
             f"{op.kind} (output {output.name!r}) works on 4-D tensors, not {list(source.shape)}", "reshape to NHWC"
         )
-    filter_h, filter_w = options.get("filter_h"), options.get("filter_w")
-    if filter_h is None:
-        filter_h, filter_w = tensors[op.inputs[1]].shape[1:3]
+    weighted = OPERATORS[op.kind].weights is not None
+    filter_h, filter_w = tensors[op.inputs[1]].shape[1:3] if weighted else (options["filter_h"], options["filter_w"])
     for axis, side, letter, size in ((1, "top", "h", filter_h), (2, "left", "w", filter_w)):
         stride, dilation = options[f"stride_{letter}"], options.get(f"dilation_{letter}", 1)
         want = output_size(source.shape[axis], size, stride, dilation, options["padding"]) if stride > 0 else 0

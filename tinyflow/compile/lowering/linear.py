@@ -9,6 +9,7 @@ import itertools
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 SHIFT = 21  # LINEAR_SHIFT of firmware/kernels/linear.h
 FRACTION = 8  # bits of a product that the kernel drops
@@ -16,7 +17,7 @@ VALUES = np.arange(-128, 128)
 NUDGES = (0, 3, -3)  # of the weights, where the nearest ones do not do
 
 
-def linear(expected: np.ndarray, factors: Sequence[float]) -> tuple[list[int], int] | None:
+def linear(expected: NDArray[np.int64], factors: Sequence[float]) -> tuple[list[int], int] | None:
     """(weights, bias) such that clamp((sum of (weight * value >> FRACTION) + bias) >> SHIFT) is ``expected`` for every
     combination of int8 values, clamped to the least and greatest of it; None where there are none. expected: one axis
     of 256 for each of ``factors``.

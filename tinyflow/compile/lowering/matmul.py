@@ -10,6 +10,7 @@ at once, and only a need be split off. Where b's sums may leave 24 bits, a half 
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tinyflow.compile.graph import Graph, Op
 from tinyflow.compile.lowering.requant import requant
@@ -24,12 +25,12 @@ def padded(size: int, multiple: int = 4) -> int:
     return -(-size // multiple) * multiple
 
 
-def matmul(graph: Graph, op: Op, rows: np.ndarray, group: int) -> dict[str, Any] | None:
+def matmul(graph: Graph, op: Op, rows: NDArray[np.int8], group: int) -> dict[str, Any] | None:
     """The fields of a ``matmul_s8`` struct and the name of its inner kernel; None where ``requant`` proves nothing.
 
     rows: int8 (channels, runs, run), each run padded to a multiple of 4 in the stream.
     """
-    quant = requant(graph, op, graph.tensor(op.inputs[1]).data, 0)
+    quant = requant(graph, op, graph.tensor(op.inputs[1]).values, 0)
     if quant is None:
         return None
     channels, runs, run = rows.shape
@@ -60,7 +61,7 @@ def matmul(graph: Graph, op: Op, rows: np.ndarray, group: int) -> dict[str, Any]
         kernel += "_wide"
     elif group == 2 and not quant["signed_ties"]:
         kernel += "_plain"
-    zero_point = int(graph.tensor(op.outputs[0]).quantization.zero_point[0])
+    zero_point = int(graph.tensor(op.outputs[0]).affine.zero_point[0])
     product = {
         "stream": stream.astype(np.uint32).view(np.int32),
         "words": len(stream),
@@ -74,9 +75,9 @@ def matmul(graph: Graph, op: Op, rows: np.ndarray, group: int) -> dict[str, Any]
     return {"matmul": product, field: kernel}
 
 
-def _fused(weights: np.ndarray, bias: np.ndarray) -> bool:
+def _fused(weights: NDArray[np.int64], bias: NDArray[np.int64]) -> bool:
     """Whether each pair of (pairs, 2, depth) fuses: its second channel stays within a byte and its
     sums within 24 bits.
     """
     reach = np.abs(bias[:, 1]) + 128 * np.abs(weights[:, 1]).sum(1)
-    return bool((reach < 1 << 23).all() and (weights[:, 1] - (weights[:, 0] < 0) >= -128).all())
+    return bool((reach < (1 << 23)).all() and (weights[:, 1] - (weights[:, 0] < 0) >= -128).all())

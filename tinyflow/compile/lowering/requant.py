@@ -5,6 +5,7 @@ accumulator.
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tinyflow.compile.fixedpoint import requantize
 from tinyflow.compile.graph import Graph, Op
@@ -14,7 +15,7 @@ from tinyflow.compile.lowering.weights import biases, operand, per_channel
 LARGEST_SHIFT = 22  # 129 << 22 and a value below 2**30 add up within int32
 
 
-def requant(graph: Graph, op: Op, weights: np.ndarray, axis: int) -> dict[str, Any] | None:
+def requant(graph: Graph, op: Op, weights: NDArray[np.int8], axis: int) -> dict[str, Any] | None:
     """The fields of a ``requant_s8`` struct: the weights (constant int8) of ``op``, their output channels along
     ``axis``.
 
@@ -52,13 +53,13 @@ def requant(graph: Graph, op: Op, weights: np.ndarray, axis: int) -> dict[str, A
 
 
 def _constants(
-    rows: np.ndarray,
-    folded: np.ndarray,
-    multiplier: np.ndarray,
-    right: np.ndarray,
+    rows: NDArray[np.int64],
+    folded: NDArray[np.int64],
+    multiplier: NDArray[np.int64],
+    right: NDArray[np.int64],
     limits: dict[str, int],
     output_zero: int,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """A channel without weights is a constant: a bias of four times it, and a division by four, which rounds nothing.
     As quantised from training, its scale is next to none, its bias next to 2**30 and its shift near 31: more than the
     few instructions can do.

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tinyflow.compile.fixedpoint import round_half_away
 from tinyflow.compile.graph import Graph, Op
@@ -66,14 +67,14 @@ def int8(graph: Graph, op: Op, index: int) -> tuple[np.float32, int]:
         f"tensor {tensor.name!r} is {tensor.dtype}; the kernel is int8",
         "quantise it to int8",
     )
-    quantization = tensor.quantization
     need(
-        quantization is not None,
+        tensor.quantization is not None,
         graph,
         op,
         f"tensor {tensor.name!r} has no quantisation",
         "convert with full int8 quantisation",
     )
+    quantization = tensor.affine
     need(
         len(quantization.scale) == 1,
         graph,
@@ -82,7 +83,7 @@ def int8(graph: Graph, op: Op, index: int) -> tuple[np.float32, int]:
     )
     scale, zero_point = np.float32(quantization.scale[0]), int(quantization.zero_point[0])
     need(
-        bool(np.isfinite(scale)) and scale > 0 and -128 <= zero_point <= 127,
+        bool(np.isfinite(scale)) and float(scale) > 0 and -128 <= zero_point <= 127,
         graph,
         op,
         f"tensor {tensor.name!r} has scale {scale} and zero point {zero_point}",
@@ -91,12 +92,12 @@ def int8(graph: Graph, op: Op, index: int) -> tuple[np.float32, int]:
     return scale, zero_point
 
 
-def constant(graph: Graph, op: Op, position: int, what: str) -> np.ndarray:
+def constant(graph: Graph, op: Op, position: int, what: str) -> NDArray[Any]:
     """The constant input at ``position`` (axes, paddings, a permutation), as stored."""
     need(len(op.inputs) > position and op.inputs[position] >= 0, graph, op, f"{what} is missing")
     tensor = graph.tensor(op.inputs[position])
     need(tensor.constant, graph, op, f"{what} ({tensor.name!r}) is computed at run time; it must be a constant")
-    return tensor.data
+    return tensor.values
 
 
 def integers(graph: Graph, op: Op, position: int, what: str) -> list[int]:

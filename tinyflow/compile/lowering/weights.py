@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tinyflow.compile.fixedpoint import quantize_multiplier
 from tinyflow.compile.graph import Graph, Op, Tensor
@@ -21,7 +22,7 @@ def constant_weights(graph: Graph, op: Op) -> Tensor:
     )
     need(tensor.quantization is not None, graph, op, f"weights {tensor.name!r} have no quantisation")
     need(
-        not tensor.quantization.zero_point.any(),
+        not tensor.affine.zero_point.any(),
         graph,
         op,
         f"weights {tensor.name!r} have zero points other than 0",
@@ -37,7 +38,7 @@ def operand(graph: Graph, op: Op) -> tuple[np.float32, int]:
     return int8(graph, op, op.inputs[0])
 
 
-def biases(graph: Graph, op: Op, channels: int) -> np.ndarray | None:
+def biases(graph: Graph, op: Op, channels: int) -> NDArray[np.int32] | None:
     if len(op.inputs) < 3 or op.inputs[2] < 0:
         return None
     tensor = graph.tensor(op.inputs[2])
@@ -47,7 +48,7 @@ def biases(graph: Graph, op: Op, channels: int) -> np.ndarray | None:
         op,
         f"bias {tensor.name!r} is {tensor.dtype} {list(tensor.shape)}; it must be a constant int32 of {channels}",
     )
-    return tensor.data.reshape(-1)
+    return tensor.values.reshape(-1)
 
 
 def channel_quant(real: list[float]) -> dict[str, Any]:
@@ -61,12 +62,12 @@ def channel_quant(real: list[float]) -> dict[str, Any]:
 
 def per_channel(graph: Graph, op: Op, weights: Tensor, axis: int) -> dict[str, Any]:
     """Multipliers input_scale * weight_scale / output_scale in double, one per output channel or one for all."""
-    scales = weights.quantization.scale
+    scales, along = weights.affine.scale, weights.affine.axis
     need(
-        len(scales) == 1 or (len(scales) == weights.shape[axis] and weights.quantization.axis == axis),
+        len(scales) == 1 or (len(scales) == weights.shape[axis] and along == axis),
         graph,
         op,
-        f"weights {weights.name!r} have {len(scales)} scales along axis {weights.quantization.axis}; "
+        f"weights {weights.name!r} have {len(scales)} scales along axis {along}; "
         f"expected {weights.shape[axis]} along {axis}, or one",
     )
     (input_scale, _), (output_scale, _) = operand(graph, op), int8(graph, op, op.outputs[0])

@@ -44,7 +44,7 @@ def _packs(graph: Graph, op: Op) -> bool:
     weights = graph.tensor(op.inputs[1])
     if weights.quantization is None or weights.data is None:
         return True
-    return requant(graph, op, constant_weights(graph, op).data, 0) is not None
+    return requant(graph, op, constant_weights(graph, op).values, 0) is not None
 
 
 def _pixels(tensor: Tensor) -> int:
@@ -89,7 +89,7 @@ def conv_2d(graph: Graph, op: Op) -> Step:
     macs = output[1] * output[2] * weights.elements
     tensors = (op.inputs[0], op.outputs[0])
     if depth == source[3] and source[0] == 1:
-        product = matmul(graph, op, weights.data.reshape(channels, filter_h, filter_w * depth), 2)
+        product = matmul(graph, op, weights.values.reshape(channels, filter_h, filter_w * depth), 2)
         if product is not None:
             return _packed(graph, op, product, macs)
     fields = {
@@ -117,7 +117,9 @@ def _packed(graph: Graph, op: Op, product: dict[str, Any], macs: int) -> Step:
     _, height, width, channels = source.shape
     where = geometry(op)
     if pointwise(op, source, output, weights) and _pixels(source) == 1:
-        return _dense(op, matmul(graph, op, weights.data.reshape(output.shape[3], 1, channels), 4), channels, macs)
+        dense = matmul(graph, op, weights.values.reshape(output.shape[3], 1, channels), 4)
+        assert dense is not None  # as the product by pairs is not
+        return _dense(op, dense, channels, macs)
     in_planar, out_planar = _planes(source, output)
     fields = {**product, "input_channels": channels, **_strides("output", output, out_planar)}
     if pointwise(op, source, output, weights):
@@ -183,9 +185,9 @@ def fully_connected(graph: Graph, op: Op) -> Step:
     (input_scale, _), (output_scale, _) = int8(graph, op, op.inputs[0]), int8(graph, op, op.outputs[0])
     quant = per_channel(graph, op, weights, 0)
     if not quant["quant_step"]:  # TFLM checks the bias only here
-        _check_bias_scale(graph, op, float(input_scale) * float(weights.quantization.scale[0]), float(output_scale))
+        _check_bias_scale(graph, op, float(input_scale) * float(weights.affine.scale[0]), float(output_scale))
     macs = batches * depth * outputs
-    product = matmul(graph, op, weights.data.reshape(outputs, 1, depth), 4 if batches == 1 else 2)
+    product = matmul(graph, op, weights.values.reshape(outputs, 1, depth), 4 if batches == 1 else 2)
     if product is not None:
         return _dense(op, product, depth, macs) if batches == 1 else _rows(op, product, batches, depth, outputs, macs)
     fields = {

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tinyflow.compile.graph import Graph, Op
 from tinyflow.compile.lowering.requant import requant
@@ -28,7 +29,7 @@ class Plane:
     row: int
     padded_bytes: int
     kernel: str
-    taps: np.ndarray | None  # for the kernel of any filter
+    taps: NDArray[np.int32] | None  # for the kernel of any filter
 
     @staticmethod
     def of(graph: Graph, op: Op) -> "Plane":
@@ -67,7 +68,7 @@ def planar(graph: Graph, op: Op) -> Plane | None:
     source, weights = graph.tensor(op.inputs[0]), graph.tensor(op.inputs[1])
     if graph.reference or source.shape[0] != 1 or weights.shape[3] != source.shape[3]:
         return None
-    if weights.quantization is not None and weights.constant and requant(graph, op, weights.data, 3) is None:
+    if weights.quantization is not None and weights.constant and requant(graph, op, weights.values, 3) is None:
         return None
     return Plane.of(graph, op)
 
@@ -101,7 +102,7 @@ def depthwise_conv_2d(graph: Graph, op: Op) -> Step:
     macs = output[1] * output[2] * weights.elements
     plane = planar(graph, op)
     if plane is not None:
-        return _planar_step(graph, op, weights.data, plane, macs)
+        return _planar_step(graph, op, weights.values, plane, macs)
     fields = {
         "weights": weights.data,
         "bias": biases(graph, op, channels),
@@ -122,10 +123,11 @@ def depthwise_conv_2d(graph: Graph, op: Op) -> Step:
     return Step.of(op, kernel, kernel + "_params", fields, (op.inputs[0], op.outputs[0]), macs)
 
 
-def _planar_step(graph: Graph, op: Op, weights: np.ndarray, plane: Plane, macs: int) -> Step:
+def _planar_step(graph: Graph, op: Op, weights: NDArray[np.int8], plane: Plane, macs: int) -> Step:
     source, output = graph.tensor(op.inputs[0]).shape, graph.tensor(op.outputs[0]).shape
     _, filter_h, filter_w, channels = weights.shape
     quant = requant(graph, op, weights, 3)
+    assert quant is not None  # as planar() has asked
     rows = quant["channels"]
     fields = {
         "weights": np.append(np.moveaxis(weights, 3, 0).reshape(-1), np.int8(0)),

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -84,7 +85,7 @@ def add(graph: Graph, op: Op) -> Step:
                 **bounds(limits),
             }
             return Step.of(op, "weighted_sum_s8", "weighted_sum_s8_params", fields, (*op.inputs, op.outputs[0]))
-    fields = {
+    exact: dict[str, Any] = {
         "at": at,
         "offset1": -zero1,
         "offset2": -zero2,
@@ -98,7 +99,7 @@ def add(graph: Graph, op: Op) -> Step:
         **limits,
     }
     kernel = "add_s8" if op.kind == "ADD" else "sub_s8"
-    return Step.of(op, kernel, "add_s8_params", fields, (*op.inputs, op.outputs[0]))
+    return Step.of(op, kernel, "add_s8_params", exact, (*op.inputs, op.outputs[0]))
 
 
 def mul(graph: Graph, op: Op) -> Step:

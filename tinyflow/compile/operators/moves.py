@@ -121,7 +121,7 @@ def pad(graph: Graph, op: Op) -> Step:
             unit = sizes.pop()[0]
         sizes.append((source.shape[axis] * unit, before[axis] * unit, after[axis] * unit))
     names = ("input_shape", "before", "after")
-    fields = {
+    fields: dict[str, Any] = {
         name: left_padded(values[::-1], MAX_RANK, filler) for name, values, filler in zip(names, zip(*sizes), (1, 0, 0))
     }
     fields["value"] = value

@@ -24,7 +24,7 @@ def pool_2d_needs(graph: Graph, op: Op) -> Needs:
 
 
 def _window(op: Op) -> int:
-    return op.options["filter_h"] * op.options["filter_w"]
+    return int(op.options["filter_h"] * op.options["filter_w"])
 
 
 def whole_image(graph: Graph, op: Op) -> bool:

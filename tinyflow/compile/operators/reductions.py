@@ -1,6 +1,7 @@
 """MEAN, SOFTMAX: along axes."""
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,7 @@ def _over_pixels(graph: Graph, op: Op) -> bool:
     source, axes = graph.tensor(op.inputs[0]), graph.tensor(op.inputs[1])
     if len(source.shape) != 4 or source.shape[0] != 1 or not axes.constant or graph.reference:
         return False
-    return {int(axis) % 4 for axis in axes.data.reshape(-1) if -4 <= axis < 4} == {1, 2}
+    return {int(axis) % 4 for axis in axes.values.reshape(-1) if -4 <= axis < 4} == {1, 2}
 
 
 def mean(graph: Graph, op: Op) -> Step:
@@ -54,9 +55,9 @@ def mean(graph: Graph, op: Op) -> Step:
         "output_shift": shift,
     }
     if _over_pixels(graph, op):
-        fields = global_fields(graph, op) | {"rescales": 1, **rescaling}
-        return Step.of(op, "global_mean_s8", "global_mean_s8_params", fields, (op.inputs[0], op.outputs[0]))
-    fields = {
+        whole = global_fields(graph, op) | {"rescales": 1, **rescaling}
+        return Step.of(op, "global_mean_s8", "global_mean_s8_params", whole, (op.inputs[0], op.outputs[0]))
+    fields: dict[str, Any] = {
         "kept": extents(kept),
         "kept_stride": left_padded([step[axis] for axis in kept], MAX_RANK, 0),
         "reduced": extents(reduced),

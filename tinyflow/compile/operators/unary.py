@@ -6,10 +6,9 @@ To add one: its results from the integer definition of TFLM's reference kernel, 
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tinyflow.compile import fixedpoint
-from tinyflow.compile.fixedpoint import quantize_multiplier, requantize_all, round_half_away
+from tinyflow.compile.fixedpoint import Table, quantize_multiplier, requantize_all, round_half_away
 from tinyflow.compile.graph import Graph, Op
 from tinyflow.compile.lowering.linear import VALUES, linear
 from tinyflow.compile.lowering.step import Step, int8, need, same_size
@@ -17,8 +16,6 @@ from tinyflow.compile.operators import axes, options
 from tinyflow.compile.operators.elementwise import bounds, elementwise_needs
 from tinyflow.compile.operators.registry import OPERATORS, Channels, Operator, Row, Trait, register
 from tinyflow.errors import TinyflowError
-
-Results = NDArray[np.int8]  # (256,): for -128 to 127
 
 
 def unary(graph: Graph, op: Op) -> Step:
@@ -47,7 +44,7 @@ def unary(graph: Graph, op: Op) -> Step:
     return Step.of(op, "lookup_s8", "lookup_s8_params", fields, tensors)
 
 
-def rescaled(graph: Graph, op: Op, low: int = -128) -> Results:
+def rescaled(graph: Graph, op: Op, low: int = -128) -> Table:
     """From the input's scale to the output's: what QUANTIZE does."""
     (input_scale, input_zero), (scale, zero) = int8(graph, op, op.inputs[0]), int8(graph, op, op.outputs[0])
     values = requantize_all(VALUES - input_zero, *quantize_multiplier(float(input_scale) / float(scale))) + zero
@@ -66,12 +63,12 @@ def unchanged(graph: Graph, op: Op) -> bool:
         return False  # the lowering refuses it and says why
 
 
-def _relu(graph: Graph, op: Op) -> Results:
+def _relu(graph: Graph, op: Op) -> Table:
     """Rescales, and ends at the zero point."""
     return rescaled(graph, op, int8(graph, op, op.outputs[0])[1])
 
 
-def _relu6(graph: Graph, op: Op) -> Results:
+def _relu6(graph: Graph, op: Op) -> Table:
     """TFLM clamps on the input's scale and does not rescale, whatever the output's scale says."""
     (scale, zero), _ = int8(graph, op, op.inputs[0]), int8(graph, op, op.outputs[0])
     six = zero + round_half_away(float(np.float32(6) / scale))
@@ -79,22 +76,20 @@ def _relu6(graph: Graph, op: Op) -> Results:
     return np.clip(VALUES, zero, min(six, 127)).astype(np.int8)
 
 
-def _logistic(graph: Graph, op: Op) -> Results:
+def _logistic(graph: Graph, op: Op) -> Table:
     source, output = int8(graph, op, op.inputs[0]), int8(graph, op, op.outputs[0])
     need(output[1] == -128, graph, op, "the output's zero point is not -128")
     return fixedpoint.logistic_table(*source)
 
 
-def _hard_swish(graph: Graph, op: Op) -> Results:
+def _hard_swish(graph: Graph, op: Op) -> Table:
     source, output = int8(graph, op, op.inputs[0]), int8(graph, op, op.outputs[0])
     exponent = fixedpoint.hard_swish_multipliers(source[0], output[0])[1]
     need(exponent <= 0, graph, op, f"the output scale {output[0]:g} is too small for an input of scale {source[0]:g}")
     return fixedpoint.hard_swish_table(*source, *output)
 
 
-def _register(
-    kind: str, results: Callable[[Graph, Op], Results], refused: str = "", traits: Trait = Trait.NONE
-) -> None:
+def _register(kind: str, results: Callable[[Graph, Op], Table], refused: str = "", traits: Trait = Trait.NONE) -> None:
     register(
         Operator(
             kind=kind,

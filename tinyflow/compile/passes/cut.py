@@ -25,7 +25,8 @@ class Cut:
             for first, second in path:
                 self._free[first][second] -= room
                 self._free[second][first] += room
-        reached, waiting = {self.SINK}, deque([self.SINK])
+        reached: set[Hashable] = {self.SINK}
+        waiting: deque[Hashable] = deque(reached)
         while waiting:
             node = waiting.popleft()
             for other in self._free[node]:
@@ -37,7 +38,7 @@ class Cut:
     def _path(self) -> list[tuple[Hashable, Hashable]]:
         """The shortest way from source to sink with capacity left (Edmonds and Karp, 1972)."""
         before: dict[Hashable, Hashable] = {self.SOURCE: None}
-        waiting = deque([self.SOURCE])
+        waiting: deque[Hashable] = deque(before)
         while waiting and self.SINK not in before:
             node = waiting.popleft()
             for other, room in self._free[node].items():
@@ -46,8 +47,9 @@ class Cut:
                     waiting.append(other)
         if self.SINK not in before:
             return []
-        path, node = [], self.SINK
-        while before[node] is not None:
-            path.append((before[node], node))
-            node = before[node]
+        path: list[tuple[Hashable, Hashable]] = []
+        end: Hashable = self.SINK
+        while before[end] is not None:
+            path.append((before[end], end))
+            end = before[end]
         return path

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
-import numpy as np
+from numpy.typing import NDArray
 
 from tinyflow.compile.graph import Graph, Op, Quantization, Tensor
 
@@ -41,7 +42,7 @@ class Draft:
         self.tensors.append(tensor)
         return len(self.tensors) - 1
 
-    def constant(self, name: str, data: np.ndarray, quantization: Quantization | None = None) -> int:
+    def constant(self, name: str, data: NDArray[Any], quantization: Quantization | None = None) -> int:
         return self.add(Tensor(name, data.shape, data.dtype.name, quantization, data))
 
     def put(self, op: Op, others: Iterable[Op]) -> None:
@@ -60,8 +61,7 @@ class Draft:
             self.put(op, [])
             for reader in self.readers(output):
                 self.read(reader, output, source)
-        elif source not in (*self.inputs, *self.outputs) and self.maker(source) is not None:
-            maker = self.maker(source)
+        elif source not in (*self.inputs, *self.outputs) and (maker := self.maker(source)) is not None:
             self.put(op, [])
             for reader in self.readers(source):
                 self.read(reader, source, output)

@@ -6,6 +6,7 @@ share one copy. Which layouts cost least is a minimum cut: the NHWC world on the
 sink's, conversions the edges between.
 """
 
+from collections.abc import Hashable
 from dataclasses import replace
 
 from tinyflow.compile.graph import Graph, Op, Tensor
@@ -15,6 +16,7 @@ from tinyflow.compile.passes.cut import FOREVER, Cut
 
 LAYOUT, CONCATENATION = named("LAYOUT"), named("CONCATENATION")
 CONVERT, COPY = 4, 1  # per byte: a transposing copy; the copy that a CONCATENATION of planes saves (passes/placed.py)
+Node = tuple[str, int]  # of the cut
 ALIKE = 1  # in all, where an operator could do with one layout and so perhaps work in place
 
 
@@ -60,7 +62,7 @@ def either(tensor: Tensor) -> bool:
     return len(tensor.shape) != 4 or tensor.constant or tensor.shape[3] == 1 or tensor.shape[1] * tensor.shape[2] == 1
 
 
-def _wish(graph: Graph, position: int, op: Op, index: int, output: bool) -> bool | tuple | None:
+def _wish(graph: Graph, position: int, op: Op, index: int, output: bool) -> bool | Node | None:
     """Whether ``op`` wants that input, or makes that output, planar; None: as it comes; a node of the cut: as all its
     maps.
     """
@@ -74,7 +76,7 @@ def _wish(graph: Graph, position: int, op: Op, index: int, output: bool) -> bool
     return ("operator", position) if layout == SAME else layout == PLANAR
 
 
-def _planar(graph: Graph) -> set[tuple]:
+def _planar(graph: Graph) -> set[Hashable]:
     """The nodes of the cut on the planar side: ("tensor", index), ("operator", position) of those that take either."""
     cut = Cut()
     for index in (*graph.inputs, *graph.outputs):
@@ -102,7 +104,7 @@ def _planar(graph: Graph) -> set[tuple]:
     return cut.sink_side()
 
 
-def _reads(cut: Cut, index: int, wish: bool | tuple, price: int) -> None:
+def _reads(cut: Cut, index: int, wish: bool | Node, price: int) -> None:
     """All readers that want planes share one copy, if the tensor is made NHWC, and the other way round."""
     tensor, planes, pixels = ("tensor", index), ("planes of", index), ("pixels of", index)
     reader = wish if isinstance(wish, tuple) else cut.SINK if wish else cut.SOURCE

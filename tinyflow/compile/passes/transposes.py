@@ -59,7 +59,7 @@ def _order(draft: Draft, op: Op | None) -> Order | None:
     """The permutation of a TRANSPOSE, if that is what ``op`` is."""
     if op is None or op.kind != TRANSPOSE or not draft.tensors[op.inputs[1]].constant:
         return None
-    order = tuple(int(axis) for axis in draft.tensors[op.inputs[1]].data.reshape(-1))
+    order = tuple(int(axis) for axis in draft.tensors[op.inputs[1]].values.reshape(-1))
     return order if sorted(order) == list(range(len(draft.tensors[op.inputs[0]].shape))) else None
 
 
@@ -71,7 +71,7 @@ def _transpose(draft: Draft, source: int, order: Order) -> int:
     """A new tensor: ``source`` transposed. The caller puts in the operator, unless it is constant."""
     tensor = draft.tensors[source]
     shape = tuple(tensor.shape[axis] for axis in order)
-    data = tensor.data.transpose(order) if tensor.constant else None
+    data = tensor.values.transpose(order) if tensor.constant else None
     return draft.add(replace(tensor, name=f"{tensor.name} (transposed)", shape=shape, data=data))
 
 
@@ -101,8 +101,8 @@ def _moved_behind(graph: Graph, made: int) -> Graph | None:
     for index in maps:
         if draft.tensors[index].elements == 1:
             inputs.append(index)
-        elif _transposed(draft, index) == order:
-            inputs.append(draft.maker(index).inputs[0])
+        elif (maker := draft.maker(index)) is not None and _order(draft, maker) == order:
+            inputs.append(maker.inputs[0])
         else:
             inputs.append(_transpose(draft, index, inverse(order)))
             if not draft.tensors[index].constant:
@@ -122,20 +122,19 @@ def _settled(graph: Graph) -> Graph:
     weights; dead ones go.
     """
     draft = Draft(graph)
-    for position in range(len(draft.ops)):
-        op = draft.ops[position] if position < len(draft.ops) else None
-        second = _order(draft, op)
-        first = _transposed(draft, op.inputs[0]) if second is not None else None
-        if first is not None:
-            order = tuple(first[axis] for axis in second)
-            axes = draft.constant(draft.tensors[op.inputs[1]].name, np.array(order, np.int32))
-            draft.put(op, [replace(op, inputs=(draft.maker(op.inputs[0]).inputs[0], axes))])
+    for second in graph.ops:
+        first = draft.maker(second.inputs[0]) if _order(draft, second) is not None else None
+        before, behind = _order(draft, first), _order(draft, second)
+        if first is not None and before is not None and behind is not None:
+            order = np.array([before[axis] for axis in behind], np.int32)
+            axes = draft.constant(draft.tensors[second.inputs[1]].name, order)
+            draft.put(second, [replace(second, inputs=(first.inputs[0], axes))])
     for output in [op.outputs[0] for op in draft.ops]:
         op = draft.maker(output)
         if op is None:
             continue
-        order = _order(draft, op)
-        if order == tuple(range(len(order or ()))) and draft.alike(op.inputs[0], op.outputs[0]):
+        same = _order(draft, op) == tuple(range(len(draft.tensors[op.inputs[0]].shape)))
+        if same and draft.alike(op.inputs[0], op.outputs[0]):
             draft.bypass(op)
         elif op.kind == FULLY_CONNECTED:
             _into_weights(draft, op)
@@ -148,13 +147,15 @@ def _into_weights(draft: Draft, op: Op) -> None:
     view = draft.maker(op.inputs[0])
     transpose = draft.maker(view.inputs[0]) if view is not None and view.kind == RESHAPE else view
     order, weights = _order(draft, transpose), draft.tensors[op.inputs[1]]
-    if order is None or not weights.constant or len(weights.shape) != 2:
+    if transpose is None or order is None or not weights.constant or len(weights.shape) != 2:
         return
     source = draft.tensors[transpose.inputs[0]]
     if source.elements != weights.shape[1] or not draft.alike(transpose.inputs[0], op.inputs[0]):
         return
     shape = [source.shape[axis] for axis in order]
-    data = weights.data.reshape(-1, *shape).transpose(0, *(1 + axis for axis in inverse(order))).reshape(weights.shape)
+    data = (
+        weights.values.reshape(-1, *shape).transpose(0, *(1 + axis for axis in inverse(order))).reshape(weights.shape)
+    )
     index = draft.constant(weights.name, np.ascontiguousarray(data), weights.quantization)
     flat = draft.add(replace(source, name=f"{source.name} (flat)", shape=(1, source.elements)))
     draft.put(op, [Op(RESHAPE, transpose.inputs[:1], (flat,)), replace(op, inputs=(flat, index, *op.inputs[2:]))])
