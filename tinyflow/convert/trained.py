@@ -6,7 +6,7 @@ C network against tflite_micro. The int8 accuracy is that of the device: its C, 
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from tinyflow.compile.lower import lower
 from tinyflow.convert.onnx import export_onnx, relative_difference, torch_answers
 from tinyflow.convert.prune import prune, saving
 from tinyflow.convert.quantize import to_tflite
+from tinyflow.data.dataset import Dataset
 from tinyflow.errors import TinyflowError
 from tinyflow.frontend.mfcc.c import HostFrontend, generate_frontend
 from tinyflow.frontend.parity import compare
@@ -25,16 +26,20 @@ from tinyflow.recipe import Compile
 from tinyflow.reference import oracle
 from tinyflow.reference.hostmodel import HostModel
 from tinyflow.reference.interpreter import Interpreter
+from tinyflow.train.artefact import TrainedModel
+
+if TYPE_CHECKING:
+    from torch import nn
 
 STEPS = ("ONNX", "int8 TFLite", "C", "features", "accuracy", "self-test")
-ORACLE_CLIPS = (
-    16  # test clips whose answers are compared with tflite_micro's and tflite-runtime's here; validate takes more
-)
+ORACLE_CLIPS = 16  # test clips whose answers are compared with the oracles' here; validate takes more
 SEED = 0
 
 
-def compile_trained(trained, dataset, config: Compile, out: Path | str, progress: Progress = silent) -> CompiledModel:
-    """Compile ``trained`` (a TrainedModel) into the folder ``out``, whole or not at all.
+def compile_trained(
+    trained: TrainedModel, dataset: Dataset, config: Compile, out: Path | str, progress: Progress = silent
+) -> CompiledModel:
+    """Compile ``trained`` into the folder ``out``, whole or not at all.
 
     A network trained padded is pruned first. Calibrates on training clips, measures float and int8 accuracy on the test
     split. TinyflowError when pruning or a conversion changes the network by more than config.float_tolerance, or the C
@@ -70,11 +75,12 @@ def compile_trained(trained, dataset, config: Compile, out: Path | str, progress
         step(2)
         scale, zero_point = Interpreter(int8_model).input_quantization
         quantization = FeatureQuantization.of(trained.scaler, scale, zero_point)
+        multiplier, offset = (tuple(map(float, part)) for part in (quantization.multiplier, quantization.offset))
         compiled = lower(
             int8_model, folder, genotype.task, labels=genotype.labels, frontend=genotype.mfcc.to_dict(),
-            multiplier=tuple(map(float, quantization.multiplier)), offset=tuple(map(float, quantization.offset)),
+            multiplier=multiplier, offset=offset,
         )  # fmt: skip
-        generate_frontend(genotype.mfcc, quantization.multiplier, quantization.offset, compiled.c)
+        generate_frontend(genotype.mfcc, multiplier, offset, compiled.c)
 
         step(3)
         test = dataset.split("testing")
@@ -111,7 +117,7 @@ def compile_trained(trained, dataset, config: Compile, out: Path | str, progress
     return compiled
 
 
-def calibration_clips(dataset, count: int) -> np.ndarray:
+def calibration_clips(dataset: Dataset, count: int) -> np.ndarray:
     """``count`` training clips int16 (count, samples), a seeded choice, as many of every class as there are; silence
     too.
     """
@@ -140,7 +146,7 @@ def choose(labels: np.ndarray, count: int) -> np.ndarray:
     return np.array([row for _, _, row in sorted(keys)[:count]])
 
 
-def float_check(network, path: Path, inputs: np.ndarray, tolerance: float) -> float:
+def float_check(network: "nn.Module", path: Path, inputs: np.ndarray, tolerance: float) -> float:
     """Largest difference between the float TFLite and torch on ``inputs`` (N, frames, n_mfcc), relative to max(1,
     |logit|).
     """
@@ -153,7 +159,7 @@ def float_check(network, path: Path, inputs: np.ndarray, tolerance: float) -> fl
     return difference
 
 
-def _check_pruning(padded, pruned, inputs: np.ndarray, tolerance: float) -> float:
+def _check_pruning(padded: "nn.Module", pruned: "nn.Module", inputs: np.ndarray, tolerance: float) -> float:
     difference = relative_difference(*(torch_answers(network, inputs[:, None]) for network in (padded, pruned)))
     if not difference <= tolerance:
         raise TinyflowError(
@@ -185,7 +191,7 @@ def _oracle_check(
     }
 
 
-def _accuracy(labels: np.ndarray, floats: np.ndarray, answers: np.ndarray, dataset) -> dict[str, Any]:
+def _accuracy(labels: np.ndarray, floats: np.ndarray, answers: np.ndarray, dataset: Dataset) -> dict[str, Any]:
     from tinyflow.train.evaluation import evaluate_predictions
 
     results = {

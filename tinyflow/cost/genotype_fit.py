@@ -49,11 +49,9 @@ def exact_fit(genotype: Genotype, board: Board) -> Fit:
     graph, table = shape_graph(genotype), instructions.table()
     network, frontend = instructions.network_instructions(graph), instructions.frontend_instructions(genotype.mfcc)
     arena = plan_memory(graph).arena_bytes
-    used = {
-        "instructions": network + frontend,
-        "ram_bytes": arena + board.stack_bytes + image.static_bytes(genotype.mfcc),
-        "flash_bytes": image.flash_bytes(graph, genotype.mfcc),
-    }
+    ram = arena + board.stack_bytes + image.static_bytes(genotype.mfcc)
+    flash = image.flash_bytes(graph, genotype.mfcc)
+    used = {"instructions": network + frontend, "ram_bytes": ram, "flash_bytes": flash}
     regions = {region.name: region.length for region in board.memory}
     budget = {
         "instructions": board.instruction_budget,
@@ -78,8 +76,8 @@ def exact_fit(genotype: Genotype, board: Board) -> Fit:
         count_parameters(genotype),
         instructions.macs(graph),
         arena,
-        used["ram_bytes"],
-        used["flash_bytes"],
+        ram,
+        flash,
         budget,
         not reasons,
         reasons,

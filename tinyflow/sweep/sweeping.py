@@ -7,6 +7,7 @@ read.
 """
 
 import itertools
+import logging
 import os
 import random
 import re
@@ -153,11 +154,7 @@ def measure(run: RecipeRun, board_name: str, train: bool) -> dict[str, Any]:
 
 
 def _points(recipe: Recipe, axes: dict[str, list], samples: int | None, seed: int, out: Path) -> list[Point]:
-    if recipe.search is None:
-        raise TinyflowError(
-            f"the recipe {recipe.name!r} has no search section",
-            "--recipe demo-search, or another *-search; docs/scale.md",
-        )
+    _search(recipe)  # first of all: whether there is one
     for key, values in axes.items():
         if not isinstance(values, (list, tuple)) or not values:
             raise TinyflowError(f"axis {key} is {values!r}", "a list of at least one value")
@@ -168,17 +165,17 @@ def _points(recipe: Recipe, axes: dict[str, list], samples: int | None, seed: in
             for index in sorted(random.Random(seed).sample(range(len(combinations)), max(samples, 1)))
         ]
     points = []
-    for values in combinations:
-        text = "-".join(f"{key.rpartition('.')[2]}={value}" for key, value in values.items())
-        name = f"{re.sub(r'[^A-Za-z0-9._=-]+', '_', text)[:80]}-{fingerprint(values)[:8]}"
+    for chosen in combinations:
+        text = "-".join(f"{key.rpartition('.')[2]}={value}" for key, value in chosen.items())
+        name = f"{re.sub(r'[^A-Za-z0-9._=-]+', '_', text)[:80]}-{fingerprint(chosen)[:8]}"
         point = override(
-            recipe, {key: value for key, value in values.items() if not key.startswith("board.")} | {"name": name}
+            recipe, {key: value for key, value in chosen.items() if not key.startswith("board.")} | {"name": name}
         )
-        changes = {key.removeprefix("board."): value for key, value in values.items() if key.startswith("board.")}
+        changes = {key.removeprefix("board."): value for key, value in chosen.items() if key.startswith("board.")}
         if changes:
-            point = override(point, {"search.board": _changed_board(point.search.board, changes, out)})
-        load_board(point.search.board or point.deploy.boards[0])  # a wrong name is an error now
-        points.append(Point(name, values, point))
+            point = override(point, {"search.board": _changed_board(_search(point).board, changes, out)})
+        load_board(_board(point))  # a wrong name is an error now
+        points.append(Point(name, chosen, point))
     return points
 
 
@@ -221,7 +218,7 @@ def _key(point: Point, out: Path, train: bool) -> str:
         del recipe[part]
     for where in ("device", "checkpoint_minutes"):
         del recipe["search"][where]
-    board = {**asdict(load_board(_board(point))), "folder": ""}
+    board = {**asdict(load_board(_board(point.recipe))), "folder": ""}
     return fingerprint(
         {
             "format": FORMAT,
@@ -233,9 +230,18 @@ def _key(point: Point, out: Path, train: bool) -> str:
     )
 
 
-def _board(point: Point) -> str:
+def _search(recipe: Recipe) -> Search:
+    if recipe.search is None:
+        raise TinyflowError(
+            f"the recipe {recipe.name!r} has no search section",
+            "--recipe demo-search, or another *-search; docs/scale.md",
+        )
+    return recipe.search
+
+
+def _board(recipe: Recipe) -> str:
     """Whose costs are counted: the search's board, else the first that the recipe deploys to."""
-    return point.recipe.search.board or point.recipe.deploy.boards[0]
+    return _search(recipe).board or recipe.deploy.boards[0]
 
 
 def _before(point: Point, out: Path, train: bool, progress: Progress) -> dict[str, Any] | None:
@@ -260,7 +266,7 @@ def _row(point: Point, out: Path, train: bool, progress: Progress = silent) -> d
         row = {
             "name": point.name,
             "values": point.values,
-            **measure(run, _board(point), train),
+            **measure(run, _board(point.recipe), train),
             "seconds": round(time.monotonic() - started, 3),
         }
         write_json(_folder(point, out) / ROW, {"fingerprint": _key(point, out, train), "row": row})
@@ -305,7 +311,7 @@ def _by_ray(points: list[Point], out: Path, train: bool, parallel: int) -> Itera
             num_gpus=gpus,
             include_dashboard=False,
             log_to_driver=False,
-            logging_level="ERROR",
+            logging_level=logging.ERROR,
             object_store_memory=100 * 2**20,
             _temp_dir=folder,
         )
