@@ -164,7 +164,7 @@ def test_a_failed_check_is_one_document_with_its_result(tmp_path, monkeypatch, c
             "checks": {},
         },
     )
-    monkeypatch.setattr("tinyflow.show.Console.demo", lambda self, result: None)
+    monkeypatch.setattr("tinyflow.show.Reporter.demo", lambda self, result: None)
     with pytest.raises(SystemExit) as stop:
         main(["demo", "--json"])
     answer = json.loads(capsys.readouterr().out)
@@ -209,10 +209,10 @@ def test_a_bug_is_json_too(tmp_path, monkeypatch, capsys):
 
 
 def test_a_long_title_is_not_folded_to_a_narrow_table(capsys):
-    from tinyflow.show import Console
+    from tinyflow.show import Reporter
 
     title = "a title that is far longer than the narrow table that stands under it"
-    Console().table(title, ["a"], [["b"]])
+    Reporter().table(title, ["a"], [["b"]])
     assert title in capsys.readouterr().out
 
 

@@ -9,7 +9,7 @@ import click
 
 from tinyflow.artefacts import CONFIGS
 from tinyflow.errors import TinyflowError
-from tinyflow.show import Console
+from tinyflow.show import Reporter
 
 if TYPE_CHECKING:
     from tinyflow.pipeline import Image, RecipeRun, Run
@@ -24,15 +24,15 @@ class Failed(TinyflowError):
 
 
 def command(name: str, recipe: bool = False, tflite: bool = False, board: str | None = None):
-    """A command with the options all share; its function gets a Console first and returns the JSON-able result."""
+    """A command with the options all share; its function gets a Reporter first and returns the JSON-able result."""
 
     def wrap(function):
         @functools.wraps(function)
         def run(*args, as_json: bool, quiet: bool, **kwargs):
-            console = Console(as_json=as_json, quiet=quiet)
-            with console:
-                result = function(console, *args, **kwargs)
-            console.finish(result)
+            reporter = Reporter(as_json=as_json, quiet=quiet)
+            with reporter:
+                result = function(reporter, *args, **kwargs)
+            reporter.finish(result)
 
         options = [
             click.option("--json", "as_json", is_flag=True, help="one JSON document on stdout"),
@@ -117,24 +117,24 @@ def load(recipe: str | None, overrides: tuple[str, ...], data_path: str | None, 
     return load_recipe(path, tuple(sets))
 
 
-def enter(console: Console, runs: Path, tflite: Path | None = None, **options: Any) -> "Run":
+def enter(reporter: Reporter, runs: Path, tflite: Path | None = None, **options: Any) -> "Run":
     """The run that a command works on: of the recipe, or of the foreign model."""
     from tinyflow.pipeline import foreign_run
 
-    return foreign_run(tflite, runs, console.progress) if tflite else enter_recipe(console, runs, **options)
+    return foreign_run(tflite, runs, reporter.progress) if tflite else enter_recipe(reporter, runs, **options)
 
 
-def enter_recipe(console: Console, runs: Path, **options: Any) -> "RecipeRun":
+def enter_recipe(reporter: Reporter, runs: Path, **options: Any) -> "RecipeRun":
     """The run of a command that only a recipe has."""
     from tinyflow.pipeline import recipe_run
 
-    return recipe_run(load(**options), runs, console.progress)
+    return recipe_run(load(**options), runs, reporter.progress)
 
 
-def stages(console: Console, run: "Run", target: str, image: "Image | None", dry_run: bool) -> dict[str, Any]:
+def stages(reporter: Reporter, run: "Run", target: str, image: "Image | None", dry_run: bool) -> dict[str, Any]:
     """Runs (or only plans) the stages up to ``target``."""
     steps = run.plan(target, image) if dry_run else run.make(target, image)
-    console.steps(steps, dry_run)
+    reporter.steps(steps, dry_run)
     return {"run": str(run.folder.root), "dry_run": dry_run, "steps": [step.to_dict() for step in steps]}
 
 

@@ -6,40 +6,40 @@ from pathlib import Path
 import click
 
 from tinyflow.cli.command import command, dry, enter, stages
-from tinyflow.show import Console
+from tinyflow.show import Reporter
 
 
 @command("compile", recipe=True, tflite=True)
 @dry
 @click.option("--board", "-b", "board_name", help="say whether the model fits this board; without: for every board")
-def compile_command(console: Console, runs: Path, dry_run: bool, board_name: str | None, **options):
+def compile_command(reporter: Reporter, runs: Path, dry_run: bool, board_name: str | None, **options):
     """Network to ONNX, int8 TFLite, a memory plan and C."""
     from tinyflow.board import board_names, load_board
     from tinyflow.compile import load_compiled
 
     boards = [load_board(name) for name in ([board_name] if board_name else board_names())]
-    run = enter(console, runs, **options)
-    result = stages(console, run, "compile", None, dry_run)
+    run = enter(reporter, runs, **options)
+    result = stages(reporter, run, "compile", None, dry_run)
     if not dry_run:
         compiled = load_compiled(run.folder.compile)
-        result["compiled"] = console.compiled(compiled, boards)
+        result["compiled"] = reporter.compiled(compiled, boards)
     return result
 
 
 @command("build", recipe=True, tflite=True, board="")
 @dry
-def build(console: Console, runs: Path, board_name: str, runtime: str, dry_run: bool, **options):
+def build(reporter: Reporter, runs: Path, board_name: str, runtime: str, dry_run: bool, **options):
     """Firmware for a board, running whatever stages are missing."""
     from tinyflow.board import load_board
     from tinyflow.deploy.artefact import load_firmware
     from tinyflow.pipeline import Image
 
     image = Image(load_board(board_name), runtime)
-    run = enter(console, runs, **options)
-    result = stages(console, run, "build", image, dry_run)
+    run = enter(reporter, runs, **options)
+    result = stages(reporter, run, "build", image, dry_run)
     if not dry_run:
         firmware = load_firmware(run.path("build", image))
-        result["firmware"] = console.firmware(firmware)
+        result["firmware"] = reporter.firmware(firmware)
     return result
 
 
@@ -60,7 +60,7 @@ def build(console: Console, runs: Path, board_name: str, runtime: str, dry_run: 
 @click.option("--port", help="serial device of the board's console  [default: the probe's]")
 @click.option("--no-hello", is_flag=True, help="do not wait for the firmware to say which build it is")
 def flash(
-    console: Console,
+    reporter: Reporter,
     runs: Path,
     board_name: str,
     runtime: str,
@@ -80,18 +80,18 @@ def flash(
 
     board = load_board(board_name)
     find_probe(board, probe, drive)  # before what may be hours of training
-    run = enter(console, runs, **options)
+    run = enter(reporter, runs, **options)
     if dry_run:
-        result = stages(console, run, "build", Image(board, runtime), True)
+        result = stages(reporter, run, "build", Image(board, runtime), True)
         if any(step["runs"] for step in result["steps"]):
             return result | {"flash": None}  # no image yet
     board, _, firmware, _ = make_firmware(run, board_name, runtime, "serial", port)
     plan = make_plan(firmware, board, probe, way, drive, not no_hello)
     if dry_run:
-        console.flash_plan(plan.to_dict())
+        reporter.flash_plan(plan.to_dict())
         return result | {"flash": plan.to_dict()}
-    result = flash_stage(plan, console.progress)
-    console.flashed(result)
+    result = flash_stage(plan, reporter.progress)
+    reporter.flashed(result)
     return result
 
 
@@ -101,15 +101,15 @@ def flash(
 )
 @click.option("--fixed", is_flag=True, help="the front end in integers, for cores without FPU")
 @click.option("--force", is_flag=True, help="replace the folder, whatever is in it")
-def export(console: Console, runs: Path, out: Path, fixed: bool, force: bool, **options):
+def export(reporter: Reporter, runs: Path, out: Path, fixed: bool, force: bool, **options):
     """A self-contained folder of C for any project: cc *.c, CMake, CubeIDE, Zephyr, PlatformIO."""
     from tinyflow.compile import load_compiled
     from tinyflow.deploy.export import export as export_stage
 
-    run = enter(console, runs, **options)
+    run = enter(reporter, runs, **options)
     run.make("compile")
     result = export_stage(load_compiled(run.folder.compile), out, force, fixed)
-    console.say(
+    reporter.say(
         f"wrote {len(result['files'])} files to {result['folder']}; try it: cd {shlex.quote(result['folder'])} && cc"
         " -O2 *.c && ./a.out"
     )

@@ -10,7 +10,7 @@ import click
 
 from tinyflow.cli.command import Failed, command, enter, enter_recipe, where
 from tinyflow.errors import TinyflowError
-from tinyflow.show import Console
+from tinyflow.show import Reporter
 
 RENEW = "if that is meant, write the baseline anew (--write-baseline in place of --baseline) and commit it"
 
@@ -32,7 +32,7 @@ def _hint(board, usual: str) -> str:
 @click.option("--output", "output_path", type=click.Path(path_type=Path), help="where the int8 answers go, .npy")
 @where
 def run_command(
-    console: Console,
+    reporter: Reporter,
     runs: Path,
     board_name: str,
     runtime: str,
@@ -55,19 +55,19 @@ def run_command(
     if output_path and output_path.is_dir():
         raise TinyflowError(f"--output {output_path} is a folder", "name the .npy file to write")
     rows = on_board.read_rows(input_path) if input_path else None
-    board, compiled, firmware, _ = make_firmware(enter(console, runs, **options), board_name, runtime, emulator, port)
+    board, compiled, firmware, _ = make_firmware(enter(reporter, runs, **options), board_name, runtime, emulator, port)
     if wav:
         result = on_board.hear_file(firmware, board, compiled, wav)
-        console.heard(result)
+        reporter.heard(result)
     elif rows is not None:
-        answers, result = on_board.run_rows(firmware, board, compiled, rows, console.progress)
+        answers, result = on_board.run_rows(firmware, board, compiled, rows, reporter.progress)
         if output_path:
             on_board.write_rows(output_path, answers)
             result["output"] = str(output_path)
-        console.rows(result)
+        reporter.rows(result)
     else:
         result = on_board.selftest(firmware, board)
-        console.selftest(result)
+        reporter.selftest(result)
         if not result["passed"]:
             raise Failed(
                 f"the self-test failed on {board.name}: {result.get('reason', 'see --json')}",
@@ -87,7 +87,7 @@ def run_command(
 @click.option("--rows", default=8, show_default=True, help="random rows")
 @where
 def validate(
-    console: Console,
+    reporter: Reporter,
     runs: Path,
     board_name: str,
     runtime: str,
@@ -104,13 +104,13 @@ def validate(
     from tinyflow.pipeline import make_firmware
 
     x = read_rows(input_path) if input_path else None
-    run = enter(console, runs, seed=seed, **options)
+    run = enter(reporter, runs, seed=seed, **options)
     board, compiled, firmware, _ = make_firmware(run, board_name, runtime, emulator, port)
     audio = run.parity_audio() if compiled.frontend and x is None else None
     result = validate_stage(
-        firmware, board, compiled, x=x, n=rows, seed=seed or 0, audio=audio, progress=console.progress
+        firmware, board, compiled, x=x, n=rows, seed=seed or 0, audio=audio, progress=reporter.progress
     )
-    console.validation(result)
+    reporter.validation(result)
     if not result["passed"]:
         raise Failed(
             f"{board.name} differs from the reference: {result.get('reason', 'see --json')}",
@@ -167,7 +167,7 @@ def limits(function):
 @limits
 @where
 def profile(
-    console: Console,
+    reporter: Reporter,
     runs: Path,
     board_name: str,
     runtime: str,
@@ -184,7 +184,7 @@ def profile(
             raise TinyflowError(
                 "--compare is of two runtimes; --estimate and baselines are of one", "leave one of the two out"
             )
-        return _compare(console, compared, board_name, emulator, port, runs=runs, **options)
+        return _compare(reporter, compared, board_name, emulator, port, runs=runs, **options)
     from tinyflow.board import load_board
     from tinyflow.deploy.baseline import describe
     from tinyflow.deploy.profile import profile as profile_stage
@@ -192,15 +192,15 @@ def profile(
 
     was = limits.read()
     estimate = load_board(estimate_name) if estimate_name else None
-    run = enter(console, runs, **options)
+    run = enter(reporter, runs, **options)
     board, compiled, firmware, _ = make_firmware(run, board_name, runtime, emulator, port)
     limits.expect(was, firmware, board)
     folder = run.folder.profile(board.name, runtime)
-    counted = profile_stage(firmware, board, compiled, folder, console.progress, estimate)
+    counted = profile_stage(firmware, board, compiled, folder, reporter.progress, estimate)
     result = counted.to_dict()
-    console.profile(result, folder)
+    reporter.profile(result, folder)
     comparison = limits.compare(was, counted)
-    console.compared(comparison, limits)
+    reporter.compared(comparison, limits)
     result["comparison"] = comparison.to_dict() if comparison else None
     if comparison and comparison.worse:
         raise Failed(
@@ -212,7 +212,7 @@ def profile(
 
 
 def _compare(
-    console: Console,
+    reporter: Reporter,
     compared: str,
     board_name: str,
     emulator: str | None,
@@ -225,14 +225,14 @@ def _compare(
 
     if sorted(name.strip() for name in compared.split(",")) != sorted(RUNTIMES):
         raise TinyflowError(f"--compare {compared}", f"the runtimes are {' and '.join(RUNTIMES)}: --compare aot,tflm")
-    run = enter(console, seed=seed, **options)
+    run = enter(reporter, seed=seed, **options)
     board, compiled, aot, _ = make_firmware(run, board_name, "aot", emulator, port)
     tflm = None
     if board.emulator != "host":  # there tflite_micro plays the other part
         _, _, tflm, _ = make_firmware(run, board_name, "tflm", emulator, port)
     folder = run.folder.profile(board.name, "compared")
-    result = compare_runtimes(aot, tflm, board, compiled, folder, seed or 0, console.progress).to_dict()
-    console.runtimes(result, folder)
+    result = compare_runtimes(aot, tflm, board, compiled, folder, seed or 0, reporter.progress).to_dict()
+    reporter.runtimes(result, folder)
     if result["equal"] < result["rows"]:
         hint = f"tinyflow validate --board {board.name} --runtime tflm says which is right"
         raise Failed(
@@ -245,7 +245,7 @@ def _compare(
 @limits
 @where
 def check(
-    console: Console,
+    reporter: Reporter,
     runs: Path,
     board_name: str,
     runtime: str,
@@ -262,7 +262,7 @@ def check(
     from tinyflow.pipeline import make_firmware
 
     was = limits.read()
-    run = enter(console, runs, seed=seed, **options)
+    run = enter(reporter, runs, seed=seed, **options)
     board, compiled, firmware, _ = make_firmware(run, board_name, runtime, emulator, port)
     audio = run.parity_audio() if compiled.frontend else None
     result = check_stage(
@@ -274,9 +274,9 @@ def check(
         was,
         run.folder.profile(board.name, runtime),
         seed or 0,
-        console.progress,
+        reporter.progress,
     )
-    console.checked(result)
+    reporter.checked(result)
     if not result["passed"]:
         worse_only = all(reason.startswith("regression") for reason in result["reasons"])
         hint = RENEW if worse_only else _hint(board, f"tinyflow validate --board {board.name} says more")
@@ -293,7 +293,7 @@ def check(
 @click.option("--seconds", type=float, help="of the microphone  [default: until Ctrl-C]")
 @where
 def listen(
-    console: Console,
+    reporter: Reporter,
     runs: Path,
     board_name: str,
     runtime: str,
@@ -322,15 +322,15 @@ def listen(
     audio = stage.read_long(wav) if wav else None
     if not wav:
         stage.must_have_microphone(load_board(board_name))
-    run = enter_recipe(console, runs, **options)
+    run = enter_recipe(reporter, runs, **options)
     board, compiled, firmware, _ = make_firmware(run, board_name, runtime, emulator, port)
     if audio is not None:
         result = {
             "wav": str(wav),
-            **stage.listen_to(firmware, board, compiled, audio, run.listen, console.progress, console.word),
+            **stage.listen_to(firmware, board, compiled, audio, run.listen, reporter.progress, reporter.word),
         }
     else:
         with stage.until_interrupted(seconds) as going:
-            result = stage.listen_microphone(firmware, board, compiled, run.listen, going, console.word)
-    console.listened(result)
+            result = stage.listen_microphone(firmware, board, compiled, run.listen, going, reporter.word)
+    reporter.listened(result)
     return result

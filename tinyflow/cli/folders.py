@@ -5,17 +5,17 @@ from pathlib import Path
 import click
 
 from tinyflow.cli.command import command
-from tinyflow.show import Console
+from tinyflow.show import Reporter
 
 
 @command("runs")
 @click.option("--runs", default="runs", type=click.Path(path_type=Path), show_default=True)
-def runs_command(console: Console, runs: Path):
+def runs_command(reporter: Reporter, runs: Path):
     """The run folders, their stages and figures."""
     from tinyflow.runs import list_runs
 
     found = list_runs(runs)
-    console.runs(found, runs)
+    reporter.runs(found, runs)
     return {"runs": found}
 
 
@@ -24,10 +24,10 @@ def runs_command(console: Console, runs: Path):
 @click.option("--runs", default="runs", type=click.Path(path_type=Path), show_default=True)
 @click.option("--stage", help="only this stage's folder")
 @click.option("--yes", is_flag=True, help="delete; without it only what would go is listed")
-def clean(console: Console, names: tuple[str, ...], runs: Path, stage: str | None, yes: bool):
+def clean(reporter: Reporter, names: tuple[str, ...], runs: Path, stage: str | None, yes: bool):
     """Delete run folders (all, or the named ones), or one stage of them."""
     from tinyflow.runs import clean as clean_runs
 
     result = clean_runs(runs, names, stage, yes)
-    console.cleaned(result)
+    reporter.cleaned(result)
     return result

@@ -7,18 +7,18 @@ import click
 
 from tinyflow.cli.command import command, dry, enter_recipe, load, stages
 from tinyflow.errors import TinyflowError
-from tinyflow.show import Console
+from tinyflow.show import Reporter
 
 
 @command("data", recipe=True)
 @dry
-def data(console: Console, runs: Path, dry_run: bool, **options):
+def data(reporter: Reporter, runs: Path, dry_run: bool, **options):
     """Prepare the clips: Speech Commands, your own words, or synthetic speech."""
-    run = enter_recipe(console, runs, **options)
-    result = stages(console, run, "data", None, dry_run)
+    run = enter_recipe(reporter, runs, **options)
+    result = stages(reporter, run, "data", None, dry_run)
     if not dry_run:
         result["dataset"] = run.dataset().summary()
-        console.dataset(result["dataset"])
+        reporter.dataset(result["dataset"])
     return result
 
 
@@ -31,7 +31,7 @@ def data(console: Console, runs: Path, dry_run: bool, **options):
     "--processes", default=1, show_default=True, help="processes that share the search; under torchrun its own count"
 )
 def search(
-    console: Console,
+    reporter: Reporter,
     runs: Path,
     dry_run: bool,
     board_name: str | None,
@@ -45,7 +45,7 @@ def search(
 
     if board_name:
         overrides += (f"search.board={board_name}",)
-    run = enter_recipe(console, runs, overrides=overrides, **options)
+    run = enter_recipe(reporter, runs, overrides=overrides, **options)
     _ = run.search  # a recipe without one is refused
     if processes < 1:
         raise TinyflowError(f"--processes {processes}", "1 or more")
@@ -53,9 +53,9 @@ def search(
     if int(os.environ.get("RANK", "0")) and not dry_run:  # torchrun's: the first process does all that only one should
         follow_search(run)
         return {"run": str(run.folder.root), "rank": int(os.environ["RANK"])}
-    result = stages(console, run, "search", None, dry_run)
+    result = stages(reporter, run, "search", None, dry_run)
     if not dry_run:
-        result["search"] = console.search(load_search(run.folder.search))
+        result["search"] = reporter.search(load_search(run.folder.search))
     return result
 
 
@@ -80,7 +80,7 @@ def search(
     help="train every network found; else accuracy is the supernet proxy's",
 )
 def sweep(
-    console: Console,
+    reporter: Reporter,
     runs: Path,
     axes: tuple[str, ...],
     samples: int | None,
@@ -108,30 +108,30 @@ def sweep(
         )
     recipe = load(seed=None, **options)
     result = sweep_stage(
-        recipe, values, runs / f"{recipe.name}-sweep", console.progress, parallel, samples, trained, seed or 0
+        recipe, values, runs / f"{recipe.name}-sweep", reporter.progress, parallel, samples, trained, seed or 0
     )
-    console.sweep(result)
+    reporter.sweep(result)
     return asdict(result)
 
 
 @command("train", recipe=True)
 @dry
-def train(console: Console, runs: Path, dry_run: bool, **options):
+def train(reporter: Reporter, runs: Path, dry_run: bool, **options):
     """Train the genotype's network. Ctrl-C checkpoints; the same command resumes."""
-    return stages(console, enter_recipe(console, runs, **options), "train", None, dry_run)
+    return stages(reporter, enter_recipe(reporter, runs, **options), "train", None, dry_run)
 
 
 @command("evaluate", recipe=True)
-def evaluate(console: Console, runs: Path, **options):
+def evaluate(reporter: Reporter, runs: Path, **options):
     """Accuracy, balanced accuracy, per-class recall and confusion matrix of the final weights on the test split."""
     from tinyflow.artefacts import write_json
     from tinyflow.train import evaluate as evaluate_stage
     from tinyflow.train import load_trained
 
-    run = enter_recipe(console, runs, **options)
+    run = enter_recipe(reporter, runs, **options)
     run.make("train")
     result = evaluate_stage(load_trained(run.folder.train), run.dataset(), "testing", run.recipe.train.device).to_dict()
     run.folder.report.mkdir(parents=True, exist_ok=True)
     write_json(run.folder.report / "evaluation.json", result)
-    console.evaluation(result)
+    reporter.evaluation(result)
     return result

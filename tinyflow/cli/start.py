@@ -7,7 +7,7 @@ import click
 
 from tinyflow.cli.command import Failed, command, enter_recipe
 from tinyflow.errors import TinyflowError
-from tinyflow.show import Console
+from tinyflow.show import Reporter
 
 
 @command("demo")
@@ -18,14 +18,14 @@ from tinyflow.show import Console
 @click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="override a key of the recipe: --set train.epochs=5"
 )
-def demo(console: Console, recipe: str, runs: Path, overrides: tuple[str, ...]):
+def demo(reporter: Reporter, recipe: str, runs: Path, overrides: tuple[str, ...]):
     """Everything once: speech, training, firmware for two boards, self-test and parity on an emulator."""
     from tinyflow.demo import run_demo
 
     result = run_demo(
-        enter_recipe(console, runs, recipe=recipe, overrides=overrides, data_path=None, seed=None, device="")
+        enter_recipe(reporter, runs, recipe=recipe, overrides=overrides, data_path=None, seed=None, device="")
     )
-    console.demo(result)
+    reporter.demo(result)
     if not result["passed"]:
         raise Failed(
             "the demo's checks did not all pass (see the table)",
@@ -49,7 +49,7 @@ def demo(console: Console, recipe: str, runs: Path, overrides: tuple[str, ...]):
     help="a workflow that checks PATH (a recipe, or an int8 .tflite) on emulated boards",
 )
 @click.option("--force", is_flag=True, help="overwrite; with --ci the workflow alone")
-def init(console: Console, path: Path, data_path: Path | None, ci: str | None, force: bool):
+def init(reporter: Reporter, path: Path, data_path: Path | None, ci: str | None, force: bool):
     """Write a commented recipe with every key, its unit and its default; with --ci a project's workflow."""
     from tinyflow.ci import write_ci
     from tinyflow.template import write_template
@@ -62,33 +62,33 @@ def init(console: Console, path: Path, data_path: Path | None, ci: str | None, f
     if not ci or not path.exists():
         written = write_template(path, force and not ci, data_path)
         result |= {"recipe": str(written[0]), "genotype": str(written[1])}
-        console.say(
+        reporter.say(
             f"wrote {written[0]} and its genotype {written[1]}; next: tinyflow build --recipe {shlex.quote(str(path))}"
             " --board mps2-an386"
         )
     if ci:
-        console.say(
+        reporter.say(
             f"wrote {result['ci']}: set TINYFLOW_GIT in it, then write and commit a baseline for each of its boards:"
         )
         option = "--tflite" if path.suffix == ".tflite" else "--recipe"
-        console.say(
+        reporter.say(
             f"  tinyflow check {option} {shlex.quote(str(path))} --board mps2-an386 --write-baseline ci/mps2-an386.json"
         )
     return result
 
 
 @command("doctor")
-def doctor(console: Console):
+def doctor(reporter: Reporter):
     """What is there, what is missing, and the one command that mends it."""
     from tinyflow.doctor import check
 
     checks = check()
-    console.doctor(checks)
+    reporter.doctor(checks)
     return {"ok": all(item.ok or item.optional for item in checks), "checks": [item.__dict__ for item in checks]}
 
 
 @command("boards")
-def boards(console: Console):
+def boards(reporter: Reporter):
     """The boards tinyflow builds for, and which of them run here now: under an emulator, on this
     machine, plugged in.
     """
@@ -99,5 +99,5 @@ def boards(console: Console):
 
     found = [load_board(name) for name in board_names()]
     places = places_here(found)
-    console.boards(found, places)
+    reporter.boards(found, places)
     return {"boards": [asdict(board) | {"places": [asdict(place) for place in places[board.name]]} for board in found]}

@@ -1,4 +1,4 @@
-"""What a person sees of each command: one Console, its methods by the part of the pipeline."""
+"""What a person sees of each command: one Reporter, its methods by the part of the pipeline."""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from tinyflow.show.on_board import OnBoard, parity_rows
 from tinyflow.show.screen import duration, percent, size
 
 
-class Console(Learning, Making, OnBoard):
+class Reporter(Learning, Making, OnBoard):
     """Shows results and progress; one for each command."""
 
     def steps(self, steps: list, dry_run: bool) -> None:
