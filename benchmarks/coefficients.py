@@ -42,8 +42,8 @@ from tinyflow.deploy.artefact import Firmware
 from tinyflow.deploy.build import build
 from tinyflow.deploy.places.qemu import qemu_version
 from tinyflow.deploy.profile import profile
-from tinyflow.frontend.mfcc.c import generate_frontend, table_bytes
 from tinyflow.frontend.mfcc.config import TABLE_1, MfccConfig
+from tinyflow.frontend.registry import front_end_named
 from tinyflow.network.alignment import alignments
 from tinyflow.network.genotype import Genotype
 from tinyflow.network.shape_graph import count_parameters
@@ -76,7 +76,7 @@ def networks() -> tuple[list[Genotype], list[Genotype]]:
             )
         (held if number >= 10 else fitted).append(genotype)
     fitted.append(replace(fitted[0], architecture="ds_cnn"))
-    held.append(replace(held[0], architecture="ds_cnn", mfcc=TABLE_1[7]))
+    held.append(replace(held[0], architecture="ds_cnn", frontend=TABLE_1[7]))
     for front_end, channels in ((0, 1), (3, 2), (4, 3)):  # alignments that resample
         layer = alignments(TABLE_1, channels)[front_end].to_dict()
         fitted.append(
@@ -93,7 +93,7 @@ FRONTENDS = (
     *TABLE_1[::2],
     TABLE_1[1],
     *(
-        MfccConfig.from_name(name)
+        front_end_named(name)
         for name in (
             "640/320/40/mfcc10/fft1024",
             "400/200/40/fft512",
@@ -109,7 +109,7 @@ FRONTENDS = (
 COPIES = (1, 3, 8, 16)  # channels
 HELD_FRONTENDS = (
     *TABLE_1[3::2],
-    *(MfccConfig.from_name(name) for name in ("320/160/40", "512/256/64", "640/213/48/mfcc32", "450/225/40/fft600")),
+    *(front_end_named(name) for name in ("320/160/40", "512/256/64", "640/213/48/mfcc32", "450/225/40/fft600")),
 )
 
 
@@ -127,9 +127,9 @@ def convert(genotype: Genotype, folder: Path) -> Path:
         if isinstance(module, torch.nn.BatchNorm2d):
             module.running_mean.normal_(0.0, 0.2)
             module.running_var.uniform_(0.3, 2.0)
-    features = np.random.default_rng(0).standard_normal((8, *genotype.mfcc.shape)).astype(np.float32)
+    features = np.random.default_rng(0).standard_normal((8, *genotype.frontend.shape)).astype(np.float32)
     folder.mkdir(parents=True)
-    export_onnx(network, (1, *genotype.mfcc.shape), folder / "model.onnx", features[:, None])
+    export_onnx(network, (1, *genotype.frontend.shape), folder / "model.onnx", features[:, None])
     return to_tflite(folder / "model.onnx", features, folder)[1]
 
 
@@ -196,11 +196,11 @@ def count_frontend(config: MfccConfig, tflite: Path, folder: Path) -> dict[str, 
         tflite,
         folder,
         "frontend",
-        frontend=config.to_dict(),
+        frontend=config.part(),
         multiplier=(1.0,) * config.n_mfcc,
         offset=(0.0,) * config.n_mfcc,
     )
-    generate_frontend(config, compiled.multiplier, compiled.offset, compiled.c)
+    config.generate(compiled.multiplier, compiled.offset, compiled.c)
     np.savez(
         compiled.selftest,
         clips=np.random.default_rng(0).integers(-8000, 8000, (1, config.sample_rate)).astype(np.int16),
@@ -211,7 +211,7 @@ def count_frontend(config: MfccConfig, tflite: Path, folder: Path) -> dict[str, 
     return {
         "steps": {step.name: step.units for step in result.frontend.steps},
         "second": result.frontend.units_per_second,
-        "tables": table_bytes(config),
+        "tables": config.table_bytes(),
         **_image(image),
     }
 

@@ -26,6 +26,7 @@ from coefficients import BOARD, count_frontend, small_model
 from tinyflow.deploy.places.qemu import qemu_version
 from tinyflow.errors import TinyflowError
 from tinyflow.frontend.mfcc.config import TABLE_1, MfccConfig
+from tinyflow.frontend.registry import front_end_named
 
 RECORDED = Path(__file__).resolve().parent / "recorded.json"
 CONFIGURATIONS = (
@@ -116,7 +117,7 @@ def main(arguments: list[str] | None = None) -> int:
     recorded = json.loads(RECORDED.read_text())["frontend"]
     measured = []
     try:
-        for config in [MfccConfig.from_name(name) for name in args.front_ends or CONFIGURATIONS]:
+        for config in [front_end_named(name) for name in args.front_ends or CONFIGURATIONS]:
             with tempfile.TemporaryDirectory(prefix="tinyflow-frontend-") as folder:
                 measured.append(measure(config, Path(folder)))
     except TinyflowError as error:

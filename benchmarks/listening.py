@@ -24,7 +24,7 @@ from tinyflow.data.background import cut
 from tinyflow.data.dataset import Dataset
 from tinyflow.data.vocabulary import SILENCE, UNKNOWN
 from tinyflow.deploy.detector import detect, sample_of
-from tinyflow.frontend.mfcc.c import HostFrontend
+from tinyflow.frontend.host import HostFrontend
 from tinyflow.pipeline import recipe_run
 from tinyflow.recipe import Listen, load_recipe
 from tinyflow.reference.hostmodel import HostModel

@@ -51,7 +51,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             torch.manual_seed(0)
-            of_config = replace(genotype, mfcc=config)
+            of_config = replace(genotype, frontend=config)
             scaler = fit_scaler(dataset, config, 0, torch.device("cpu"))
             network = DerivedNetwork(of_config).eval()
             (folder / "train").mkdir()

@@ -40,7 +40,7 @@ from plain_search import PlainSupernet
 from torch.nn import functional as F
 
 from tinyflow.data.dataset import Epoch, Split
-from tinyflow.frontend.mfcc.bank import FeatureBank
+from tinyflow.frontend.mel.bank import FeatureBank
 from tinyflow.frontend.mfcc.config import TABLE_1
 from tinyflow.recipe import Search
 from tinyflow.search.data import SearchData

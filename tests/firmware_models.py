@@ -97,23 +97,22 @@ def speaking(folder: Path, config: MfccConfig, audio: np.ndarray) -> CompiledMod
     import torch
 
     from tinyflow.compile.lower import lower
-    from tinyflow.frontend.mfcc.c import HostFrontend, generate_frontend
-    from tinyflow.frontend.mfcc.module import Mfcc
+    from tinyflow.frontend.host import HostFrontend
     from tinyflow.frontend.quantize import FeatureQuantization
     from tinyflow.frontend.scaler import Scaler
     from tinyflow.reference import oracle
 
     folder.mkdir(parents=True, exist_ok=True)
     with torch.inference_mode():
-        mfcc = Mfcc(config)(torch.from_numpy(audio.astype(np.float32) / 32768)).numpy().reshape(-1, config.n_mfcc)
+        mfcc = config.module()(torch.from_numpy(audio.astype(np.float32) / 32768)).numpy().reshape(-1, config.n_mfcc)
     scaler = Scaler(mfcc.mean(0).astype(np.float32), mfcc.std(0).astype(np.float32) + np.float32(0.1))
     quantization = FeatureQuantization.of(scaler, 0.04, -3)
     (folder / "model_int8.tflite").write_bytes(small_network((*config.shape, 1)))
     model = lower(
-        folder / "model_int8.tflite", folder, f"speaking {config.name}", labels=LABELS, frontend=config.to_dict(),
+        folder / "model_int8.tflite", folder, f"speaking {config.name}", labels=LABELS, frontend=config.part(),
         multiplier=tuple(map(float, quantization.multiplier)), offset=tuple(map(float, quantization.offset)),
     )  # fmt: skip
-    generate_frontend(config, quantization.multiplier, quantization.offset, model.c)
+    config.generate(quantization.multiplier, quantization.offset, model.c)
     stored = {"clips": audio, "words": np.array([LABELS[index % len(LABELS)] for index in range(len(audio))])}
     for prefix, fixed in (("", False), ("fixed_", True)):
         features = HostFrontend(model.c, fixed=fixed).features(audio)

@@ -9,7 +9,6 @@ from tflite_builder import Builder
 
 from tinyflow.compile.artefact import CompiledModel, load_compiled
 from tinyflow.compile.lower import lower
-from tinyflow.frontend.mfcc.c import generate_frontend
 from tinyflow.frontend.mfcc.config import MfccConfig
 
 LABELS = ("yes", "no", "_silence_", "_unknown_")
@@ -95,10 +94,10 @@ def keyword_model(folder: Path, frontend: bool = True, channels: int = 8) -> Com
         for low, high in ((0.5, 2.0), (-5.0, 5.0))
     )
     extra = (
-        {"labels": LABELS, "frontend": config.to_dict(), "multiplier": multiplier, "offset": offset} if frontend else {}
+        {"labels": LABELS, "frontend": config.part(), "multiplier": multiplier, "offset": offset} if frontend else {}
     )
     model = lower(folder / "model_int8.tflite", folder, "keyword", **extra)
     if frontend:
-        generate_frontend(config, multiplier, offset, model.c)
+        config.generate(multiplier, offset, model.c)
     model.write()
     return load_compiled(folder)

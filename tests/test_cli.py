@@ -48,7 +48,7 @@ def test_search_and_train_need_no_compiler_package():
     code = (
         "import sys\nfor name in ('tensorflow', 'onnx', 'onnx2tf', 'pydantic', 'yaml', 'tflite_micro', 'ray'):"
         " sys.modules[name] = None\nimport tinyflow.network.build, tinyflow.train.training\n"
-        "import tinyflow.frontend.mfcc.module,"
+        "import tinyflow.frontend.mel.module, tinyflow.frontend.registry,"
         " tinyflow.recipe, tinyflow.data.dataset\nimport tinyflow.search.searching, tinyflow.search.random_search,"
         " tinyflow.search.perturbation, tinyflow.search.cost, tinyflow.cost.genotype_fit, tinyflow.search.learnt"
     )

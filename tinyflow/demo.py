@@ -47,7 +47,7 @@ def run_demo(run: RecipeRun) -> dict[str, Any]:
         "accuracy": {"float": compiled.accuracy["float"], "int8": compiled.accuracy["int8"]},
         "checks": compiled.checks,
         "macs": compiled.macs,
-        "frontend": compiled.frontend,
+        "frontend": compiled.frontend.config if compiled.frontend else None,
         "boards": boards,
         "seconds": {stage: round(value, 1) for stage, value in seconds.items()},
     }

@@ -36,7 +36,7 @@ void command_audio(const request *parsed) {
 
 void command_frontend(const request *parsed) {
   (void)parsed;
-  int8_t features[FRONTEND_MFCC];
+  int8_t features[FRONTEND_FEATURES];
   port_stack_paint();
   uint64_t begin = counting_begin();
   frontend_frame(stream_window(), features);

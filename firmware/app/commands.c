@@ -58,8 +58,8 @@ static void command_hello(const request *parsed) {
   reply_number("sample_rate", FRONTEND_SAMPLE_RATE);
   reply_number("window", FRONTEND_WINDOW);
   reply_number("hop", FRONTEND_HOP);
-  reply_number("mfcc", FRONTEND_MFCC);
-  reply_number("clip_samples", (MODEL_INPUT_BYTES / FRONTEND_MFCC - 1) * FRONTEND_HOP + FRONTEND_WINDOW);
+  reply_number("features", FRONTEND_FEATURES);
+  reply_number("clip_samples", (MODEL_INPUT_BYTES / FRONTEND_FEATURES - 1) * FRONTEND_HOP + FRONTEND_WINDOW);
 #endif
   const char *warning = port_warning();
   reply_string("warning", warning ? warning : "");

@@ -24,8 +24,8 @@ void stream_reset(void) {
 }
 
 static void take_frame(void) {
-  if (frames < MODEL_INPUT_BYTES / FRONTEND_MFCC) {
-    int8_t *row = model_input() + frames * FRONTEND_MFCC;
+  if (frames < MODEL_INPUT_BYTES / FRONTEND_FEATURES) {
+    int8_t *row = model_input() + frames * FRONTEND_FEATURES;
     uint64_t begin = counting_begin();
     frontend_frame(window, row);
     ticks += counting_end(begin);

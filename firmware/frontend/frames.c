@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "frontend.h"
-#include "frontend_config.h"
 
 void frontend_frame(const int16_t *samples, int8_t *features) {
   for (int step = 0; step < FRONTEND_STEPS; step++) frontend_step(step, samples, features);
@@ -11,7 +10,7 @@ void frontend_frame(const int16_t *samples, int8_t *features) {
 
 size_t frontend_clip(const int16_t *samples, size_t count, int8_t *features) {
   size_t frames = 0;
-  for (; count >= FRONTEND_WINDOW; frames++, features += FRONTEND_MFCC) {
+  for (; count >= FRONTEND_WINDOW; frames++, features += FRONTEND_FEATURES) {
     frontend_frame(samples, features);
     samples += FRONTEND_HOP;
     count -= FRONTEND_HOP;
@@ -49,7 +48,7 @@ size_t frontend_push(const int16_t *samples, size_t count, int8_t *features) {
     if (taken < wanted) continue;
     frontend_begin(ring + next, FRONTEND_WINDOW - next, ring);
     for (int step = 1; step < FRONTEND_STEPS; step++) frontend_step(step, samples, features);
-    features += FRONTEND_MFCC;
+    features += FRONTEND_FEATURES;
     frames++;
     taken = 0;
     wanted = FRONTEND_HOP;

@@ -25,8 +25,7 @@ enum {
   FRONTEND_HAS_2 = (FRONTEND_HALF & -FRONTEND_HALF & 0xaaaaaaa) != 0,
   FRONTEND_SPLIT_PAIRS = (FRONTEND_HALF / 2 + 1) / 2 * 2,
   FRONTEND_GROUP_BLOCK = 4, /* bins */
-  FRONTEND_DCT_INPUTS = 4,  /* of one block of the DCT */
-  FRONTEND_DCT_OUTPUTS = 5
+  FRONTEND_MEL_PADDING = 4  /* behind the energies, for what a kind reads of them in blocks */
 };
 
 extern const float frontend_window[FRONTEND_WINDOW]; /* Hann */
@@ -35,9 +34,6 @@ extern const float frontend_twiddles[]; /* as fft.c reads them */
 extern const float frontend_split_twiddles[]; /* exp(-2 pi i k / FRONTEND_FFT), k = 1 .. FRONTEND_SPLIT_PAIRS */
 extern const frontend_group frontend_groups[FRONTEND_MELS]; /* group 0: the bins that touch filter 0 alone */
 extern const float frontend_mel_weights[]; /* [block][bin][filters g - 1 and g] */
-extern const float frontend_dct[]; /* stage by stage, [block of outputs][block of inputs][input][output] */
-extern const uint16_t frontend_order[FRONTEND_MFCC]; /* the coefficients in the order of the DCT's outputs */
-extern const float frontend_scaling[3 * FRONTEND_MFCC]; /* of each, in that order: drift, multiplier, offset */
 
 /* Power spectrum (FRONTEND_BINS values) of a frame of FRONTEND_FFT real values. Both buffers hold FRONTEND_BUFFER
  * floats and are overwritten; returns the one that has the answer. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The MFCC in integers, for cores without FPU: generated constants (frontend_fixed_tables.c, frontend_fixed_config.h)
- * and the steps that live in files of their own. tinyflow/frontend/mfcc/c_fixed.py makes the constants and says what
- * scale is where. */
+/* A front end of mel energies in integers, for cores without FPU: generated constants (frontend_fixed_tables.c,
+ * frontend_fixed_config.h) and the steps that live in files of their own. tinyflow/frontend/mel/c_fixed.py makes the
+ * constants and says what scale is where. */
 #ifndef TINYFLOW_FRONTEND_FIXED_TABLES_H
 #define TINYFLOW_FRONTEND_FIXED_TABLES_H
 
@@ -16,14 +16,9 @@ typedef struct {
 } fixed_complex;
 
 /* A real FFT of FRONTEND_FFT points is a complex one of half as many and a split step. */
-enum {
-  FRONTEND_HALF = FRONTEND_FFT / 2,
-  FRONTEND_BINS = FRONTEND_HALF + 1,
-  FRONTEND_BLOCK = 4,     /* coefficients of one DCT block */
-  FRONTEND_MEAN_SHIFT = 7 /* the mean logarithm is their sum over 2^that */
-};
+enum { FRONTEND_HALF = FRONTEND_FFT / 2, FRONTEND_BINS = FRONTEND_HALF + 1 };
 
-/* What the DCT adds to a coefficient: offset + drift * mean. */
+/* What a kind adds to a feature: offset + drift * mean. */
 typedef struct {
   int64_t offset;
   int32_t drift;
@@ -39,9 +34,6 @@ extern const fixed_complex frontend_fixed_twiddles[]; /* 2^30, in the order fft.
 extern const fixed_complex frontend_fixed_split[FRONTEND_HALF / 2 + 1]; /* exp(-2 pi i k / FRONTEND_FFT), 2^30 */
 extern const uint16_t frontend_fixed_segments[FRONTEND_MELS + 1]; /* bins between the centres of two bands */
 extern const uint32_t frontend_fixed_shares[]; /* of the upper band, 2^32 */
-extern const int32_t frontend_fixed_dct[]; /* [stage][block][input][coefficient] */
-extern const fixed_scaling frontend_fixed_scaling[]; /* in the order of the DCT's outputs, as ... */
-extern const uint16_t frontend_fixed_order[FRONTEND_MFCC]; /* ... says which coefficients they are */
 
 /* High word of the product. */
 static inline int32_t high_product(int32_t a, int32_t b) { return (int32_t)((int64_t)a * b >> 32); }

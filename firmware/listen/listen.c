@@ -10,7 +10,7 @@ static listen_settings set;
 static uint32_t frames;
 static int due;
 
-static int8_t rows[LISTEN_ROWS][FRONTEND_MFCC]; /* a ring */
+static int8_t rows[LISTEN_ROWS][FRONTEND_FEATURES]; /* a ring */
 static uint32_t next_row;                       /* the oldest, and the one to write */
 static uint32_t hops_left;                      /* until the network is due */
 
@@ -50,9 +50,9 @@ int listen_due(void) { return due; }
 
 void listen_input(int8_t *input) {
   /* bytes from the oldest row to the ring's end */
-  const size_t older = (size_t)(LISTEN_ROWS - next_row) * FRONTEND_MFCC;
+  const size_t older = (size_t)(LISTEN_ROWS - next_row) * FRONTEND_FEATURES;
   memcpy(input, rows[next_row], older);
-  memcpy(input + older, rows[0], (size_t)next_row * FRONTEND_MFCC);
+  memcpy(input + older, rows[0], (size_t)next_row * FRONTEND_FEATURES);
 }
 
 /* Posteriors in 1/256, as TFLite's int8 SOFTMAX gives them. */

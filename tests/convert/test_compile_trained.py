@@ -8,7 +8,7 @@ from tinyflow.compile import load_compiled
 from tinyflow.convert import compile_trained
 from tinyflow.convert.trained import calibration_clips, choose
 from tinyflow.errors import TinyflowError
-from tinyflow.frontend.mfcc.c import HostFrontend
+from tinyflow.frontend.host import HostFrontend
 from tinyflow.recipe import Compile, Train
 from tinyflow.reference import oracle
 from tinyflow.reference.hostmodel import HostModel
@@ -34,7 +34,7 @@ def test_the_whole_way(dataset, trained, tmp_path):
     out = tmp_path / "compile"
     compiled = compile_trained(trained, dataset, CONFIG, out, lambda *arguments: notes.append(arguments))
     assert compiled == load_compiled(out) and compiled.labels == dataset.labels
-    assert compiled.macs == trained.macs and compiled.input.shape == (1, *trained.genotype.mfcc.shape, 1)
+    assert compiled.macs == trained.macs and compiled.input.shape == (1, *trained.genotype.frontend.shape, 1)
     assert compiled.arena_bound_bytes <= compiled.arena_bytes
     assert notes[-1][1] == notes[-1][2]
 

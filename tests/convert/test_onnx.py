@@ -35,11 +35,11 @@ def test_onnx_equals_torch_and_has_no_batch_norm(tmp_path, seed):
     genotype = random_genotype(random.Random(seed), MfccConfig(window=400, hop=200, n_mfcc=13), LABELS)
     network = shaken(genotype, seed)
     path = tmp_path / "model.onnx"
-    assert export_onnx(network, (1, *genotype.mfcc.shape), path) < 1e-5
+    assert export_onnx(network, (1, *genotype.frontend.shape), path) < 1e-5
     graph = onnx.load(path).graph
     assert "BatchNormalization" not in {node.op_type for node in graph.node}
-    assert [d.dim_value for d in graph.input[0].type.tensor_type.shape.dim] == [1, 1, *genotype.mfcc.shape]
-    inputs = np.random.default_rng(7).standard_normal((8, 1, *genotype.mfcc.shape)).astype(np.float32)
+    assert [d.dim_value for d in graph.input[0].type.tensor_type.shape.dim] == [1, 1, *genotype.frontend.shape]
+    inputs = np.random.default_rng(7).standard_normal((8, 1, *genotype.frontend.shape)).astype(np.float32)
     assert onnx_difference(network, path, inputs) < 1e-5
     assert onnx_difference(shaken(genotype, seed + 1), path, inputs) > 1e-2  # the check can tell networks apart
 
@@ -47,7 +47,7 @@ def test_onnx_equals_torch_and_has_no_batch_norm(tmp_path, seed):
 def test_a_difference_is_refused_and_leaves_no_file(tmp_path):
     genotype = every_operation(LABELS)
     with pytest.raises(TinyflowError, match="differs from torch"):
-        export_onnx(shaken(genotype), (1, *genotype.mfcc.shape), tmp_path / "model.onnx", tolerance=-1.0)
+        export_onnx(shaken(genotype), (1, *genotype.frontend.shape), tmp_path / "model.onnx", tolerance=-1.0)
     assert not list(tmp_path.iterdir())
 
 

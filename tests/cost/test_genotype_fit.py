@@ -15,6 +15,7 @@ from tinyflow.cost import instructions
 from tinyflow.cost.genotype_fit import exact_fit
 from tinyflow.errors import TinyflowError
 from tinyflow.frontend.mfcc.config import MfccConfig
+from tinyflow.frontend.registry import front_end_named
 from tinyflow.network.converted_order import Nodes
 from tinyflow.network.genotype import OPERATION_SETS
 from tinyflow.network.shape_graph import operation, shape_graph
@@ -43,7 +44,7 @@ def genotype(**more):
 
 @pytest.mark.parametrize("name", COUNTED)
 def test_front_ends_take_what_was_counted(name):
-    assert instructions.frontend_instructions(MfccConfig.from_name(name)) == pytest.approx(COUNTED[name], rel=0.01)
+    assert instructions.frontend_instructions(front_end_named(name)) == pytest.approx(COUNTED[name], rel=0.01)
 
 
 def test_the_table_prices_every_operation_and_says_how_it_was_made():
@@ -92,7 +93,7 @@ def test_budgets_and_reasons():
     fit = exact_fit(network, replace(board, instruction_budget=0))
     assert fit.fits and not fit.reasons and len(fit.savings) == 3
     assert fit.arena_bytes == plan_memory(shape_graph(network)).arena_bytes
-    assert fit.ram_bytes == fit.arena_bytes + board.stack_bytes + image.static_bytes(network.mfcc)
+    assert fit.ram_bytes == fit.arena_bytes + board.stack_bytes + image.static_bytes(network.frontend)
     value = json.loads(json.dumps(fit.to_dict()))
     assert (
         value["labels"]["arena_bytes"] == "planned"
@@ -147,6 +148,6 @@ def test_estimates_against_the_emulator_and_a_measured_image(tmp_path):
     assert (fit.macs, fit.arena_bytes) == (compiled.macs, compiled.arena_bytes)
     assert fit.instructions == pytest.approx(counted.invoke_units, rel=0.02)
     measured = build(compiled, load_board("nucleo-l4r5zi"), tmp_path / "image")
-    frontend = instructions.table()["image"]["flash_frontend"] + image.table_bytes(network.mfcc)
+    frontend = instructions.table()["image"]["flash_frontend"] + network.frontend.table_bytes()
     assert fit.flash_bytes - frontend == pytest.approx(measured.flash_bytes, rel=0.05)
-    assert fit.ram_bytes - image.frontend_buffers(network.mfcc) == pytest.approx(measured.ram_bytes, rel=0.02)
+    assert fit.ram_bytes - image.frontend_buffers(network.frontend) == pytest.approx(measured.ram_bytes, rel=0.02)

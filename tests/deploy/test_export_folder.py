@@ -16,7 +16,7 @@ from tinyflow.compile.foreign import compile_tflite
 from tinyflow.deploy import export as export_stage
 from tinyflow.deploy.export import MARK, export
 from tinyflow.errors import TinyflowError
-from tinyflow.frontend.mfcc.c import HostFrontend
+from tinyflow.frontend.host import HostFrontend
 from tinyflow.reference import oracle
 
 WARNINGS = ["-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror"]

@@ -10,8 +10,9 @@ from frontend_signals import signals
 from tinyflow.board import load_board
 from tinyflow.deploy.build import build
 from tinyflow.deploy.device import connect
-from tinyflow.frontend.mfcc.c import HostFrontend, fft_radices
-from tinyflow.frontend.mfcc.config import MfccConfig
+from tinyflow.frontend.host import HostFrontend
+from tinyflow.frontend.mel.c import fft_radices
+from tinyflow.frontend.registry import front_end_named
 
 # window/hop/mels: what of the assembly it runs
 GEOMETRIES = {
@@ -30,7 +31,7 @@ GEOMETRIES = {
 def test_assembly_is_its_twin(name, tmp_path):
     made = signals()
     audio = np.stack([made["speech"][3], made["noise"][5], made["clipping"][0], made["dither"][0]])
-    compiled = speaking(tmp_path / "model", MfccConfig.from_name(name), audio[:1])
+    compiled = speaking(tmp_path / "model", front_end_named(name), audio[:1])
     board = load_board("mps2-an386")
     with connect(build(compiled, board, tmp_path / "firmware"), board) as device:
         on_device = device.recognise(audio)[0]
@@ -42,7 +43,7 @@ def test_assembly_is_its_twin(name, tmp_path):
 
 
 def test_the_geometries_are_what_they_say():
-    radices = {name: fft_radices(MfccConfig.from_name(name).n_fft // 2) for name in GEOMETRIES}
+    radices = {name: fft_radices(front_end_named(name).n_fft // 2) for name in GEOMETRIES}
     assert radices["640/320/40/mfcc10/fft1024"] == [4, 4, 4, 4, 2] and radices["480/240/26/mfcc13"] == [4, 4, 3, 5]
     assert (
         radices["450/225/20"] == [3, 3, 5, 5]

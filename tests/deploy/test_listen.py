@@ -23,7 +23,7 @@ from tinyflow.deploy.detector import Settings, detect, sample_of
 from tinyflow.deploy.device import connect
 from tinyflow.deploy.listen import begin, listen_microphone, listen_to, read_long, until_interrupted
 from tinyflow.errors import TinyflowError
-from tinyflow.frontend.mfcc.c import HostFrontend
+from tinyflow.frontend.host import HostFrontend
 from tinyflow.recipe import Listen
 from tinyflow.reference import oracle
 

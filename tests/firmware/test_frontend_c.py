@@ -10,10 +10,10 @@ import torch
 from frontend_signals import signals
 
 from tinyflow.artefacts import FIRMWARE
-from tinyflow.frontend.mfcc.c import HostFrontend, generate_frontend, table_bytes
+from tinyflow.frontend.host import HostFrontend, source_folders, sources
+from tinyflow.frontend.mel.tables import LOG_OFFSET, hann_window, mel_bank
 from tinyflow.frontend.mfcc.config import TABLE_1, MfccConfig
-from tinyflow.frontend.mfcc.module import Mfcc
-from tinyflow.frontend.mfcc.tables import LOG_OFFSET, dct_matrix, hann_window, mel_bank
+from tinyflow.frontend.registry import front_end_named
 from tinyflow.reference.hostlib import build_host_library
 
 FOLDER = FIRMWARE / "frontend"
@@ -35,9 +35,9 @@ needs_cross_gcc = pytest.mark.skipif(
 PROBE = """
 #include "frontend.c"
 void probe_mfcc(const int16_t *samples, float *out) {
-  int8_t features[FRONTEND_MFCC];
+  int8_t features[FRONTEND_FEATURES];
   frontend_frame(samples, features);
-  for (int i = 0; i < FRONTEND_MFCC; i++)
+  for (int i = 0; i < FRONTEND_FEATURES; i++)
     out[frontend_order[i]] = fmaf(frontend_scaling[3 * i], mfcc[FRONTEND_DCT_FIRST], mfcc[i]);
 }
 void probe_log(const float *x, float *out, size_t count) {
@@ -45,7 +45,7 @@ void probe_log(const float *x, float *out, size_t count) {
   frontend_log(out, (uint32_t)count, 0.0f);
 }
 void probe_quantize(const float *x, int8_t *features) {
-  for (int i = 0; i < FRONTEND_MFCC; i++) mfcc[i] = x[frontend_order[i]];
+  for (int i = 0; i < FRONTEND_FEATURES; i++) mfcc[i] = x[frontend_order[i]];
   quantize(features);
 }
 """
@@ -53,9 +53,7 @@ void probe_quantize(const float *x, int8_t *features) {
 
 def library(config: MfccConfig, folder, multiplier=None, offset=None) -> ctypes.CDLL:
     ones = np.ones(config.n_mfcc, np.float32)
-    generate_frontend(
-        config, ones if multiplier is None else multiplier, 0 * ones if offset is None else offset, folder
-    )
+    config.generate(ones if multiplier is None else multiplier, 0 * ones if offset is None else offset, folder)
     (folder / "probe.c").write_text(PROBE)
     sources = [
         folder / "probe.c",
@@ -64,7 +62,7 @@ def library(config: MfccConfig, folder, multiplier=None, offset=None) -> ctypes.
         FOLDER / "log.c",
         FOLDER / "frames.c",
     ]
-    return build_host_library(sources, [folder, FOLDER], folder / "probe.so")
+    return build_host_library(sources, [folder, *source_folders("mfcc", fixed=False)], folder / "probe.so")
 
 
 def pointer(array: np.ndarray) -> ctypes.c_void_p:
@@ -166,9 +164,9 @@ def exact_mfcc(config: MfccConfig, audio: np.ndarray) -> np.ndarray:
     """float64 throughout, on the same tables."""
     frames = np.lib.stride_tricks.sliding_window_view(audio / 32768.0, config.window, axis=1)[:, :: config.hop]
     power = np.abs(np.fft.rfft(frames * hann_window(config), config.n_fft)) ** 2
-    return np.log(power @ mel_bank(config).astype(np.float64) + float(np.float32(LOG_OFFSET))) @ dct_matrix(
-        config
-    ).astype(np.float64)
+    return np.log(power @ mel_bank(config).astype(np.float64) + float(np.float32(LOG_OFFSET))) @ config.matrix().astype(
+        np.float64
+    )
 
 
 @pytest.mark.parametrize(
@@ -185,7 +183,7 @@ def test_mfcc_is_as_exact_as_torchs(config, tmp_path):
         for clip, rows in zip(audio, c):
             for start, row in zip(starts, rows):
                 probe.probe_mfcc(pointer(clip[start : start + config.window]), pointer(row))
-        torchs = Mfcc(config)(torch.from_numpy(audio.astype(np.float32) / 32768)).numpy()
+        torchs = config.module()(torch.from_numpy(audio.astype(np.float32) / 32768)).numpy()
         ours, theirs = (float(np.sqrt(np.mean((values - exact) ** 2))) for values in (c, torchs))
         assert ours < 1.5 * theirs + 5e-6, f"{kind}: {ours:.2e} against torch's {theirs:.2e}"
 
@@ -239,7 +237,7 @@ def test_a_stream_is_the_clip_however_it_is_cut(name, tmp_path):
     from hypothesis import given, settings
     from hypothesis import strategies as st
 
-    config = MfccConfig.from_name(name)
+    config = front_end_named(name)
     probe = library(config, tmp_path, multiplier=np.full(config.n_mfcc, 3.0), offset=np.full(config.n_mfcc, 5.0))
     probe.frontend_push.restype = probe.frontend_clip.restype = ctypes.c_size_t
     audio = np.concatenate([signals()["speech"][4], signals()["noise"][4][:501]])
@@ -284,7 +282,7 @@ def test_no_undefined_behaviour(tmp_path):
     config = MfccConfig(
         window=400, hop=200, n_mels=26, n_mfcc=13, n_fft=480
     )  # radices 4 4 3 5, a partly filled DCT block
-    generate_frontend(config, np.full(13, 4.0), np.full(13, 90.0), tmp_path)
+    config.generate(np.full(13, 4.0), np.full(13, 90.0), tmp_path)
     audio = np.concatenate([clips[:1] for clips in signals().values()])
     plain = HostFrontend(tmp_path).features(audio)
     flags = ("-fsanitize=undefined,float-cast-overflow", "-fno-sanitize-recover=all")
@@ -292,7 +290,7 @@ def test_no_undefined_behaviour(tmp_path):
 
 
 def test_same_answers_at_every_optimisation_level(tmp_path):
-    generate_frontend(CONFIG, np.full(40, 2.0), np.zeros(40), tmp_path)
+    CONFIG.generate(np.full(40, 2.0), np.zeros(40), tmp_path)
     audio = np.concatenate([clips[:1] for clips in signals().values()])
     answers = [HostFrontend(tmp_path, (level,)).features(audio) for level in ("-O0", "-O3")]
     assert np.array_equal(*answers)
@@ -309,9 +307,9 @@ def test_cortex_m4f_needs_no_library(config, tmp_path):
     """Warning-free, and nothing is left to link but its own symbols and memcpy: no libm, no
     double-precision helpers.
     """
-    generate_frontend(config, np.ones(config.n_mfcc), np.zeros(config.n_mfcc), tmp_path)
+    config.generate(np.ones(config.n_mfcc), np.zeros(config.n_mfcc), tmp_path)
     objects = []
-    for source in [*FOLDER.glob("*.c"), tmp_path / "frontend_tables.c"]:
+    for source in [*sources("mfcc", fixed=False), tmp_path / "frontend_tables.c"]:
         objects.append(tmp_path / f"{source.stem}.o")
         strict = ["-Wall", "-Wextra", "-Werror", "-Wdouble-promotion", "-Wconversion", "-Wpedantic"]
         command = [
@@ -319,7 +317,7 @@ def test_cortex_m4f_needs_no_library(config, tmp_path):
             *CORTEX_M4F,
             *strict,
             f"-I{tmp_path}",
-            f"-I{FOLDER}",
+            *(f"-I{folder}" for folder in source_folders("mfcc", fixed=False)),
             "-c",
             str(source),
             "-o",
@@ -339,7 +337,7 @@ def test_cortex_m4f_needs_no_library(config, tmp_path):
         ["arm-none-eabi-size", "-A", str(objects[-1])], capture_output=True, text=True, check=True
     ).stdout
     rodata = sum(int(line.split()[1]) for line in sizes.splitlines() if line.startswith(".rodata"))
-    assert table_bytes(config) <= rodata <= table_bytes(config) + 16  # alignment
+    assert config.table_bytes() <= rodata <= config.table_bytes() + 16  # alignment
     assembly = subprocess.run(
         ["arm-none-eabi-objdump", "-d", *map(str, objects)], capture_output=True, text=True, check=True
     ).stdout

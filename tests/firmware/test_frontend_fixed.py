@@ -15,11 +15,12 @@ from frontend_signals import recorded, signals
 
 from tinyflow.artefacts import FIRMWARE
 from tinyflow.errors import TinyflowError
-from tinyflow.frontend.mfcc.c import HostFrontend, fft_radices, generate_frontend
-from tinyflow.frontend.mfcc.c_fixed import fixed_tables
+from tinyflow.frontend.host import HostFrontend, source_folders, sources
+from tinyflow.frontend.mel.c import fft_radices
+from tinyflow.frontend.mel.c_fixed import mel_tables
+from tinyflow.frontend.mel.tables import hann_window, mel_bank
+from tinyflow.frontend.mfcc import c_fixed as dct_fixed
 from tinyflow.frontend.mfcc.config import TABLE_1, MfccConfig
-from tinyflow.frontend.mfcc.module import Mfcc
-from tinyflow.frontend.mfcc.tables import hann_window, mel_bank
 from tinyflow.frontend.parity import compare
 from tinyflow.frontend.quantize import FeatureQuantization
 from tinyflow.frontend.scaler import Scaler
@@ -40,19 +41,19 @@ needs_cross_gcc = pytest.mark.skipif(
 
 def mfcc(config: MfccConfig, audio: np.ndarray) -> np.ndarray:
     waveform = torch.from_numpy(audio.astype(np.float32) / 32768)
-    return torch.cat([Mfcc(config)(batch) for batch in waveform.split(50)]).numpy()
+    return torch.cat([config.module()(batch) for batch in waveform.split(50)]).numpy()
 
 
 def library(config: MfccConfig, folder, multiplier=1.0, offset=0.0, flags=()) -> ctypes.CDLL:
     """With the static buffers of frontend.c within reach."""
     ones = np.ones(config.n_mfcc, np.float32)
-    generate_frontend(config, ones * np.float32(multiplier), ones * np.float32(offset), folder)
+    config.generate(ones * np.float32(multiplier), ones * np.float32(offset), folder)
     probe = '#include "frontend.c"\nint64_t *probe_coefficients(void) { return coefficients; }\n'
     (folder / "probe.c").write_text(
         probe + "int probe_shift(void) { return FRONTEND_FIXED_SHIFT; }\nint probe_peak(void) { return"
         " FRONTEND_FIXED_PEAK; }\n"
     )
-    sources = [
+    files = [
         folder / "probe.c",
         folder / "fixed" / "frontend_fixed_tables.c",
         FOLDER / "fft.c",
@@ -60,7 +61,7 @@ def library(config: MfccConfig, folder, multiplier=1.0, offset=0.0, flags=()) ->
         FIRMWARE / "frontend" / "frames.c",
     ]
     return build_host_library(
-        sources, [folder, folder / "fixed", FOLDER, FIRMWARE / "frontend"], folder / "probe.so", flags
+        files, [folder, folder / "fixed", *source_folders("mfcc", fixed=True)], folder / "probe.so", flags
     )
 
 
@@ -78,7 +79,7 @@ def test_log2_is_within_its_bound(tmp_path):
         '#include "frontend_fixed_tables.h"\nvoid probe(const uint64_t *x, int32_t *out, size_t n) { for (size_t i = 0;'
         " i < n; i++) out[i] = frontend_fixed_log2(x[i]); }\n"
     )
-    generate_frontend(CONFIG, [1.0] * 40, [0.0] * 40, tmp_path)
+    CONFIG.generate([1.0] * 40, [0.0] * 40, tmp_path)
     probe = build_host_library(
         [tmp_path / "probe.c", FOLDER / "log2.c"], [tmp_path, tmp_path / "fixed", FOLDER], tmp_path / "log2.so"
     )
@@ -139,9 +140,7 @@ def test_power_spectrum(n_fft, tmp_path):
     **NAMED,
 )
 def test_shares_are_the_mel_bank(config):
-    values, tables = fixed_tables(
-        config, np.ones(config.n_mfcc), np.zeros(config.n_mfcc), fft_radices(config.n_fft // 2)
-    )
+    values, tables = mel_tables(config)
     dense, bin, at = np.zeros(mel_bank(config).shape), values["FIRST_BIN"], 0
     for segment, count in enumerate(tables["segments"]):
         for share in tables["shares"][at : at + count] / 2.0**32:
@@ -156,15 +155,13 @@ def test_shares_are_the_mel_bank(config):
 
 def test_coefficients_are_float64s(tmp_path):
     """The folded DCT and its drift: speech in float64 throughout, with torchaudio's own cosines."""
-    from tinyflow.frontend.mfcc.tables import LOG_OFFSET, dct_matrix
+    from tinyflow.frontend.mel.tables import LOG_OFFSET
 
     for config in (CONFIG, TABLE_1[1], MfccConfig(n_mels=39, n_mfcc=20), MfccConfig(n_mels=26, n_mfcc=13)):
         (tmp_path / config.name.replace("/", "-")).mkdir()
         probe = library(config, tmp_path / config.name.replace("/", "-"), 7.0, -3.0)
         probe.probe_coefficients.restype = ctypes.POINTER(ctypes.c_int64)
-        _, tables = fixed_tables(
-            config, np.full(config.n_mfcc, 7.0), np.zeros(config.n_mfcc), fft_radices(config.n_fft // 2)
-        )
+        _, tables = dct_fixed.tables(config, config.n_mfcc, np.full(config.n_mfcc, 7.0), np.zeros(config.n_mfcc))
         for clip in signals()["speech"][::2]:
             frame = np.ascontiguousarray(clip[3000 : 3000 + config.window])
             power = np.abs(np.fft.rfft(frame / 32768.0 * hann_window(config), config.n_fft)) ** 2
@@ -172,7 +169,7 @@ def test_coefficients_are_float64s(tmp_path):
                 7
                 * (
                     np.log(power @ mel_bank(config).astype(np.float64) + float(np.float32(LOG_OFFSET)))
-                    @ dct_matrix(config).astype(np.float64)
+                    @ config.matrix().astype(np.float64)
                 )
                 - 3
             )
@@ -227,7 +224,7 @@ def test_no_value_leaves_its_word(tmp_path):
     """Under the sanitizer, which aborts on a signed overflow: square waves at full scale reach what bounds allow."""
     for config in (TABLE_1[0], *OTHERS[1:]):
         folder = tmp_path / config.name.replace("/", "-")
-        generate_frontend(config, np.full(config.n_mfcc, 40.0), np.full(config.n_mfcc, 90.0), folder)
+        config.generate(np.full(config.n_mfcc, 40.0), np.full(config.n_mfcc, 90.0), folder)
         time, rng = np.arange(4000), np.random.default_rng(1)
         square = [
             np.where(np.cos(2 * np.pi * f * time + rng.uniform(0, 6)) >= 0, 32767, -32768)
@@ -242,10 +239,10 @@ def test_no_value_leaves_its_word(tmp_path):
 
 def test_a_coefficient_without_variance_is_refused_and_a_far_offset_saturates(tmp_path):
     with pytest.raises(TinyflowError, match="no room for fixed point"):
-        generate_frontend(CONFIG, np.full(40, 1e9), np.zeros(40), tmp_path)
+        CONFIG.generate(np.full(40, 1e9), np.zeros(40), tmp_path)
     offset = np.zeros(40, np.float32)
     offset[:3] = 1e20, -1e20, 5
-    generate_frontend(CONFIG, np.ones(40), offset, tmp_path)
+    CONFIG.generate(np.ones(40), offset, tmp_path)
     features = HostFrontend(tmp_path, fixed=True).features(signals()["speech"])
     assert (
         (features[..., 0] == 127).all()
@@ -264,7 +261,7 @@ def built(request, tmp_path_factory):
         Scaler.fit([torch.from_numpy(mfcc(config, np.concatenate([made["speech"], made["noise"]])))]), 9 / 255, -3
     )
     folder = tmp_path_factory.mktemp("fixed")
-    generate_frontend(config, quantization.multiplier, quantization.offset, folder)
+    config.generate(quantization.multiplier, quantization.offset, folder)
     return SimpleNamespace(
         config=config, made=made, quantization=quantization, frontend=HostFrontend(folder, fixed=True)
     )
@@ -312,11 +309,10 @@ def test_parity_on_recordings(built, recordings):
 @needs_cross_gcc
 @pytest.mark.parametrize("core", ["cortex-m3", "cortex-m0plus"])
 def test_no_float_and_no_library_but_long_arithmetic(core, tmp_path):
-    generate_frontend(TABLE_1[1], np.ones(80), np.zeros(80), tmp_path)
+    TABLE_1[1].generate(np.ones(80), np.zeros(80), tmp_path)
     objects = []
     for source in (
-        *FOLDER.glob("*.c"),
-        FIRMWARE / "frontend" / "frames.c",
+        *sources("mfcc", fixed=True),
         tmp_path / "fixed" / "frontend_fixed_tables.c",
     ):
         objects.append(tmp_path / f"{source.stem}.o")
@@ -329,7 +325,8 @@ def test_no_float_and_no_library_but_long_arithmetic(core, tmp_path):
             "-Wdouble-promotion",
             "-Wno-sign-conversion",
         ]
-        include = [f"-I{folder}" for folder in (tmp_path, tmp_path / "fixed", FOLDER, FIRMWARE / "frontend")]
+        folders = (tmp_path, tmp_path / "fixed", *source_folders("mfcc", fixed=True))
+        include = [f"-I{folder}" for folder in folders]
         command = [
             "arm-none-eabi-gcc",
             f"-mcpu={core}",

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tinyflow.artefacts import FIRMWARE
-from tinyflow.compile.artefact import Port
+from tinyflow.compile.artefact import FrontEndPart, Port
 from tinyflow.deploy.detector import Settings, detect, posteriors, powers, sample_of, write_constants
 from tinyflow.recipe import AVERAGE_MOST, Listen
 from tinyflow.reference.hostlib import build_host_library
@@ -36,7 +36,8 @@ size_t frontend_push(const int16_t *samples, size_t count, int8_t *features) {
 }
 """
 CONFIG = (
-    f"#include <stdint.h>\n#define FRONTEND_WINDOW {WINDOW}\n#define FRONTEND_HOP {HOP}\n#define FRONTEND_MFCC {MFCC}\n"
+    f"#include <stdint.h>\n#define FRONTEND_WINDOW {WINDOW}\n#define FRONTEND_HOP {HOP}\n"
+    f"#define FRONTEND_FEATURES {MFCC}\n#define FRONTEND_STEPS 1\n"
 )
 
 
@@ -51,7 +52,9 @@ class CWord(ctypes.Structure):
 def model(labels: int, scale: float, zero_point: int) -> SimpleNamespace:
     """What the detector asks of a CompiledModel. The last label but one is silence, the last is unknown."""
     names = tuple(f"word{index}" for index in range(labels - 2)) + ("_silence_", "_unknown_")
-    frontend = {"sample_rate": 1000, "window": WINDOW, "hop": HOP, "n_mfcc": MFCC}
+    frontend = FrontEndPart(
+        "made", "", "", sample_rate=1000, window=WINDOW, hop=HOP, features=MFCC, steps=(), config={}
+    )
     return SimpleNamespace(
         name="m",
         labels=names,

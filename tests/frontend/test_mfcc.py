@@ -7,9 +7,8 @@ import torchaudio
 from frontend_signals import signals
 
 from tinyflow.errors import TinyflowError
+from tinyflow.frontend.mel.tables import hann_window, mel_bank
 from tinyflow.frontend.mfcc.config import TABLE_1, MfccConfig
-from tinyflow.frontend.mfcc.module import Mfcc
-from tinyflow.frontend.mfcc.tables import dct_matrix, hann_window, mel_bank
 
 VARIANTS = (
     MfccConfig(window=480, hop=160, n_mels=26, n_mfcc=13),
@@ -40,13 +39,13 @@ def waveforms(*kinds: str) -> torch.Tensor:
 @pytest.mark.parametrize("config", TABLE_1 + VARIANTS, ids=lambda config: config.name)
 def test_equals_torchaudio(config):
     natural = waveforms("speech", "noise", "silence", "dither", "impulses")
-    ours, theirs = Mfcc(config)(natural), torchaudio_mfcc(config, natural)
+    ours, theirs = config.module()(natural), torchaudio_mfcc(config, natural)
     assert ours.shape == theirs.shape == (len(natural), config.frames(16000), config.n_mfcc)
     assert (ours - theirs).abs().max() < 2e-3
     assert (ours - theirs).abs().mean() < 5e-6
     # Full-scale pure tones leave bins at the noise of float32 itself, where the log shows it: torchaudio's too.
     extreme = waveforms("tone", "chirp", "dc", "nyquist", "clipping")
-    assert (Mfcc(config)(extreme) - torchaudio_mfcc(config, extreme)).abs().max() < 0.2
+    assert (config.module()(extreme) - torchaudio_mfcc(config, extreme)).abs().max() < 0.2
 
 
 @pytest.mark.parametrize("config", TABLE_1 + VARIANTS, ids=lambda config: config.name)
@@ -63,9 +62,7 @@ def test_tables_are_torchaudios(config):
     assert np.array_equal(bank > 0, mel_bank(config) > 0)  # a weight that is not quite 0 would show in the log
     assert np.abs(bank - mel_bank(config)).max() < 1e-5  # an ulp of 8 kHz over the width of a filter
     assert (
-        np.abs(
-            torchaudio.functional.create_dct(config.n_mfcc, config.n_mels, "ortho").numpy() - dct_matrix(config)
-        ).max()
+        np.abs(torchaudio.functional.create_dct(config.n_mfcc, config.n_mels, "ortho").numpy() - config.matrix()).max()
         < 6e-8
     )
     assert np.abs(torch.hann_window(config.window).numpy() - hann_window(config)).max() < 1.2e-7
@@ -76,12 +73,12 @@ def test_empty_filters_give_the_log_of_the_offset():
     empty = np.flatnonzero(mel_bank(config).sum(0) == 0)
     assert len(empty) > 5
     full = MfccConfig(window=128, hop=64, n_mels=80)
-    logs = Mfcc(full)(waveforms("noise")) @ torch.from_numpy(dct_matrix(full)).T  # the orthonormal DCT undone
+    logs = full.module()(waveforms("noise")) @ torch.from_numpy(full.matrix()).T  # the orthonormal DCT undone
     assert (logs[..., empty] - np.log(1e-6)).abs().max() < 1e-3
 
 
 def test_batches_do_not_matter():
-    audio, mfcc = waveforms("speech", "noise"), Mfcc(TABLE_1[2])
+    audio, mfcc = waveforms("speech", "noise"), TABLE_1[2].module()
     assert torch.allclose(mfcc(audio)[3:4], mfcc(audio[3:4]), atol=1e-4)
 
 
@@ -89,28 +86,28 @@ def test_frames_see_only_their_window():
     config, audio = TABLE_1[6], waveforms("noise")[:1]
     changed = audio.clone()
     changed[:, 5 * config.hop + config.window :] = 0  # after the last sample of frame 5
-    before, after = Mfcc(config)(audio), Mfcc(config)(changed)
+    before, after = config.module()(audio), config.module()(changed)
     assert torch.allclose(before[:, :6], after[:, :6], atol=1e-4)
     assert not torch.allclose(before[:, 6], after[:, 6], atol=1e-1)
 
 
 def test_autocast_does_not_reach_it():
-    audio, mfcc = waveforms("speech"), Mfcc(TABLE_1[6])
+    audio, mfcc = waveforms("speech"), TABLE_1[6].module()
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert torch.equal(mfcc(audio), Mfcc(TABLE_1[6])(audio))
+        assert torch.equal(mfcc(audio), TABLE_1[6].module()(audio))
     assert mfcc(audio).dtype == torch.float32
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 def test_gpu_agrees(monkeypatch):
     monkeypatch.setattr(torch.backends.cuda.matmul, "allow_tf32", True)
-    audio, mfcc = waveforms("speech", "noise"), Mfcc(TABLE_1[6])
+    audio, mfcc = waveforms("speech", "noise"), TABLE_1[6].module()
     assert torch.allclose(mfcc(audio), mfcc.cuda()(audio.cuda()).cpu(), atol=2e-3)
     assert torch.backends.cuda.matmul.allow_tf32
 
 
 def test_carries_no_weights():
-    assert not Mfcc(TABLE_1[0]).state_dict()
+    assert not TABLE_1[0].module().state_dict()
 
 
 @pytest.mark.parametrize(
@@ -120,4 +117,4 @@ def test_carries_no_weights():
 )
 def test_refuses(waveform):
     with pytest.raises(TinyflowError, match="640/320/40"):
-        Mfcc(TABLE_1[6])(waveform)
+        TABLE_1[6].module()(waveform)

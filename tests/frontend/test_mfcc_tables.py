@@ -10,21 +10,14 @@ import torch
 from frontend_signals import recorded, signals
 
 from tinyflow.errors import TinyflowError
-from tinyflow.frontend.mfcc.c import (
-    HostFrontend,
-    dct_folds,
-    dct_tables,
-    fft_radices,
-    generate_frontend,
-    mel_groups,
-    table_bytes,
-    tables,
-)
+from tinyflow.frontend.host import HostFrontend
+from tinyflow.frontend.mel.c import fft_radices, mel_groups
+from tinyflow.frontend.mel.tables import mel_bank
+from tinyflow.frontend.mfcc.c import dct_folds, dct_tables, tables
 from tinyflow.frontend.mfcc.config import TABLE_1, MfccConfig
-from tinyflow.frontend.mfcc.module import Mfcc
-from tinyflow.frontend.mfcc.tables import dct_matrix, mel_bank
 from tinyflow.frontend.parity import Parity, compare
 from tinyflow.frontend.quantize import FeatureQuantization
+from tinyflow.frontend.registry import front_end_named
 from tinyflow.frontend.scaler import Scaler
 
 SCALE = 9 / 255  # int8 over 4.5 standard deviations to either side
@@ -34,7 +27,7 @@ SMALL = MfccConfig(window=128, hop=64, n_mels=80, n_mfcc=5)  # empty mel filters
 def mfcc(config: MfccConfig, audio: np.ndarray) -> torch.Tensor:
     """(N, frames, n_mfcc) by torch, in batches."""
     waveform = torch.from_numpy(audio.astype(np.float32) / 32768)
-    return torch.cat([Mfcc(config)(batch) for batch in waveform.split(50)])
+    return torch.cat([config.module()(batch) for batch in waveform.split(50)])
 
 
 def parity(
@@ -42,7 +35,7 @@ def parity(
 ) -> tuple[Parity, np.ndarray, np.ndarray]:
     """C against torch on ``audio``, with the scaler fitted on ``training``; and both features."""
     quantization = FeatureQuantization.of(Scaler.fit([mfcc(config, training)]), SCALE, -3)
-    generate_frontend(config, quantization.multiplier, quantization.offset, folder)
+    config.generate(quantization.multiplier, quantization.offset, folder)
     c = HostFrontend(folder).features(audio)
     reference = quantization.quantize(mfcc(config, audio).numpy())
     return compare(c, reference), c, reference
@@ -87,7 +80,7 @@ def test_parity_notices_a_wrong_table(tmp_path):
     config = TABLE_1[6]
     _, _, reference = parity(config, made, made, tmp_path)
     source = (tmp_path / "frontend_tables.c").read_text()
-    weights = tables(config)["frontend_mel_weights"]
+    weights = tables(config, config.n_mfcc)["frontend_mel_weights"]
     weight = weights[weights != 0][100]
     wrong = source.replace(f"{weight:.9g}f", f"{weight * 1.01:.9g}f")
     assert wrong != source
@@ -100,14 +93,15 @@ def test_literals_read_back_exactly(tmp_path):
     rng = np.random.default_rng(0)
     multiplier = rng.normal(size=80).astype(np.float32)
     offset = np.append(rng.normal(size=77), [1.0, -3e-30, 1e20]).astype(np.float32)
-    generate_frontend(config, multiplier, offset, tmp_path)
+    config.generate(multiplier, offset, tmp_path)
     source = (tmp_path / "frontend_tables.c").read_text()
-    constants = tables(config)
+    constants = tables(config, config.n_mfcc)
     order = constants["frontend_order"]
     assert sorted(order) == list(range(80))
+    drift = dct_tables(config.n_mels, config.n_mfcc)[1]
     for name, table in {
         **constants,
-        "frontend_scaling": np.stack([dct_tables(config)[1], multiplier[order], offset[order]], 1).reshape(-1),
+        "frontend_scaling": np.stack([drift, multiplier[order], offset[order]], 1).reshape(-1),
     }.items():
         body = re.search(rf"const \w+ {name}\[(\d+)\] = {{\n(.*?)}};", source, re.DOTALL)
         assert int(body[1]) == len(table)
@@ -128,7 +122,7 @@ def test_literals_read_back_exactly(tmp_path):
 
 def test_generated_text_depends_on_nothing_else(tmp_path):
     for name in ("a", "b"):
-        generate_frontend(TABLE_1[6], [0.1] * 40, [1.0] * 40, tmp_path / name)
+        TABLE_1[6].generate([0.1] * 40, [1.0] * 40, tmp_path / name)
     for file in ("frontend_config.h", "frontend_tables.c"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
 
@@ -145,7 +139,7 @@ def test_groups_are_the_bank(config):
         at += blocks
     assert at == len(weights) and not bank[:, -1].any() and not bank[-4:].any()
     assert np.array_equal(bank[:-4, :-1], mel_bank(config))
-    assert table_bytes(config) < 25_000
+    assert config.table_bytes() < 25_000
 
 
 @pytest.mark.parametrize(
@@ -162,9 +156,9 @@ def test_groups_are_the_bank(config):
 )
 def test_folded_dct_is_the_dct(name):
     """The stages of firmware/frontend/frontend.c in numpy, on the generated matrices."""
-    config = MfccConfig.from_name(name)
-    folds, matrix = dct_folds(config), dct_matrix(config).astype(np.float64)
-    table, drift = (part.astype(np.float64) for part in dct_tables(config))
+    config = front_end_named(name)
+    folds, matrix = dct_folds(config.n_mels, config.n_mfcc), config.matrix().astype(np.float64)
+    table, drift = (part.astype(np.float64) for part in dct_tables(config.n_mels, config.n_mfcc))
     x, outputs, size, left, at = (
         np.random.default_rng(0).normal(size=config.n_mels),
         [],
@@ -190,7 +184,7 @@ def test_folded_dct_is_the_dct(name):
     outputs.append(products(x[:size], left))
     assert at == len(table)
     assert folds == {"640/320/40": 2, "640/320/40/mfcc10": 1, "640/320/80": 3}.get(name, folds)
-    order = tables(config)["frontend_order"]
+    order = tables(config, config.n_mfcc)["frontend_order"]
     found = np.concatenate(outputs)
     assert order[config.n_mfcc - len(outputs[-1])] == 0
     assert np.allclose(found + drift * expected[0], expected[order], atol=1e-5)
@@ -204,20 +198,20 @@ def test_radices(points):
 
 def test_refuses(tmp_path):
     with pytest.raises(TinyflowError, match=r"multiplier of shape \(3,\)"):
-        generate_frontend(TABLE_1[6], [1.0] * 3, [0.0] * 40, tmp_path)
+        TABLE_1[6].generate([1.0] * 3, [0.0] * 40, tmp_path)
     with pytest.raises(TinyflowError, match="offset.*not finite"):
-        generate_frontend(TABLE_1[6], [1.0] * 40, [np.inf] * 40, tmp_path)
+        TABLE_1[6].generate([1.0] * 40, [np.inf] * 40, tmp_path)
     with pytest.raises(TinyflowError, match="prime factor"):
         fft_radices(7)
     with pytest.raises(TinyflowError, match="no mel filter covers a bin"):
-        generate_frontend(MfccConfig(window=2, hop=1, n_mels=1), [1.0], [0.0], tmp_path)
+        MfccConfig(window=2, hop=1, n_mels=1).generate([1.0], [0.0], tmp_path)
     with pytest.raises(TinyflowError, match="frontend_config.h does not exist"):
         HostFrontend(tmp_path)
 
 
 def test_host_frontend_takes_int16_clips_of_any_length(tmp_path):
     config = TABLE_1[6]
-    generate_frontend(config, [0.1] * 40, [0.0] * 40, tmp_path)
+    config.generate([0.1] * 40, [0.0] * 40, tmp_path)
     frontend = HostFrontend(tmp_path)
     audio = np.random.default_rng(0).integers(-999, 999, size=(2, 5000)).astype(np.int16)
     features = frontend.features(audio)
@@ -237,7 +231,7 @@ def test_two_front_ends_live_side_by_side(tmp_path):
     """ctypes loads a path once: each HostFrontend is a library of its own."""
     audio = signals()["noise"][:1]
     for name, multiplier in (("a", 0.5), ("b", 1.0)):
-        generate_frontend(TABLE_1[6], [multiplier] * 40, [0.0] * 40, tmp_path / name)
+        TABLE_1[6].generate([multiplier] * 40, [0.0] * 40, tmp_path / name)
     a, b = HostFrontend(tmp_path / "a"), HostFrontend(tmp_path / "b")
     assert np.ptp(a.features(audio).astype(int)) < np.ptp(b.features(audio).astype(int))
 

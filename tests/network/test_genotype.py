@@ -22,6 +22,10 @@ GOOD = {
     "cells": 3,
     "stem_stride": 2,
 }
+NEW = {key: value for key, value in GOOD.items() if key != "mfcc"} | {
+    "schema_version": 3,
+    "frontend": {"kind": "mfcc", "window": 400, "hop": 200, "n_mels": 40},
+}
 LAYER = {"kernel": 3, "stride": [2, 1], "size": [40, 40], "channels": 1}
 
 
@@ -40,7 +44,24 @@ def test_round_trip(tmp_path, changes):
     genotype = genotype_from_dict({**GOOD, **changes})
     genotype.write(tmp_path / "genotype.json")
     assert read_genotype(tmp_path / "genotype.json") == genotype
-    assert genotype.to_dict()["schema_version"] == 2
+    assert genotype.to_dict()["schema_version"] == 3
+
+
+def test_older_versions_call_the_front_end_mfcc():
+    """And what was trained of them stays up to date: their identity is what version 2 wrote."""
+    old = genotype_from_dict({**GOOD, "schema_version": 2})
+    new = genotype_from_dict(NEW)
+    assert new == old and new.to_dict()["frontend"] == MfccConfig(window=400, hop=200).to_dict()
+    said = new.identity()
+    assert said["schema_version"] == 2 and "frontend" not in said
+    assert said["mfcc"] == {
+        "sample_rate": 16000,
+        "window": 400,
+        "hop": 200,
+        "n_mels": 40,
+        "n_mfcc": 40,
+        "n_fft": 400,
+    }
 
 
 def test_pruning_takes_the_padded_size_alone():
@@ -79,6 +100,10 @@ def broken(**changes):
         (broken(normal=[[["sep_conv_3x3", 2], ["skip_connect", 1]]] * 4), "source is 2"),
         (broken(mfcc={"window": 401, "hop": 200}), "n_fft 401"),
         (broken(mfcc={"windw": 401}), "windw"),
+        (broken(mfcc=7), "frontend is 7"),
+        ({**NEW, "mfcc": GOOD["mfcc"]}, "unknown field 'mfcc'"),
+        ({**NEW, "frontend": {"window": 400}}, "front end of kind None"),
+        ({**NEW, "frontend": {"kind": "mfc"}}, "front end of kind 'mfc'"),
         (broken(labels=["a", "a"]), "labels is"),
         (broken(alignment="crop"), "alignment is 'crop'"),
         (broken(architecture="ds-cnn"), "architecture is 'ds-cnn'"),

@@ -74,7 +74,7 @@ def test_hand_count_of_a_network():
 
     skips = cell(*[(("skip_connect", 0), ("avg_pool_3x3", 1))] * 4)
     genotype = every_operation(LABELS, MfccConfig(n_mfcc=10), channels=4, cells=1, stem_stride=2)
-    genotype = type(genotype)("keywords", LABELS, genotype.mfcc, skips, skips, 4, 1, 2)
+    genotype = type(genotype)("keywords", LABELS, genotype.frontend, skips, skips, 4, 1, 2)
     places = 25 * 5  # 49 x 10 through a stem of stride 2
     parameters = 12 * 9 + 24 + 2 * (12 * 4 + 8) + 16 * 3 + 3
     assert count(DerivedNetwork(genotype), (1, 49, 10)) == (parameters, places * (12 * 9 + 2 * 12 * 4) + 16 * 3)
@@ -122,7 +122,7 @@ def test_sharing_rectified_maps_changes_nothing(seed, operations):
         random.Random(seed), MfccConfig(n_mfcc=13), LABELS, channels=6, cells=4, operations=operations
     )
     network = shake(DerivedNetwork(genotype), seed)
-    x = torch.randn(3, 1, *genotype.mfcc.shape)
+    x = torch.randn(3, 1, *genotype.frontend.shape)
     with torch.no_grad():
         expected = darts(network, genotype, x)
         torch.testing.assert_close(network(x), expected, rtol=1e-5, atol=1e-5)
@@ -150,15 +150,19 @@ def test_drop_path_drops_only_in_training():
 def test_paper_size():
     """The paper's genotype of this size: 297 K parameters, 151 M MACs; ours is hand-written, within 2 %."""
     genotype = read_genotype(GENOTYPES / "paper.json").with_task("gsc35", tuple(f"word{n}" for n in range(35)))
-    parameters, macs = count(DerivedNetwork(genotype), (1, *genotype.mfcc.shape))
-    assert genotype.mfcc.shape == (79, 40) and (genotype.channels, genotype.cells, genotype.stem_stride) == (16, 8, 1)
+    parameters, macs = count(DerivedNetwork(genotype), (1, *genotype.frontend.shape))
+    assert genotype.frontend.shape == (79, 40) and (genotype.channels, genotype.cells, genotype.stem_stride) == (
+        16,
+        8,
+        1,
+    )
     assert parameters == pytest.approx(297_000, rel=0.02) and macs == pytest.approx(151e6, rel=0.02)
 
 
 @pytest.mark.parametrize("name", ["demo", "board"])
 def test_board_genotypes_stay_below_5_million_macs(name):
     genotype = read_genotype(GENOTYPES / f"{name}.json").with_task("gsc12", tuple(f"word{n}" for n in range(12)))
-    assert 2.5e6 < count(DerivedNetwork(genotype), (1, *genotype.mfcc.shape))[1] <= 5e6
+    assert 2.5e6 < count(DerivedNetwork(genotype), (1, *genotype.frontend.shape))[1] <= 5e6
 
 
 def test_a_genotype_without_labels_is_refused():
@@ -178,7 +182,7 @@ def test_a_kept_alignment_layer_brings_every_front_end_to_one_size_and_folds(mfc
         torch.testing.assert_close(fold_batch_norm(network)(x), network(x), rtol=1e-4, atol=1e-4)
 
     rest = replace(
-        aligned, mfcc=MfccConfig()
+        aligned, frontend=MfccConfig()
     )  # the network behind the layer sees 49 x 40, as this front end's own does
     parameters, macs = count(build_network(replace(rest, alignment_layer=None)), (1, 49, 40))
     added = 9 * 2 + 9 * 3 * 4  # the layer's weights (its batch norm has none), and a stem that reads two channels

@@ -43,7 +43,7 @@ def case(name: str) -> Genotype:
         index = int(seed) % 8
         genotype = replace(
             genotype,
-            mfcc=TABLE_1[index],
+            frontend=TABLE_1[index],
             alignment="preprocess",
             alignment_layer=alignments(TABLE_1, 2)[index].to_dict(),
         )
@@ -86,8 +86,8 @@ def converted(genotype: Genotype, folder) -> Graph:
         if isinstance(module, torch.nn.BatchNorm2d):
             module.running_mean.normal_(0.0, 0.2)
             module.running_var.uniform_(0.3, 2.0)
-    features = np.random.default_rng(0).standard_normal((8, *genotype.mfcc.shape)).astype(np.float32)
-    export_onnx(network, (1, *genotype.mfcc.shape), folder / "model.onnx", features[:, None])
+    features = np.random.default_rng(0).standard_normal((8, *genotype.frontend.shape)).astype(np.float32)
+    export_onnx(network, (1, *genotype.frontend.shape), folder / "model.onnx", features[:, None])
     np.save(folder / "features.npy", features)
     convert(str(folder / "model.onnx"), str(folder / "features.npy"), str(folder))
     return run_passes(read_tflite(folder / INT8))
@@ -120,7 +120,7 @@ def test_parameters_and_macs_are_torchs(name):
     torch.set_num_threads(1)
     genotype = case(name)
     assert (count_parameters(genotype), macs(shape_graph(genotype))) == count(
-        build_network(genotype), (1, *genotype.mfcc.shape)
+        build_network(genotype), (1, *genotype.frontend.shape)
     )
 
 

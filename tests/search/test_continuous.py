@@ -8,9 +8,10 @@ import torch
 from frontend_signals import signals
 
 from tinyflow.errors import TinyflowError
-from tinyflow.frontend.mfcc.c import HostFrontend, generate_frontend
-from tinyflow.frontend.mfcc.config import TABLE_1, MfccConfig, smooth
-from tinyflow.frontend.mfcc.module import Mfcc
+from tinyflow.frontend.host import HostFrontend
+from tinyflow.frontend.mel.config import smooth
+from tinyflow.frontend.mfcc.config import TABLE_1, MfccConfig
+from tinyflow.frontend.registry import front_end_named
 from tinyflow.search.continuous import ContinuousFrontend, _position
 
 START = MfccConfig(window=640, hop=320, n_mels=40)
@@ -32,8 +33,8 @@ def moved(config: MfccConfig, window: float, hop: float, **options) -> Continuou
 @pytest.mark.parametrize("config", TABLE_1, ids=lambda config: config.name)
 def test_starts_as_the_front_end_with_a_dense_fft(config):
     frontend = ContinuousFrontend(config)
-    found, valid = frontend.mfcc(clips())
-    expected = Mfcc(replace(config, n_fft=frontend.support))(clips())
+    found, valid = frontend.features(clips())
+    expected = replace(config, n_fft=frontend.support).module()(clips())
     frames = config.frames()
     assert valid[:frames].eq(1).all() and valid[frames:].max() < 1e-9, "Table 1's hops fill the second exactly"
     assert (found[:, :frames] - expected).abs().max() < 2e-3
@@ -50,7 +51,7 @@ def test_starts_near_the_front_end_itself(config):
     waveforms = torch.cat([clips("speech", 8), clips("noise", 8)])
     found, padding = frontend(waveforms)
     assert padding is None and found.shape == (len(waveforms), 1, *frontend.size)
-    mfcc = Mfcc(config)(waveforms)
+    mfcc = config.module()(waveforms)
     expected = (mfcc - mfcc.mean((0, 1))) / mfcc.std((0, 1), correction=0)
     found = found.detach()[:, 0]
     near = (found[:, : config.frames()] - expected).abs()
@@ -62,8 +63,8 @@ def test_starts_near_the_front_end_itself(config):
 
 def test_is_the_front_end_wherever_window_and_hop_are_whole():
     frontend = moved(START, 500, 250)
-    found, valid = frontend.mfcc(clips())
-    expected = Mfcc(MfccConfig(window=500, hop=250, n_mels=40, n_fft=frontend.support))(clips())
+    found, valid = frontend.features(clips())
+    expected = MfccConfig(window=500, hop=250, n_mels=40, n_fft=frontend.support).module()(clips())
     assert valid.sum().item() == pytest.approx(63, abs=1e-3) and len(expected[0]) == 63
     assert (found[:, :63] - expected).abs().max() < 2e-3
 
@@ -75,7 +76,7 @@ def test_gradients_are_finite_differences(window, hop):
     weights = torch.randn(frontend.size, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
     def value() -> torch.Tensor:
-        mfcc, valid = frontend.mfcc(waveforms)
+        mfcc, valid = frontend.features(waveforms)
         return (mfcc * valid[:, None] * weights).mean()
 
     value().backward()
@@ -102,7 +103,7 @@ def test_frames_fade_out_at_the_end_of_the_clip():
     counts = []
     for hop in (320, 322.0, 326.4, 330):
         frontend = moved(START, 640, hop)
-        _, valid = frontend.mfcc(clips())
+        _, valid = frontend.features(clips())
         counts.append(valid.sum().item())
         assert counts[-1] == pytest.approx(1 + 15360 / hop, rel=1e-5)
         assert ((valid > 0) & (valid < 1)).sum() <= 1
@@ -161,15 +162,15 @@ def test_snaps_to_what_the_c_front_end_can_do(window, hop, expected):
     snapped = moved(START, window, hop).snap()
     assert (snapped.window, snapped.hop) == expected and snapped.n_fft == snapped.window
     assert smooth(snapped.window) and snapped.window % 2 == 0
-    assert MfccConfig.from_name(snapped.name) == snapped
+    assert front_end_named(snapped.name) == snapped
 
 
 def test_a_snapped_front_end_builds(tmp_path):
     snapped = moved(START, 611.2, 271.49).snap()
-    generate_frontend(snapped, np.ones(40, np.float32), np.zeros(40, np.float32), tmp_path)
+    snapped.generate(np.ones(40, np.float32), np.zeros(40, np.float32), tmp_path)
     audio = SIGNALS["speech"][:2]
     found = HostFrontend(tmp_path).features(audio)
-    expected = Mfcc(snapped)(torch.from_numpy(audio.astype(np.float32) / 32768)).numpy()
+    expected = snapped.module()(torch.from_numpy(audio.astype(np.float32) / 32768)).numpy()
     assert found.shape == expected.shape == (2, *snapped.shape)
     assert np.abs(found - np.clip(np.rint(expected), -128, 127)).max() <= 1
 

@@ -3,12 +3,13 @@
 import pytest
 import torch
 
-from tinyflow.frontend.mfcc.config import TABLE_1, MfccConfig
+from tinyflow.frontend.mfcc.config import TABLE_1
+from tinyflow.frontend.registry import front_end_named
 from tinyflow.network.padding import pad_to
 from tinyflow.search.mixture import DataAwareSupernet, DataMixture
 from tinyflow.search.supernet import Supernet
 
-CONFIGS = tuple(MfccConfig.from_name(name) for name in ("640/320/40/mfcc10", "640/320/40/mfcc7", "400/200/40/mfcc10"))
+CONFIGS = tuple(front_end_named(name) for name in ("640/320/40/mfcc10", "640/320/40/mfcc7", "400/200/40/mfcc10"))
 
 
 def features(configs=CONFIGS, clips: int = 4) -> tuple[torch.Tensor, ...]:

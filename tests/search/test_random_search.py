@@ -76,7 +76,7 @@ def test_the_best_on_held_out_clips_wins(result):
 
 def test_candidates_span_the_space_and_are_counted(dataset, result):
     drawn = [module._draw(index, dataset, SEARCH, None)[0] for index in range(60)]
-    assert {genotype.mfcc.name for genotype in drawn} == set(FRONTENDS)
+    assert {genotype.frontend.name for genotype in drawn} == set(FRONTENDS)
     assert {edge.operation for genotype in drawn for node in genotype.normal for edge in node} == set(
         OPERATION_SETS["mcu"]
     )
@@ -84,11 +84,11 @@ def test_candidates_span_the_space_and_are_counted(dataset, result):
     assert [item["genotype"] for item in found] == [genotype.to_dict() for genotype in drawn[:3]]
     for item in found:
         genotype = genotype_from_dict(item["genotype"])
-        assert genotype.mfcc.name == item["frontend"] and genotype.channels == 4 and genotype.cells == 2
+        assert genotype.frontend.name == item["frontend"] and genotype.channels == 4 and genotype.cells == 2
         assert genotype.alignment == "preprocess" and genotype.alignment_layer["size"] == [25, 8]
         edges = [edge.operation for node in (*genotype.normal, *genotype.reduction) for edge in node]
         assert set(edges) <= set(OPERATION_SETS["mcu"]) and edges[:8].count("skip_connect") <= 2
-        assert count(build_network(genotype), (1, *genotype.mfcc.shape)) == (item["parameters"], item["macs"])
+        assert count(build_network(genotype), (1, *genotype.frontend.shape)) == (item["parameters"], item["macs"])
 
 
 def test_accuracy_is_that_of_the_held_out_part(dataset, tmp_path):
@@ -108,7 +108,7 @@ def test_accuracy_is_that_of_the_held_out_part(dataset, tmp_path):
         module._accuracy = accuracy
     network, data = measured[0]
     genotype = genotype_from_dict(result.history["candidates"][0]["genotype"])
-    batches = list(SearchData(dataset, (genotype.mfcc,), config, "cpu").proxy())
+    batches = list(SearchData(dataset, (genotype.frontend,), config, "cpu").proxy())
     with torch.no_grad():
         answers = torch.cat([network.eval()(batch.features[0].unsqueeze(1)).argmax(1) for batch in batches])
     labels = torch.cat([batch.labels for batch in batches])

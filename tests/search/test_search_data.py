@@ -9,7 +9,6 @@ from tone_dataset import tone_dataset
 
 from tinyflow.errors import TinyflowError
 from tinyflow.frontend.mfcc.config import TABLE_1, MfccConfig
-from tinyflow.frontend.mfcc.module import Mfcc
 from tinyflow.recipe import Search
 from tinyflow.search.data import SearchData, balanced, choose_storage, split_validation
 from tinyflow.search.world import World
@@ -67,7 +66,7 @@ def test_training_batches_are_the_epochs_clips(dataset, data):
         spoken = np.flatnonzero(rows >= 0)
         silent += (rows < 0).sum()
         for config, scaler, features in zip(CONFIGS, data.scalers, batch.features, strict=True):
-            expected = scaler.apply(Mfcc(config)(torch.from_numpy(waveform(split.audio[rows[spoken]]))))
+            expected = scaler.apply(config.module()(torch.from_numpy(waveform(split.audio[rows[spoken]]))))
             assert features.dtype == torch.float32 and features.shape[1:] == config.shape
             assert torch.allclose(features[spoken], expected, atol=1e-3)
     assert silent, "the task has silence"
@@ -116,7 +115,7 @@ def test_held_out_clips_are_never_searched(dataset, data):
     assert speakers[0] and speakers[1] and not speakers[0] & speakers[1]
     batches = list(data.proxy())
     assert torch.cat([batch.labels for batch in batches]).tolist() == split.labels[data.held_out_rows].tolist()
-    expected = data.scalers[1].apply(Mfcc(CONFIGS[1])(torch.from_numpy(waveform(split.audio[data.held_out_rows]))))
+    expected = data.scalers[1].apply(CONFIGS[1].module()(torch.from_numpy(waveform(split.audio[data.held_out_rows]))))
     assert torch.allclose(torch.cat([batch.features[1] for batch in batches]), expected, atol=1e-3)
 
 

@@ -12,7 +12,7 @@ from tone_dataset import tone_dataset
 
 from tinyflow.board import load_board
 from tinyflow.errors import TinyflowError
-from tinyflow.frontend.mfcc.config import MfccConfig
+from tinyflow.frontend.registry import front_end_named
 from tinyflow.network.build import build_network
 from tinyflow.network.genotype import read_genotype
 from tinyflow.recipe import Search
@@ -64,7 +64,7 @@ def interrupt_at(step: int):
 
 def parts(config: Search, classes: int = 4) -> tuple[DataAwareSupernet, Steps]:
     torch.manual_seed(0)
-    mixture = DataMixture(tuple(map(MfccConfig.from_name, config.frontends)), config.alignment)
+    mixture = DataMixture(tuple(map(front_end_named, config.frontends)), config.alignment)
     network = DataAwareSupernet(mixture, Supernet(classes, channels=8, cells=2, stem_stride=2))
     return network, Steps(network, config)
 
@@ -132,10 +132,10 @@ def test_what_a_search_hands_on(dataset, tmp_path):
     assert (
         genotype.alignment == "preprocess"
         and genotype.alignment_layer["size"] == [49, 8]
-        and genotype.mfcc.name in FRONTENDS
+        and genotype.frontend.name in FRONTENDS
     )
-    assert genotype.mfcc.name == max(genotype.provenance["gamma"], key=genotype.provenance["gamma"].get)
-    assert build_network(genotype)(torch.randn(2, 1, *genotype.mfcc.shape)).shape == (2, 4)
+    assert genotype.frontend.name == max(genotype.provenance["gamma"], key=genotype.provenance["gamma"].get)
+    assert build_network(genotype)(torch.randn(2, 1, *genotype.frontend.shape)).shape == (2, 4)
     assert (
         [item["epoch"] for item in epochs] == [1, 2, 3]
         and epochs[0]["architecture_loss"] is None
@@ -165,7 +165,9 @@ def test_without_a_choice_of_data(dataset, tmp_path):
         and result.genotype.alignment == "native"
         and result.genotype.alignment_layer is None
     )
-    assert result.genotype.mfcc.name == FRONTENDS[0] and not (tmp_path / "gamma.png").exists() and not result.warnings
+    assert (
+        result.genotype.frontend.name == FRONTENDS[0] and not (tmp_path / "gamma.png").exists() and not result.warnings
+    )
     assert result.history["epochs"][-1]["entropy_gamma"] is None
 
 
@@ -218,7 +220,7 @@ def test_the_warning_of_skips_comes_once():
 
 def test_what_each_step_moves(dataset):
     config = replace(CONFIG, weight_decay=0.0)
-    data = SearchData(dataset, tuple(map(MfccConfig.from_name, FRONTENDS)), config, "cpu")
+    data = SearchData(dataset, tuple(map(front_end_named, FRONTENDS)), config, "cpu")
     network, steps = parts(config)
     weights, chosen = network.weights(), network.chosen()
     for step, moved, kept in (
@@ -247,7 +249,7 @@ def test_beta_decay_holds_back_what_leads(dataset):
         alpha[:, 1] = 1.0
     beta_decay(network.supernet).backward()
     assert torch.allclose(alpha.grad, torch.softmax(alpha, 1) / 14, atol=1e-7)
-    data = SearchData(dataset, tuple(map(MfccConfig.from_name, FRONTENDS)), CONFIG, "cpu")
+    data = SearchData(dataset, tuple(map(front_end_named, FRONTENDS)), CONFIG, "cpu")
     spread = []
     for weight in (0.0, 100.0):
         network, steps = parts(replace(CONFIG, beta_decay=weight))
@@ -258,7 +260,7 @@ def test_beta_decay_holds_back_what_leads(dataset):
 
 
 def test_the_proxy_is_the_chosen_cells_alone_and_leaves_no_trace(dataset):
-    data = SearchData(dataset, tuple(map(MfccConfig.from_name, FRONTENDS)), CONFIG, "cpu")
+    data = SearchData(dataset, tuple(map(front_end_named, FRONTENDS)), CONFIG, "cpu")
     network, steps = parts(CONFIG)
     for step in range(8):
         steps.train_weights(data.training(step // 4, step % 4), 0.0)
@@ -348,7 +350,7 @@ def test_window_and_hop_are_learnt_and_resumed(dataset, tmp_path):
         last["window"],
         last["hop"],
     ) != pytest.approx((640, 320))
-    assert whole.genotype.mfcc.name == last["snapped"] and whole.genotype.alignment == "native"
+    assert whole.genotype.frontend.name == last["snapped"] and whole.genotype.alignment == "native"
     assert whole.data_choice == "chosen by gradient descent on window and hop" and not whole.warnings
     with pytest.raises(TinyflowError, match="interrupted"):
         search_network(dataset, config, tmp_path / "parts", interrupt_at(4))
@@ -360,7 +362,7 @@ def test_the_resource_term_makes_the_network_cheaper(dataset):
     """Far above its budget, on the same batches: expected instructions end below those of the
     search without the term.
     """
-    frontends = tuple(map(MfccConfig.from_name, FRONTENDS))
+    frontends = tuple(map(front_end_named, FRONTENDS))
     data = SearchData(dataset, frontends, CONFIG, "cpu")
     board, found = replace(load_board("nucleo-l4r5zi"), instruction_budget=1_000_000), []
     for weight in (0.0, 10.0):

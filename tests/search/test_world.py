@@ -229,6 +229,6 @@ def test_a_search_by_two_processes_is_that_of_one(kind, tmp_path):
         assert shared["clips"] == alone["clips"]
     last = one.history["epochs"][-1]
     assert last["architecture_loss"] > 0 and len(set(last["gamma"])) > 1, "there was something to compare"
-    for key in ("normal", "reduction", "mfcc", "alignment", "alignment_layer", "channels", "cells"):
+    for key in ("normal", "reduction", "frontend", "alignment", "alignment_layer", "channels", "cells"):
         assert getattr(two.genotype, key) == getattr(one.genotype, key)
     assert two.history["data_stop"] == one.history["data_stop"] == (2 if kind == "zero pad" else None)

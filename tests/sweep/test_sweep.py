@@ -125,9 +125,9 @@ def test_accuracy_is_of_clips_that_no_search_read(recipe, in_sequence):
     dataset, model = load_dataset(folder / "data"), load_trained(folder / "train")
     config = replace(recipe.search, learning_rate=0.1, derived_channels=4)
     assert (row["parameters"], row["macs"]) == (model.parameters, model.macs)
-    data = SearchData(dataset, (model.genotype.mfcc,), config, "cpu")
+    data = SearchData(dataset, (model.genotype.frontend,), config, "cpu")
     split = dataset.split("validation")
-    features = scaled_features(model.genotype.mfcc, model.scaler, np.asarray(split.audio[data.held_out_rows]))
+    features = scaled_features(model.genotype.frontend, model.scaler, np.asarray(split.audio[data.held_out_rows]))
     answers = model.network(torch.from_numpy(features).unsqueeze(1)).argmax(1).numpy()
     assert row["accuracy"] == pytest.approx(float((answers == split.labels[data.held_out_rows]).mean()))
     assert held_out_accuracy(model, dataset, config) == row["accuracy"]

@@ -59,7 +59,7 @@ def test_it_learns_and_is_read_back(dataset, tmp_path):
     assert trained.history["epochs"][-1]["loss"] < trained.history["epochs"][0]["loss"]
     assert notes[-1][1] == notes[-1][2] > 0
     again = load_trained(tmp_path / "train")
-    x = torch.randn(2, 1, *genotype.mfcc.shape)
+    x = torch.randn(2, 1, *genotype.frontend.shape)
     assert torch.equal(again.network(x), trained.network(x)) and not (tmp_path / "train" / CHECKPOINT).exists()
     assert (tmp_path / "train" / "history.png").stat().st_size > 1000
     assert np.array_equal(again.scaler.mean, trained.scaler.mean) and again.macs == trained.macs

@@ -5,7 +5,7 @@ c/model.c, c/model_config.h                           the network; implements fi
 c/frontend_config.h, c/frontend_tables.c              the front end, when the model has one
 c/fixed/                                              its tables for boards without FPU
 selftest.npz                                          clips int16 (K, samples), words (K,), features int8
-                                                      (K, frames, n_mfcc) by the host's C, answers int8 (K, classes);
+                                                      (K, frames, features) by the host's C, answers int8 (K, classes);
                                                       fixed_features, fixed_answers: by the fixed-point C
 arena.png                                             the plan over time
 """
@@ -72,6 +72,21 @@ class Layer:
 
 
 @dataclass(frozen=True)
+class FrontEndPart:
+    """The front end of a compiled model, as those need to know it who build it in and talk to it. Sizes in samples."""
+
+    kind: str  # a folder of tinyflow/frontend/ and of firmware/frontend/
+    name: str  # as recipes write it
+    says: str  # for people
+    sample_rate: int  # Hz
+    window: int
+    hop: int
+    features: int  # of a frame
+    steps: tuple[str, ...]  # of a frame, as profiles name them
+    config: dict[str, Any]  # what tinyflow.frontend.registry.front_end_of takes
+
+
+@dataclass(frozen=True)
 class CompiledModel:
     folder: Path
     name: str
@@ -83,8 +98,8 @@ class CompiledModel:
     model_bytes: int  # packed weights, biases, multipliers (flash)
     macs: int
     labels: tuple[str, ...] = ()
-    frontend: dict[str, Any] | None = None  # MfccConfig.to_dict(); None for a foreign model
-    multiplier: tuple[float, ...] = ()  # per coefficient: q = round_half_even(mfcc * multiplier + offset)
+    frontend: FrontEndPart | None = None  # None for a foreign model
+    multiplier: tuple[float, ...] = ()  # per feature of a frame: q = round_half_even(feature * multiplier + offset)
     offset: tuple[float, ...] = ()
     memory: dict[str, Any] = field(
         default_factory=dict
@@ -116,6 +131,8 @@ def load_compiled(folder: Path | str) -> CompiledModel:
     try:
         value["input"], value["output"] = (_port(value[key]) for key in ("input", "output"))
         value["layers"] = read_layers(value["layers"])
+        if value["frontend"] is not None:
+            value["frontend"] = FrontEndPart(**value["frontend"] | {"steps": tuple(value["frontend"]["steps"])})
         for key in ("labels", "multiplier", "offset"):
             value[key] = tuple(value[key])
         return CompiledModel(folder=folder, **value)

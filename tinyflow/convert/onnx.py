@@ -28,7 +28,7 @@ def export_onnx(
 ) -> float:
     """Write ``network`` (torch, eval) as ONNX with batch 1 and batch norms folded; returns the largest difference.
 
-    ``shape`` is one input without its batch, (1, frames, n_mfcc). onnxruntime must give torch's outputs on
+    ``shape`` is one input without its batch, (1, frames, features). onnxruntime must give torch's outputs on
     ``inputs`` float32 (N >= 8, *shape; default: normal noise) within ``tolerance`` relative to max(1, |logit|),
     else TinyflowError.
     """

@@ -45,7 +45,7 @@ def saving(genotype: Genotype) -> Saving:
     from tinyflow.network.build import build_network
     from tinyflow.network.count import count
 
-    shape, pruned = (1, *genotype.mfcc.shape), genotype.pruned()
+    shape, pruned = (1, *genotype.frontend.shape), genotype.pruned()
     macs = [count(build_network(item), shape)[1] for item in (genotype, pruned)]
     arenas = [plan_memory(shape_graph(pruned, size)).arena_bytes for size in (genotype.padded_size, None)]
     return Saving(*macs, *arenas)

@@ -26,7 +26,7 @@ REFUSED = "refused.json"  # in the child's folder: its TinyflowError
 def to_tflite(onnx: Path | str, calibration: np.ndarray, out: Path | str) -> tuple[Path, Path]:
     """Write model_float.tflite and model_int8.tflite (int8 in and out, weights per channel) into ``out``.
 
-    ``calibration``: scaled features float32 (N, frames, n_mfcc) of training clips; they set the int8 ranges.
+    ``calibration``: scaled features float32 (N, frames, features) of training clips; they set the int8 ranges.
     TinyflowError, with the last lines of the log, when the conversion fails, and with operator and tensor
     when the model has one that the kernels lack.
     """
@@ -34,7 +34,7 @@ def to_tflite(onnx: Path | str, calibration: np.ndarray, out: Path | str) -> tup
     calibration = np.ascontiguousarray(calibration, dtype=np.float32)
     if calibration.ndim != 3 or not len(calibration) or not np.isfinite(calibration).all():
         raise TinyflowError(
-            f"calibration has shape {calibration.shape} or is not finite", "float32 (clips, frames, n_mfcc)"
+            f"calibration has shape {calibration.shape} or is not finite", "float32 (clips, frames, features)"
         )
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out) as folder, open(out / LOG, "w") as log:

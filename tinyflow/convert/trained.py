@@ -18,7 +18,7 @@ from tinyflow.convert.prune import prune, saving
 from tinyflow.convert.quantize import to_tflite
 from tinyflow.data.dataset import Dataset
 from tinyflow.errors import TinyflowError
-from tinyflow.frontend.mfcc.c import HostFrontend, generate_frontend
+from tinyflow.frontend.host import HostFrontend
 from tinyflow.frontend.parity import compare
 from tinyflow.frontend.quantize import FeatureQuantization
 from tinyflow.progress import Progress, silent
@@ -58,10 +58,10 @@ def compile_trained(
     with atomic_folder(out) as folder:
         step(0)
         calibration = scaled_features(
-            genotype.mfcc, trained.scaler, calibration_clips(dataset, config.calibration_clips)
+            genotype.frontend, trained.scaler, calibration_clips(dataset, config.calibration_clips)
         )
         inputs = calibration[: config.float_check_inputs]
-        shape = (1, *genotype.mfcc.shape)
+        shape = (1, *genotype.frontend.shape)
         onnx = folder / "model.onnx"
         if genotype != trained.genotype:
             checks["pruned against padded"] = _check_pruning(trained.network, network, inputs, config.float_tolerance)
@@ -77,15 +77,15 @@ def compile_trained(
         quantization = FeatureQuantization.of(trained.scaler, scale, zero_point)
         multiplier, offset = (tuple(map(float, part)) for part in (quantization.multiplier, quantization.offset))
         compiled = lower(
-            int8_model, folder, genotype.task, labels=genotype.labels, frontend=genotype.mfcc.to_dict(),
+            int8_model, folder, genotype.task, labels=genotype.labels, frontend=genotype.frontend.part(),
             multiplier=multiplier, offset=offset,
         )  # fmt: skip
-        generate_frontend(genotype.mfcc, multiplier, offset, compiled.c)
+        genotype.frontend.generate(multiplier, offset, compiled.c)
 
         step(3)
         test = dataset.split("testing")
         audio = np.ascontiguousarray(test.audio)
-        scaled = scaled_features(genotype.mfcc, trained.scaler, audio)
+        scaled = scaled_features(genotype.frontend, trained.scaler, audio)
         features = HostFrontend(compiled.c).features(audio)
         reference = quantization.quantize(scaled * trained.scaler.std + trained.scaler.mean)
         checks["C features against torch"] = str(compare(features, reference))
@@ -147,7 +147,7 @@ def choose(labels: np.ndarray, count: int) -> np.ndarray:
 
 
 def float_check(network: "nn.Module", path: Path, inputs: np.ndarray, tolerance: float) -> float:
-    """Largest difference between the float TFLite and torch on ``inputs`` (N, frames, n_mfcc), relative to max(1,
+    """Largest difference between the float TFLite and torch on ``inputs`` (N, frames, features), relative to max(1,
     |logit|).
     """
     difference = relative_difference(torch_answers(network, inputs[:, None]), Interpreter(path).run(inputs))

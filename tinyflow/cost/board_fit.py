@@ -8,7 +8,7 @@ from typing import Any
 from tinyflow.board import Board
 from tinyflow.compile.artefact import CompiledModel
 from tinyflow.cost import footprint as image
-from tinyflow.frontend.mfcc.config import MfccConfig
+from tinyflow.frontend.registry import front_end_of
 
 LABELS = {
     "arena_bytes": "planned",
@@ -63,7 +63,7 @@ class BoardFit:
 
 def board_fit(compiled: CompiledModel, board: Board) -> BoardFit:
     """``compiled`` on ``board``, which must have memory regions; without self-test clips."""
-    config = MfccConfig.from_dict(compiled.frontend) if compiled.frontend else None
+    config = front_end_of(compiled.frontend.config) if compiled.frontend else None
     kernels = {name for layer in compiled.layers for name in layer.kernels}
     return BoardFit(
         board.name,

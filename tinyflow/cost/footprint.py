@@ -8,8 +8,7 @@ from tinyflow.compile.lowering.matmul import padded
 from tinyflow.compile.operators import facts, named
 from tinyflow.cost import instructions
 from tinyflow.cost.work import kind
-from tinyflow.frontend.mfcc.c import buffer_bytes, table_bytes
-from tinyflow.frontend.mfcc.config import MfccConfig
+from tinyflow.frontend.protocol import FrontEnd
 
 CONV_2D, DEPTHWISE_CONV_2D = named("CONV_2D"), named("DEPTHWISE_CONV_2D")
 FULLY_CONNECTED = named("FULLY_CONNECTED")
@@ -40,7 +39,7 @@ def model_bytes(graph: Graph) -> int:
     return total
 
 
-def flash_bytes(graph: Graph, config: MfccConfig) -> int:
+def flash_bytes(graph: Graph, config: FrontEnd) -> int:
     """Of a whole image without self-test clips."""
     return model_bytes(graph) + code_bytes(*layers_and_kernels(graph), config)
 
@@ -51,26 +50,26 @@ def layers_and_kernels(graph: Graph) -> tuple[int, int]:
     return len(kinds), len(set(kinds))
 
 
-def code_bytes(layers: int, kernels: int, config: MfccConfig | None) -> int:
+def code_bytes(layers: int, kernels: int, config: FrontEnd | None) -> int:
     """Flash of everything but the model's constants: the application, so many layers and different kernels, the front
     end if there is one.
     """
     code = instructions.table()["image"]
-    frontend = code["flash_frontend"] + table_bytes(config) if config else 0
+    frontend = code["flash_frontend"] + config.table_bytes() if config else 0
     return round(code["flash_fixed"] + code["flash_per_layer"] * layers + code["flash_per_kernel"] * kernels + frontend)
 
 
-def frontend_buffers(config: MfccConfig) -> int:
+def frontend_buffers(config: FrontEnd) -> int:
     """Static buffers of firmware/frontend/frontend.c and the window of app/stream.c."""
-    return buffer_bytes(config) + 2 * config.window
+    return config.buffer_bytes() + config.stream_bytes()
 
 
-def static_bytes(config: MfccConfig | None) -> int:
+def static_bytes(config: FrontEnd | None) -> int:
     """RAM besides arena and stack; without a front end its buffers are not there."""
     return instructions.table()["image"]["ram_fixed"] + (frontend_buffers(config) if config else 0)
 
 
-def budgets(board: Board, configs: tuple[MfccConfig, ...]) -> tuple[float, float, float]:
+def budgets(board: Board, configs: tuple[FrontEnd, ...]) -> tuple[float, float, float]:
     """What ``board`` leaves to (instructions per second of audio, parameters, activation bytes), whichever front end
     wins; 0: not checked.
     """
@@ -78,7 +77,10 @@ def budgets(board: Board, configs: tuple[MfccConfig, ...]) -> tuple[float, float
         return float(board.instruction_budget), 0.0, 0.0
     code = instructions.table()["image"]
     parameters = (
-        board.region("FLASH").length - code["flash_fixed"] - code["flash_frontend"] - max(map(table_bytes, configs))
+        board.region("FLASH").length
+        - code["flash_fixed"]
+        - code["flash_frontend"]
+        - max(config.table_bytes() for config in configs)
     ) / code["flash_per_parameter"]
     memory = board.region("RAM").length - board.stack_bytes - max(map(static_bytes, configs))
     return float(board.instruction_budget), max(parameters, 1.0), max(float(memory), 1.0)

@@ -47,10 +47,10 @@ class Fit:
 def exact_fit(genotype: Genotype, board: Board) -> Fit:
     """``genotype`` on ``board``; budgets of 0, and the memory of a board that has none (host), are not checked."""
     graph, table = shape_graph(genotype), instructions.table()
-    network, frontend = instructions.network_instructions(graph), instructions.frontend_instructions(genotype.mfcc)
+    network, frontend = instructions.network_instructions(graph), instructions.frontend_instructions(genotype.frontend)
     arena = plan_memory(graph).arena_bytes
-    ram = arena + board.stack_bytes + image.static_bytes(genotype.mfcc)
-    flash = image.flash_bytes(graph, genotype.mfcc)
+    ram = arena + board.stack_bytes + image.static_bytes(genotype.frontend)
+    flash = image.flash_bytes(graph, genotype.frontend)
     used = {"instructions": network + frontend, "ram_bytes": ram, "flash_bytes": flash}
     regions = {region.name: region.length for region in board.memory}
     budget = {
@@ -91,7 +91,7 @@ def _savings(graph, genotype: Genotype, network: float, frontend: float) -> tupl
     parts: dict[str, float] = defaultdict(float)
     for op in graph.ops:
         parts[instructions.kind(graph, op)] += instructions.operator_instructions(graph, op)
-    parts[f"the front end {genotype.mfcc.name}"] = frontend
+    parts[f"the front end {genotype.frontend.name}"] = frontend
     largest = sorted(parts.items(), key=lambda item: -item[1])[:SAVINGS]
     return tuple(
         f"{name}: {count / 1e6:,.1f} M of {(network + frontend) / 1e6:,.1f} M instructions (estimated)"

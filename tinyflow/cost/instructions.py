@@ -17,17 +17,21 @@ from tinyflow.compile.graph import Graph, Op
 from tinyflow.compile.operators import OPERATORS, facts
 from tinyflow.cost.work import COUNTS, kind, work
 from tinyflow.errors import TinyflowError
-from tinyflow.frontend.mfcc.c import dct_blocks, dct_folds, fft_radices, filled_samples, mel_groups
-from tinyflow.frontend.mfcc.config import MfccConfig
+from tinyflow.frontend.protocol import FrontEnd
 
 TABLE = Path(__file__).with_name("coefficients.json")
-# Instructions of the inner loops of firmware/frontend/fft.c, of one butterfly by its radix and of one pair of bins: of
-# the first stage with 4, 3 and 2 inputs that are not zero; without twiddles; with them; where the stride is odd.
-FIRST = (36.0, 31.0, 26.0)
-PLAIN = {2: 7.0, 3: 30.0, 4: 21.0, 5: 44.0}
-TWIDDLED = {2: 11.0, 3: 30.0, 4: 33.0, 5: 66.0}
-SINGLE = {**TWIDDLED, 2: 14.0}
-BIN = 19.5
+# Instructions of the inner loops of firmware/frontend/fft.c: of one pair of bins; of one butterfly of the first stage
+# with 4, 3 and 2 inputs that are not zero; of one by its radix, without twiddles, with them, with them at an odd
+# stride.
+INNER = {
+    "fft.bin": 19.5,
+    "fft.first_of_4": 36.0,
+    "fft.first_of_3": 31.0,
+    "fft.first_of_2": 26.0,
+    **{f"fft.plain_{radix}": cost for radix, cost in {2: 7.0, 3: 30.0, 4: 21.0, 5: 44.0}.items()},
+    **{f"fft.twiddled_{radix}": cost for radix, cost in {2: 11.0, 3: 30.0, 4: 33.0, 5: 66.0}.items()},
+    **{f"fft.single_{radix}": cost for radix, cost in {2: 14.0, 3: 30.0, 4: 33.0, 5: 66.0}.items()},
+}
 MACS = frozenset(kind for kind, operator in OPERATORS.items() if operator.weights is not None)
 
 
@@ -66,46 +70,23 @@ def coefficients(name: str) -> np.ndarray:
     return np.array([rows[name].get(f"per_{count}", 0.0) for count in COUNTS])
 
 
-def frontend_work(config: MfccConfig) -> dict[str, float]:
-    """What one frame consists of, by step and by the names of the table's front-end coefficients."""
-    half = config.n_fft // 2
-    inner, groups, stride = BIN * (half // 2), 0, 1
-    for radix in fft_radices(half):
-        part = half // radix  # butterflies
-        if radix == 4 and stride == 1:
-            filled = filled_samples(config) // 2
-            counts = max(0, filled - 3 * part), min(filled, 3 * part) - 2 * part
-            inner += FIRST[0] * counts[0] + FIRST[1] * (counts[1] - counts[0]) + FIRST[2] * (part - counts[1])
-        else:
-            plain = stride if stride % 2 == 0 else 0  # those without twiddles
-            inner += PLAIN[radix] * plain + (TWIDDLED if plain else SINGLE)[radix] * (part - plain)
-            groups += part // stride
-        stride *= radix
-    folds = dct_folds(config)
-    blocks = dct_blocks(config, folds)
-    return {
-        "window.frame": 1,
-        "window.sample": config.window,
-        "fft.frame": 1,
-        "fft.zero": filled_samples(config) - config.window,
-        "fft.inner": inner,
-        "fft.group": groups,
-        "mel.frame": 1,
-        "mel.block": len(mel_groups(config)[1]),
-        "mel.band": config.n_mels,
-        "log.frame": 1,
-        "log.band": config.n_mels,
-        "dct.frame": 1,
-        "dct.fold": sum(config.n_mels >> (fold + 1) for fold in range(folds)),
-        "dct.output": sum(rows for rows, _ in blocks),
-        "dct.block": sum(rows * columns for rows, columns in blocks),
-        "quantize.frame": 1,
-        "quantize.coefficient": config.n_mfcc,
-    }
+def frontend_work(config: FrontEnd) -> dict[str, float]:
+    """What one frame consists of, by step and by the names of the table's front-end coefficients. The front end counts;
+    the inner loops of its FFT have fixed prices, whose sum the table's coefficient corrects.
+    """
+    counts = config.work()
+    inner = sum(INNER[name] * count for name, count in counts.items() if name in INNER)
+    return {name: count for name, count in counts.items() if name not in INNER} | {"fft.inner": inner}
 
 
 @cache
-def frontend_instructions(config: MfccConfig) -> float:
+def frontend_instructions(config: FrontEnd) -> float:
     """Estimated instructions of the front end per second of audio."""
-    per = table()["frontend"]["coefficients"]
-    return config.frames() * sum(per[name] * count for name, count in frontend_work(config).items())
+    per, work = table()["frontend"]["coefficients"], frontend_work(config)
+    for name in work:
+        if name not in per:
+            raise TinyflowError(
+                f"{TABLE.name} has no coefficient {name!r} of the front end {config.name}",
+                "measure it: python benchmarks/coefficients.py",
+            )
+    return config.frames() * sum(per[name] * count for name, count in work.items())

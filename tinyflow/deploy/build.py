@@ -17,10 +17,10 @@ from tinyflow.deploy.detector import can_listen, write_constants
 from tinyflow.deploy.image.linker import linker_script
 from tinyflow.deploy.image.selftest_source import load_clips, write_clips
 from tinyflow.deploy.image.sizes import measure
-from tinyflow.deploy.image.sources import ImageSources, frontend_folder, image_sources
+from tinyflow.deploy.image.sources import ImageSources, image_sources
 from tinyflow.deploy.toolchain import compile_flags, compile_image, compiler_of, compiler_version, keep_image
 from tinyflow.errors import TinyflowError
-from tinyflow.frontend.mfcc.c_fixed import FIXED
+from tinyflow.frontend.host import FIXED
 from tinyflow.progress import Progress, silent
 from tinyflow.recipe import Listen
 
@@ -71,7 +71,9 @@ def build(
             write_constants(compiled, listen, generated)
         if board.compiler != "host":
             (stage / "linker.ld").write_text(linker_script(board))
-        sources = image_sources(board, runtime, _frontend(compiled, board), can_listen(compiled))
+        sources = image_sources(
+            board, runtime, compiled.frontend.kind if compiled.frontend else "", can_listen(compiled)
+        )
         build_id = _build_id(board, sources, stage, version)
         _write_config(
             compiled, board, 0 if found is None else len(found["clips"]), build_id, generated / "app_config.h"
@@ -106,19 +108,12 @@ def build(
     return load_firmware(out)
 
 
-def _frontend(compiled: CompiledModel, board: Board) -> str:
-    return "" if compiled.frontend is None else frontend_folder(board)
-
-
 def _generate(compiled: CompiledModel, board: Board, found: dict | None, generated: Path, runtime: Runtime) -> None:
-    tables = {
-        "": [],
-        "frontend": ["frontend_config.h", "frontend_tables.c"],
-        "frontend_fixed": ["frontend_config.h", f"{FIXED}/frontend_fixed_config.h", f"{FIXED}/frontend_fixed_tables.c"],
-    }
-    generated.mkdir()
     network = ["model.c", "model_config.h"] if runtime == "aot" else []
-    for name in [*network, *tables[_frontend(compiled, board)]]:
+    fixed = [f"{FIXED}/frontend_fixed_config.h", f"{FIXED}/frontend_fixed_tables.c"]
+    tables = ["frontend_config.h", *(["frontend_tables.c"] if board.fpu else fixed)] if compiled.frontend else []
+    generated.mkdir()
+    for name in [*network, *tables]:
         path = compiled.c / name
         if not path.is_file():
             raise TinyflowError(f"{path} does not exist", "run `tinyflow compile` again")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyflow.compile.artefact import CompiledModel
+from tinyflow.compile.artefact import CompiledModel, FrontEndPart
 from tinyflow.errors import TinyflowError
 from tinyflow.recipe import AVERAGE_MOST, Listen
 
@@ -33,7 +33,7 @@ class Settings:
 
     @classmethod
     def of(cls, listen: Listen, compiled: CompiledModel) -> "Settings":
-        rate, hop = frontend(compiled)["sample_rate"], frontend(compiled)["hop"]
+        rate, hop = frontend(compiled).sample_rate, frontend(compiled).hop
         return cls(
             listen.every,
             listen.average,
@@ -42,7 +42,7 @@ class Settings:
         )
 
 
-def frontend(compiled: CompiledModel) -> dict:
+def frontend(compiled: CompiledModel) -> FrontEndPart:
     """The front end's numbers. TinyflowError for a model that cannot listen."""
     if compiled.frontend is None:
         raise TinyflowError(
@@ -120,8 +120,8 @@ def detect(outputs: np.ndarray, compiled: CompiledModel, listen: Listen) -> list
 def sample_of(run: int, compiled: CompiledModel, listen: Listen) -> int:
     """Samples from the start to the end of what answer ``run`` of the network was given."""
     config = frontend(compiled)
-    frames = compiled.input.elements // config["n_mfcc"] + run * listen.every
-    return (frames - 1) * config["hop"] + config["window"]
+    frames = compiled.input.elements // config.features + run * listen.every
+    return (frames - 1) * config.hop + config.window
 
 
 def write_constants(compiled: CompiledModel, listen: Listen, folder: Path) -> None:
@@ -130,7 +130,7 @@ def write_constants(compiled: CompiledModel, listen: Listen, folder: Path) -> No
     table = powers(compiled.output.scale) if not gives_posteriors(compiled) else np.zeros(1, np.uint16)
     values = {
         "LABELS": len(compiled.labels),
-        "ROWS": compiled.input.elements // frontend(compiled)["n_mfcc"],
+        "ROWS": compiled.input.elements // frontend(compiled).features,
         "AVERAGE_MOST": AVERAGE_MOST,
         "SOFTMAX": int(gives_posteriors(compiled)),
         "POWERS": len(table),

@@ -49,7 +49,7 @@ class Device:
     def hello(self) -> dict[str, Any]:
         """What the firmware says of itself: build, board, protocol, model, counter, counter_bits, counter_hz,
         input, output, arena (bytes), layers, frontend, clips, warning; with a front end also sample_rate, window, hop,
-        mfcc.
+        features.
         """
         answer = self.console.request("hello")
         if answer.get("protocol") != PROTOCOL:

@@ -15,9 +15,7 @@ from typing import Any
 from tinyflow.artefacts import FIRMWARE, atomic_folder, read_json, sha256, write_json
 from tinyflow.compile.artefact import CompiledModel, Port
 from tinyflow.errors import TinyflowError
-from tinyflow.frontend.mfcc.c import FRAMES
-from tinyflow.frontend.mfcc.c_fixed import FIXED
-from tinyflow.frontend.mfcc.config import MfccConfig
+from tinyflow.frontend.host import FIXED, source_folders, sources
 from tinyflow.version import __version__
 
 TEMPLATES = FIRMWARE / "export"
@@ -125,11 +123,9 @@ def _sources(compiled: CompiledModel, fixed: bool) -> set[Path]:
     chosen = {compiled.c / "model.c", *_kernels(compiled.c / "model.c")}
     roots = [TEMPLATES / "tinyflow.c"]
     if compiled.frontend:
-        generated, code = (
-            (compiled.c / FIXED, FIRMWARE / "frontend_fixed") if fixed else (compiled.c, FIRMWARE / "frontend")
-        )
-        folders += [generated, code, FIRMWARE / "frontend"]
-        chosen |= {*code.glob("*.c"), FRAMES, *generated.glob("frontend_*.c")}
+        kind, generated = compiled.frontend.kind, compiled.c / FIXED if fixed else compiled.c
+        folders += [generated, *source_folders(kind, fixed)]
+        chosen |= {*sources(kind, fixed), *generated.glob("frontend_*.c")}
         roots.append(TEMPLATES / "tinyflow_audio.c")
     waiting = [*chosen, *roots]
     while waiting:
@@ -183,15 +179,15 @@ def _config(compiled: CompiledModel) -> str:
         "TINYFLOW_FRONTEND": (int(compiled.frontend is not None), "whether audio can go in"),
     }
     if compiled.frontend:
-        mfcc = MfccConfig(**compiled.frontend)
-        frames = compiled.input.elements // mfcc.n_mfcc
+        frontend = compiled.frontend
+        frames = compiled.input.elements // frontend.features
         values |= {
-            "TINYFLOW_SAMPLE_RATE": (mfcc.sample_rate, "hertz"),
-            "TINYFLOW_WINDOW": (mfcc.window, "samples of a frame"),
-            "TINYFLOW_HOP": (mfcc.hop, "samples from one frame to the next"),
-            "TINYFLOW_FEATURES": (mfcc.n_mfcc, "of a frame"),
+            "TINYFLOW_SAMPLE_RATE": (frontend.sample_rate, "hertz"),
+            "TINYFLOW_WINDOW": (frontend.window, "samples of a frame"),
+            "TINYFLOW_HOP": (frontend.hop, "samples from one frame to the next"),
+            "TINYFLOW_FEATURES": (frontend.features, "of a frame"),
             "TINYFLOW_FRAMES": (frames, "of the input"),
-            "TINYFLOW_CLIP_SAMPLES": ((frames - 1) * mfcc.hop + mfcc.window, "that fill the input"),
+            "TINYFLOW_CLIP_SAMPLES": ((frames - 1) * frontend.hop + frontend.window, "that fill the input"),
         }
     lines = "".join(f"#define {name} {value} /* {said} */\n" for name, (value, said) in values.items())
     return (
@@ -240,11 +236,7 @@ def _readme(compiled: CompiledModel, template: str, fixed: bool) -> str:
     rows, fpu, notes = "", "", ""
     usage = "tinyflow_init();\nmemcpy(tinyflow_input(), x, TINYFLOW_INPUT_BYTES);\nconst int8_t *y = tinyflow_invoke();"
     if compiled.frontend:
-        mfcc = MfccConfig(**compiled.frontend)
-        rows = (
-            f"| audio | {mfcc.sample_rate} Hz, 16 bits, mono: MFCC, window {mfcc.window}, hop {mfcc.hop}, {mfcc.n_mels}"
-            f" mels, {mfcc.n_mfcc} coefficients |\n"
-        )
+        rows = f"| audio | {compiled.frontend.sample_rate} Hz, 16 bits, mono: {compiled.frontend.says} |\n"
         rows += f"| classes | {', '.join(map(_plain, compiled.labels))} |\n"
         fpu = "" if fixed else " (and `CONFIG_FPU=y` where the core has one)"
         usage = (

@@ -67,7 +67,7 @@ def listen_to(
     settings, and what it cost (``costs``). on_word is called with each word as the board tells it. Errors: shorter
     audio than the network takes at once.
     """
-    rate = frontend(compiled)["sample_rate"]
+    rate = frontend(compiled).sample_rate
     if len(audio) < _window(compiled):
         raise TinyflowError(
             f"the recording is {len(audio) / rate:.2f} s long; {compiled.name} takes {_window(compiled) / rate:.2f} s"
@@ -107,7 +107,7 @@ def listen_microphone(
     listen_to.
     """
     must_have_microphone(board)
-    rate = frontend(compiled)["sample_rate"]
+    rate = frontend(compiled).sample_rate
     words: list[dict[str, Any]] = []
     hear, peers = _hearer(words, rate, on_word), _peers(board)
     with connect(firmware, board, timeout=timeout) as device:
@@ -162,7 +162,7 @@ def begin(device: Device, settings: Settings) -> dict[str, Any]:
 def _window(compiled: CompiledModel) -> int:
     """Samples that the network takes at once."""
     config = frontend(compiled)
-    return (compiled.input.elements // config["n_mfcc"] - 1) * config["hop"] + config["window"]
+    return (compiled.input.elements // config.features - 1) * config.hop + config.window
 
 
 def _hearer(words: list[dict[str, Any]], rate: int, on_word: OnWord | None) -> Callable[[dict], None]:
@@ -210,7 +210,7 @@ def costs(
     budgets: for every one of ``peers`` {board, what, budget, share}; for a board that counts its own cycles its clock.
     """
     config = frontend(compiled)
-    frames_a_second = config["sample_rate"] / config["hop"]
+    frames_a_second = config.sample_rate / config.hop
     rates = {
         "frontend": ("frames", frames_a_second),
         "network": ("runs", frames_a_second / listen.every),

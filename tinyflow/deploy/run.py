@@ -126,7 +126,7 @@ def hear_file(
         )
     from tinyflow.data.audio import read_wav
 
-    rate = compiled.frontend["sample_rate"]
+    rate = compiled.frontend.sample_rate
     return {"wav": str(wav), **hear(firmware, board, compiled, read_wav(wav, rate, rate), timeout)}
 
 

@@ -138,7 +138,7 @@ def _parity(
 ) -> dict[str, dict[str, Any]]:
     if compiled.frontend is None:
         raise TinyflowError(f"{compiled.name} has no front end: it is a foreign model", "validate it without audio")
-    from tinyflow.frontend.mfcc.c import HostFrontend
+    from tinyflow.frontend.host import HostFrontend
     from tinyflow.frontend.parity import compare
 
     features, answers = [], []
@@ -176,15 +176,14 @@ def _parity(
 
 
 def torch_features(compiled: CompiledModel, audio: np.ndarray) -> np.ndarray:
-    """int16 (N, samples) -> int8 (N, frames, n_mfcc): the reference, torch's MFCC and the stated quantisation."""
+    """int16 (N, samples) -> int8 (N, frames, features): the reference, torch's features and the stated quantisation."""
     import torch
 
-    from tinyflow.frontend.mfcc.config import MfccConfig
-    from tinyflow.frontend.mfcc.module import Mfcc
     from tinyflow.frontend.quantize import FeatureQuantization
+    from tinyflow.frontend.registry import front_end_of
 
+    assert compiled.frontend
+    module = front_end_of(compiled.frontend.config).module()
     with torch.inference_mode():
-        mfcc = Mfcc(MfccConfig.from_dict(compiled.frontend))(
-            torch.from_numpy(audio.astype(np.float32) / 32768.0)
-        ).numpy()
-    return FeatureQuantization(np.float32(compiled.multiplier), np.float32(compiled.offset)).quantize(mfcc)
+        features = module(torch.from_numpy(audio.astype(np.float32) / 32768.0)).numpy()
+    return FeatureQuantization(np.float32(compiled.multiplier), np.float32(compiled.offset)).quantize(features)

@@ -10,7 +10,7 @@ from tinyflow.frontend.scaler import Scaler
 
 @dataclass(frozen=True, eq=False)
 class FeatureQuantization:
-    """``q = clamp(rne(mfcc * multiplier + offset), -128, 127)``; multiplier, offset: float32 (n_mfcc,)."""
+    """``q = clamp(rne(feature * multiplier + offset), -128, 127)``; multiplier, offset: float32 (features,)."""
 
     multiplier: np.ndarray
     offset: np.ndarray
@@ -27,9 +27,9 @@ class FeatureQuantization:
         offset = zero_point - scaler.mean.astype(np.float64) * multiplier
         return FeatureQuantization(multiplier.astype(np.float32), offset.astype(np.float32))
 
-    def quantize(self, mfcc: np.ndarray) -> np.ndarray:
-        """float32 (..., n_mfcc) to int8: product, then sum, each rounded to float32; then half to
+    def quantize(self, features: np.ndarray) -> np.ndarray:
+        """float32 (..., features) to int8: product, then sum, each rounded to float32; then half to
         even, then clamped.
         """
-        product = np.asarray(mfcc, dtype=np.float32) * self.multiplier
+        product = np.asarray(features, dtype=np.float32) * self.multiplier
         return np.clip(np.rint(product + self.offset), -128, 127).astype(np.int8)

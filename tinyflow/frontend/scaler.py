@@ -15,7 +15,7 @@ STD_FLOOR = 0.01
 
 @dataclass(frozen=True, eq=False)
 class Scaler:
-    """``apply`` gives (mfcc - mean) / std, per coefficient. mean, std: float32 (n_mfcc,)."""
+    """``apply`` gives (feature - mean) / std, per coefficient. mean, std: float32 (features,)."""
 
     mean: np.ndarray
     std: np.ndarray
@@ -24,7 +24,9 @@ class Scaler:
         for name in ("mean", "std"):
             object.__setattr__(self, name, np.ascontiguousarray(getattr(self, name), dtype=np.float32))
         if self.mean.ndim != 1 or self.mean.shape != self.std.shape:
-            raise TinyflowError(f"scaler: mean {self.mean.shape} and std {self.std.shape} differ", "both are (n_mfcc,)")
+            raise TinyflowError(
+                f"scaler: mean {self.mean.shape} and std {self.std.shape} differ", "both are (features,)"
+            )
         if not (np.isfinite(self.mean).all() and np.isfinite(self.std).all() and (self.std > 0).all()):
             raise TinyflowError(
                 "scaler: mean or std is not finite, or std is not positive", "fit it on training clips again"
@@ -32,7 +34,7 @@ class Scaler:
 
     @staticmethod
     def fit(batches: Iterable[Any]) -> "Scaler":
-        """From MFCC batches (..., n_mfcc), torch or numpy: population statistics, accumulated in float64.
+        """From batches of features (..., features), torch or numpy: population statistics, accumulated in float64.
 
         Batches are merged by Chan's formula, so that a large mean (-71 with 80 mels) costs no digits.
         """
@@ -55,14 +57,14 @@ class Scaler:
             raise TinyflowError("scaler: there are no training clips to fit on", "check the data stage: tinyflow data")
         return Scaler(mean, np.maximum(np.sqrt(squares / count), STD_FLOOR))
 
-    def apply(self, mfcc: Any) -> Any:
-        """(..., n_mfcc) to the same, scaled: a torch tensor on its device, or a float32 array."""
-        if isinstance(mfcc, np.ndarray):
-            return (mfcc.astype(np.float32, copy=False) - self.mean) / self.std
+    def apply(self, features: Any) -> Any:
+        """(..., features) to the same, scaled: a torch tensor on its device, or a float32 array."""
+        if isinstance(features, np.ndarray):
+            return (features.astype(np.float32, copy=False) - self.mean) / self.std
         import torch
 
-        mean, std = (torch.from_numpy(value).to(mfcc.device) for value in (self.mean, self.std))
-        return (mfcc - mean) / std
+        mean, std = (torch.from_numpy(value).to(features.device) for value in (self.mean, self.std))
+        return (features - mean) / std
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able; float32 to decimal and back is exact."""

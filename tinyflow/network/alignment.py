@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from tinyflow.compile.resampling import nearest
-from tinyflow.frontend.mfcc.config import MfccConfig
+from tinyflow.frontend.protocol import FrontEnd
 
 KERNEL = 3
 
@@ -40,17 +40,17 @@ class Alignment:
         return tuple(-(-n // stride) for n, stride in zip(shape, self.stride))
 
 
-def aligned_size(configs: Sequence[MfccConfig]) -> tuple[int, int]:
-    """The smallest (frames, n_mfcc) over ``configs``, axis by axis: where pre-process leads."""
+def aligned_size(configs: Sequence[FrontEnd]) -> tuple[int, int]:
+    """The smallest (frames, features) over ``configs``, axis by axis: where pre-process leads."""
     return min(config.shape[0] for config in configs), min(config.shape[1] for config in configs)
 
 
-def padded_size(configs: Sequence[MfccConfig]) -> tuple[int, int]:
-    """The largest (frames, n_mfcc) over ``configs``, axis by axis: what zero-pad fills up to."""
+def padded_size(configs: Sequence[FrontEnd]) -> tuple[int, int]:
+    """The largest (frames, features) over ``configs``, axis by axis: what zero-pad fills up to."""
     return max(config.shape[0] for config in configs), max(config.shape[1] for config in configs)
 
 
-def alignments(configs: Sequence[MfccConfig], channels: int = 1) -> tuple[Alignment, ...]:
+def alignments(configs: Sequence[FrontEnd], channels: int = 1) -> tuple[Alignment, ...]:
     """One layer per configuration, all of one depth: per axis the largest stride that leaves at least the target."""
     size = aligned_size(configs)
     return tuple(
@@ -63,7 +63,7 @@ def _stride(n: int, target: int) -> int:
     return max(stride for stride in range(1, n + 1) if -(-n // stride) >= target)
 
 
-def geometry(configs: Sequence[MfccConfig]) -> list[dict[str, Any]]:
+def geometry(configs: Sequence[FrontEnd]) -> list[dict[str, Any]]:
     """What ``alignments`` does to each configuration, as rows of a table: sizes are (frames, coefficients)."""
     layers = zip(configs, alignments(configs))
     return [
@@ -104,7 +104,7 @@ def plain_norm(channels: int) -> nn.Module:
 
 
 class AlignmentBranch(nn.Sequential):
-    """Features (N, 1, frames, n_mfcc) to samples (N, channels, *size). ``norm`` makes the batch norm, without affine,
+    """Features (N, 1, frames, features) to samples (N, channels, *size). ``norm`` makes the batch norm, without affine,
     of so many channels: the search's sums its statistics over processes.
     """
 

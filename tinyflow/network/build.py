@@ -10,7 +10,7 @@ from tinyflow.network.module import DerivedNetwork
 
 
 def build_network(genotype: Genotype) -> nn.Module:
-    """The network of ``genotype``: features (N, 1, frames, n_mfcc) to logits (N, classes).
+    """The network of ``genotype``: features (N, 1, frames, features) to logits (N, classes).
 
     With the zero-pad alignment and its layer {"size": [H, W]} it runs padded to that size and masked, and takes
     features of their own size and padded ones alike. TinyflowError when the genotype names no labels.
@@ -21,5 +21,5 @@ def build_network(genotype: Genotype) -> nn.Module:
         return ds_cnn(len(genotype.labels))
     network = DerivedNetwork(genotype)
     if genotype.padded_size:
-        run_padded(network, genotype.padded_size, genotype.mfcc.shape)
+        run_padded(network, genotype.padded_size, genotype.frontend.shape)
     return network

@@ -9,7 +9,7 @@ from torch import nn
 
 
 def count(network: nn.Module, shape: tuple[int, ...]) -> tuple[int, int]:
-    """(parameters, macs) of ``network`` for one input of ``shape`` without its batch, e.g. (1, frames, n_mfcc)."""
+    """(parameters, macs) of ``network`` for one input of ``shape`` without its batch, e.g. (1, frames, features)."""
     macs = 0
 
     def convolution(layer: nn.Conv2d, inputs, output: torch.Tensor) -> None:

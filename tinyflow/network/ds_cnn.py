@@ -12,7 +12,7 @@ DROPOUTS = (0.2, 0.4)  # after the first convolution and before the pool, as MLP
 
 
 def ds_cnn(classes: int) -> nn.Sequential:
-    """Features (N, 1, frames, n_mfcc) to logits (N, classes)."""
+    """Features (N, 1, frames, features) to logits (N, classes)."""
     layers = [
         nn.ZeroPad2d(PADDING),
         *_layer(nn.Conv2d(1, CHANNELS, KERNEL, stride=2, bias=False)),

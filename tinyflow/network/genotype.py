@@ -11,10 +11,12 @@ from typing import Any
 
 from tinyflow.artefacts import read_json, write_json
 from tinyflow.errors import TinyflowError
-from tinyflow.frontend.mfcc.config import MfccConfig
+from tinyflow.frontend.protocol import FrontEnd
+from tinyflow.frontend.registry import front_end_of
 
-SCHEMA_VERSION = 2
-READABLE_VERSIONS = (1, 2)  # 1 had no architecture and no mcu operations
+SCHEMA_VERSION = 3
+# 1 had no architecture and no mcu operations; 1 and 2 had the front end as `mfcc`, without its kind
+READABLE_VERSIONS = (1, 2, 3)
 NODES = 4
 
 # Without `none`, which derivation excludes. darts: Liu et al., 2019. mcu: single depthwise-separable convolutions,
@@ -60,7 +62,7 @@ Cell = tuple[Node, Node, Node, Node]
 class Genotype:
     task: str
     labels: tuple[str, ...]
-    mfcc: MfccConfig
+    frontend: FrontEnd
     normal: Cell
     reduction: Cell
     channels: int = 16  # C: channels of the first cells' operations (paper size 16)
@@ -103,7 +105,7 @@ class Genotype:
             "schema_version": SCHEMA_VERSION,
             "task": self.task,
             "labels": list(self.labels),
-            "mfcc": self.mfcc.to_dict(),
+            "frontend": self.frontend.to_dict(),
             "normal": cell(self.normal),
             "reduction": cell(self.reduction),
             "channels": self.channels,
@@ -114,6 +116,16 @@ class Genotype:
             "architecture": self.architecture,
             "provenance": self.provenance,
         }
+
+    def identity(self) -> dict[str, Any]:
+        """What decides the network, for fingerprints: as version 2 of the schema wrote it where it could, so that a new
+        version discards no training."""
+        value = self.to_dict()
+        if self.frontend.kind == "mfcc":
+            mfcc = value.pop("frontend")
+            del mfcc["kind"]
+            value |= {"schema_version": 2, "mfcc": mfcc}
+        return value
 
     def write(self, path: Path | str) -> None:
         write_json(path, self.to_dict())
@@ -138,6 +150,9 @@ def genotype_from_dict(value: dict[str, Any], where: str = "genotype") -> Genoty
             f"schema_version is {version!r}",
             f"this tinyflow reads schema_version {' and '.join(map(str, READABLE_VERSIONS))}",
         )
+    if version < 3 and "mfcc" in value:
+        mfcc = value.pop("mfcc")
+        value["frontend"] = {"kind": "mfcc", **mfcc} if isinstance(mfcc, dict) else mfcc
     known = set(Genotype.__dataclass_fields__)
     for key in value:
         if key not in known:
@@ -146,15 +161,18 @@ def genotype_from_dict(value: dict[str, Any], where: str = "genotype") -> Genoty
                 f"unknown field {key!r}",
                 f"did you mean {near[0]!r}?" if near else f"known fields: {', '.join(sorted(known))}",
             )
-    for key in ("task", "labels", "mfcc", "normal", "reduction"):
+    for key in ("task", "labels", "frontend", "normal", "reduction"):
         if key not in value:
             raise fail(f"{key!r} is missing")
     for key in ("normal", "reduction"):
         value[key] = _cell(value[key], key, fail)
-    if not isinstance(value["mfcc"], dict):
-        raise fail(f"mfcc is {value['mfcc']!r}", 'an object such as {"window": 640, "hop": 320, "n_mels": 40}')
+    if not isinstance(value["frontend"], dict):
+        raise fail(
+            f"frontend is {value['frontend']!r}",
+            'an object such as {"kind": "mfcc", "window": 640, "hop": 320, "n_mels": 40}',
+        )
     try:
-        value["mfcc"] = MfccConfig.from_dict(value["mfcc"])
+        value["frontend"] = front_end_of(value["frontend"])
     except TinyflowError as error:
         raise fail(error.message, error.hint) from None
     labels = value["labels"]
@@ -191,7 +209,7 @@ def _check_alignment_layer(value: dict[str, Any], fail) -> None:
             '{"kernel": 3, "stride": [2, 1], "size": [49, 40], "channels": 1}',
         )
     else:
-        least, example = {"size": value["mfcc"].shape}, '{"size": [157, 80]}, nowhere smaller than the features'
+        least, example = {"size": value["frontend"].shape}, '{"size": [157, 80]}, nowhere smaller than the features'
     hint = f"with alignment {alignment}: null (native size), or for example {example}"
     if not isinstance(layer, dict) or set(layer) != set(least):
         raise fail(f"alignment_layer is {layer!r}", hint)

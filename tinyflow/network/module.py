@@ -1,5 +1,5 @@
-"""The network derived from a genotype: DARTS cells (Liu et al., 2019), or cells of the mcu operations, on MFCC
-features.
+"""The network derived from a genotype: DARTS cells (Liu et al., 2019), or cells of the mcu operations, on the
+features of a front end.
 
 Arithmetic is DARTS's; the order of evaluation is chosen for the compiler. Every convolution of a cell reads
 max(0, x): that is computed once per tensor, not once per edge, and the cells' outputs are concatenated
@@ -156,7 +156,7 @@ class Cell(nn.Module):
 
 
 class DerivedNetwork(nn.Module):
-    """Features (N, 1, frames, n_mfcc) to logits (N, classes). Reduction cells double the channels.
+    """Features (N, 1, frames, features) to logits (N, classes). Reduction cells double the channels.
 
     A kept pre-process layer stands before the stem; without one the stem reads the features at their own size.
     """

@@ -39,7 +39,7 @@ def _network(genotype: Genotype, size: tuple[int, int] | None = None) -> Nodes:
     if not genotype.labels:
         raise TinyflowError("the genotype names no labels", "set them from the task: genotype.with_task(task, labels)")
     network = Nodes()
-    source = network.add("features", "", (), (*(size or genotype.mfcc.shape), 1), starts=("features",))
+    source = network.add("features", "", (), (*(size or genotype.frontend.shape), 1), starts=("features",))
     last = _ds_cnn(network, source) if genotype.architecture == "ds_cnn" else _cells(network, genotype, source)
     network.finish(last, len(genotype.labels))
     return network

@@ -47,14 +47,15 @@ def _part(run: Run, image: Image | None) -> Any:
 
 
 def _sources(run: Run, image: Image | None) -> dict[str, str]:
-    """Of the image of the model as it was compiled last; of one with a front end where none was yet."""
+    """Of the image of the model as it was compiled last."""
     from tinyflow.compile.artefact import COMPILED
-    from tinyflow.deploy.image.sources import frontend_folder, image_sources
+    from tinyflow.deploy.image.sources import image_sources
 
     board, runtime = _wanted(image).board, _wanted(image).runtime
     compiled = run.folder.compile / COMPILED
-    hears = read_json(compiled).get("frontend") is not None if compiled.is_file() else True
-    found = image_sources(board, runtime, frontend_folder(board) if hears else "", listens=hears)
+    frontend = read_json(compiled).get("frontend") if compiled.is_file() else None
+    kind = frontend.get("kind", "") if isinstance(frontend, dict) else ""
+    found = image_sources(board, runtime, kind, listens=bool(kind))
     return sources.of_build(found, board, runtime)
 
 

@@ -167,7 +167,7 @@ def _make_search(run: RecipeRun, image: Image | None) -> None:
 
 def _train_part(run: RecipeRun, image: Image | None) -> Any:
     # what a search finds is an input, not a part: it is not known when the stages are planned
-    genotype = _overrides(run.recipe.network) if run.recipe.search else run.genotype().to_dict()
+    genotype = _overrides(run.recipe.network) if run.recipe.search else run.genotype().identity()
     return {"train": _what(run.recipe.train), "genotype": genotype}
 
 

@@ -16,7 +16,7 @@ GENERATES_C = ("compile",)  # of a graph
 CONVERTS = ("convert", "frontend", "network", "reference", "train/batches.py", "train/evaluation.py")
 BUILDS = ("board", "deploy/artefact.py", "deploy/build.py", "deploy/toolchain.py", "deploy/detector.py", "deploy/image")
 AROUND_TFLM = ("deploy/tflm",)
-TWINS = ("kernels", "frontend*", "model")  # of firmware/: the C that answers the self-test clips on the host
+TWINS = ("kernels", "frontend*", "frontend*/*", "model")  # of firmware/: the C that answers the clips on the host
 
 
 def of_foreign_compile() -> dict[str, str]:

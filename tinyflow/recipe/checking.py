@@ -4,7 +4,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from tinyflow.errors import TinyflowError
-from tinyflow.frontend.mfcc.config import MfccConfig
+from tinyflow.frontend.registry import front_end_named
 from tinyflow.recipe.keys import key_of
 from tinyflow.recipe.sections import Data, Recipe, Search
 
@@ -42,7 +42,7 @@ def _check_data(data: Data, where: str) -> None:
 
 def _check_search(search: Search, where: str) -> None:
     for name in search.frontends:
-        MfccConfig.from_name(name)
+        front_end_named(name)
     if len(set(search.frontends)) != len(search.frontends):
         raise TinyflowError(f"{where}: search.frontends is {search.frontends!r}", "each front end once")
     if search.channels % search.partial or search.channels < 2 * search.partial:

@@ -15,16 +15,17 @@ import torch
 from torch import Tensor, nn
 
 from tinyflow.errors import TinyflowError
-from tinyflow.frontend.mfcc.config import MfccConfig, smooth
-from tinyflow.frontend.mfcc.module import full_float32
-from tinyflow.frontend.mfcc.tables import LOG_OFFSET, dct_matrix, mel_bank
+from tinyflow.frontend.mel.config import smooth
+from tinyflow.frontend.mel.front_end import MelFrontEnd
+from tinyflow.frontend.mel.module import full_float32
+from tinyflow.frontend.mel.tables import LOG_OFFSET, mel_bank
 from tinyflow.search.norm import BatchNorm
 
 Bounds = tuple[float, float]  # samples
 
 
 class ContinuousFrontend(nn.Module):
-    """Waveforms float32 (N, samples) to standardised features (N, 1, frames, n_mfcc).
+    """Waveforms float32 (N, samples) to standardised features (N, 1, frames, features).
 
     ``parameters()`` are two numbers, of window and hop; they move within ``windows`` and ``hops`` (samples; default:
     from half to twice those of ``config``, where they start). The FFT has ``support`` points throughout, at least the
@@ -39,7 +40,7 @@ class ContinuousFrontend(nn.Module):
     channels = 1  # of the sample
 
     def __init__(
-        self, config: MfccConfig, samples: int | None = None, windows: Bounds | None = None, hops: Bounds | None = None
+        self, config: MelFrontEnd, samples: int | None = None, windows: Bounds | None = None, hops: Bounds | None = None
     ):
         super().__init__()
         self.config = config
@@ -63,13 +64,14 @@ class ContinuousFrontend(nn.Module):
         )
         dense = replace(config, n_fft=self.support)
         self.register_buffer("mel_bank", torch.from_numpy(mel_bank(dense)), persistent=False)
-        self.register_buffer("dct", torch.from_numpy(dct_matrix(dense)), persistent=False)
-        self.norm = BatchNorm(config.n_mfcc)
+        matrix = config.matrix()
+        self.register_buffer("matrix", None if matrix is None else torch.from_numpy(matrix), persistent=False)
+        self.norm = BatchNorm(config.features)
 
     @property
     def size(self) -> tuple[int, int]:
-        """(frames, n_mfcc) of the sample, whatever window and hop are now."""
-        return self.frames, self.config.n_mfcc
+        """(frames, features) of the sample, whatever window and hop are now."""
+        return self.frames, self.config.features
 
     def window_hop(self) -> tuple[Tensor, Tensor]:
         """Both in samples, 0-d float64. The hop is at most the window: else samples would be lost."""
@@ -78,16 +80,16 @@ class ContinuousFrontend(nn.Module):
 
     def forward(self, waveform: Tensor) -> tuple[Tensor, None]:
         """The sample and what of it is valid, as DataMixture gives them: all (None)."""
-        mfcc, valid = self.mfcc(waveform)
+        features, valid = self.features(waveform)
         with full_float32(waveform.device):
-            mask = valid.to(mfcc)[None, None, :, None]
-            x = self.norm(mfcc.transpose(1, 2)[..., None], mask) * mask  # (N, n_mfcc, frames, 1)
+            mask = valid.to(features)[None, None, :, None]
+            x = self.norm(features.transpose(1, 2)[..., None], mask) * mask  # (N, features, frames, 1)
         return x.permute(0, 3, 2, 1).to(waveform), None
 
-    def mfcc(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
-        """MFCC (N, frames, n_mfcc), and (frames,) from 1 to 0: how far each frame lies within the clip.
+    def features(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, frames, features), and (frames,) from 1 to 0: how far each frame lies within the clip.
 
-        With a whole window and hop the frames within the clip are those of Mfcc(window, hop, n_fft=support).
+        With a whole window and hop the frames within the clip are a front end's with n_fft = support.
         """
         if waveform.dim() != 2 or waveform.shape[1] != self.samples:
             raise TinyflowError(
@@ -105,10 +107,11 @@ class ContinuousFrontend(nn.Module):
             cut = nn.functional.pad(waveform, (0, self.support))[:, samples] * hann.to(waveform)  # (N, frames, support)
             spectrum = torch.view_as_real(torch.fft.rfft(cut)).square()
             energies = (spectrum[..., 0] + spectrum[..., 1]) @ self.mel_bank.to(waveform)
-            mfcc = torch.log(energies + LOG_OFFSET) @ self.dct.to(waveform)
-        return mfcc, (1 + (self.samples - window) / hop - number).clamp(0, 1)
+            features = torch.log(energies + LOG_OFFSET)
+            features = features if self.matrix is None else features @ self.matrix.to(waveform)
+        return features, (1 + (self.samples - window) / hop - number).clamp(0, 1)
 
-    def snap(self) -> MfccConfig:
+    def snap(self) -> MelFrontEnd:
         """The nearest front end that the C can compute: an even window of factors 2, 3 and 5 (n_fft = window), a whole
         hop.
         """

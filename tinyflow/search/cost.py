@@ -17,7 +17,7 @@ from torch import Tensor
 from tinyflow.board import Board
 from tinyflow.cost import footprint as image
 from tinyflow.cost import instructions
-from tinyflow.frontend.mfcc.config import MfccConfig
+from tinyflow.frontend.protocol import FrontEnd
 from tinyflow.network.alignment import alignments
 from tinyflow.network.genotype import NODES, OPERATION_SETS, Cell, Edge, Genotype
 from tinyflow.network.shape_graph import count_parameters, shape_graph
@@ -44,7 +44,7 @@ class Resources:
     Tensors of costs are made once, here; a step multiplies them.
     """
 
-    def __init__(self, config: Search, configs: tuple[MfccConfig, ...], classes: int, board: Board | None):
+    def __init__(self, config: Search, configs: tuple[FrontEnd, ...], classes: int, board: Board | None):
         names = OPERATION_SETS[config.operations]
         self.config, self.board = config, board
         networks = [_reference(config, configs, index, classes) for index in range(len(configs))]
@@ -62,7 +62,7 @@ class Resources:
         happened = self.events.probabilities(chosen)
         whole = [
             instructions.network_instructions(shape_graph(network, ordered=False))
-            + instructions.frontend_instructions(network.mfcc)
+            + instructions.frontend_instructions(network.frontend)
             for network in networks
         ]
         self.fixed = torch.tensor(whole, dtype=torch.float64) - self.prices @ happened
@@ -131,7 +131,7 @@ def inclusion(strength: Tensor) -> Tensor:
 REFERENCE = {"darts": "sep_conv_3x3", "mcu": "ds_conv_3x3"}  # shares nothing between edges
 
 
-def _reference(config: Search, configs: tuple[MfccConfig, ...], index: int, classes: int) -> Genotype:
+def _reference(config: Search, configs: tuple[FrontEnd, ...], index: int, classes: int) -> Genotype:
     """The derived network of front end ``index`` with the plainest cells: both edges of every node from the inputs."""
     cell: Cell = ((Edge(REFERENCE[config.operations], 0), Edge(REFERENCE[config.operations], 1)),) * NODES
     several = len(configs) > 1

@@ -52,7 +52,7 @@ class Place:
 def places(genotype: Genotype) -> list[Place]:
     """The cells of ``genotype``, first to last."""
     layer = genotype.alignment_layer if genotype.alignment == "preprocess" else None
-    size = tuple(layer["size"]) if layer else genotype.mfcc.shape
+    size = tuple(layer["size"]) if layer else genotype.frontend.shape
     size = tuple(-(-n // genotype.stem_stride) for n in size)
     found, channels, after = [], genotype.channels, False
     for index in range(genotype.cells):

@@ -18,8 +18,8 @@ from torch import Tensor
 from tinyflow.data.dataset import SILENCE_ROW
 from tinyflow.data.vocabulary import SILENCE, UNKNOWN
 from tinyflow.errors import TinyflowError
-from tinyflow.frontend.mfcc.bank import FeatureBank
-from tinyflow.frontend.mfcc.config import MfccConfig
+from tinyflow.frontend.mel.bank import FeatureBank
+from tinyflow.frontend.protocol import FrontEnd
 from tinyflow.frontend.scaler import STD_FLOOR, Scaler
 from tinyflow.progress import Progress, silent
 from tinyflow.recipe import Search
@@ -35,7 +35,7 @@ Storage = Literal["float32", "float16", "waveforms"]
 class Batch:
     """This process's share of a batch of ``total`` clips, on the device."""
 
-    features: tuple[Tensor | None, ...]  # per configuration float32 (n, frames, n_mfcc), scaled; None: not kept
+    features: tuple[Tensor | None, ...]  # per configuration float32 (n, frames, features), scaled; None: not kept
     labels: Tensor  # int64 (n,)
     total: int  # clips of the global batch
     waveforms: Tensor | None = None  # float32 (n, samples), when asked for
@@ -57,7 +57,7 @@ class SearchData:
     """
 
     def __init__(
-        self, dataset, configs: Sequence[MfccConfig], config: Search, device: torch.device | str,
+        self, dataset, configs: Sequence[FrontEnd], config: Search, device: torch.device | str,
         progress: Progress = silent, world: World = World(), waveforms: bool = False, storage: Storage | None = None,
     ):  # fmt: skip
         self.dataset, self.configs, self.config = dataset, tuple(configs), config
@@ -93,7 +93,7 @@ class SearchData:
             np.full(int((first.audio_rows == SILENCE_ROW).sum()), SILENCE_ROW), np.random.default_rng([self.seed, 0])
         )
         self._spoken, self._silent = len(spoken), len(silence)
-        values = sum(int(np.prod((item.frames(dataset.samples), item.n_mfcc))) for item in self.configs)
+        values = sum(int(np.prod((item.frames(dataset.samples), item.features))) for item in self.configs)
         self.storage: Storage = storage or choose_storage(
             (len(spoken) + len(silence) + len(validation)) * values, self.device, world
         )
@@ -194,7 +194,7 @@ class SearchData:
         count, moments = float(weights.sum()), [defaultdict(float) for _ in self.configs]
         if cached:
             kind = getattr(torch, self.storage)
-            shapes = [(total, item.frames(self.dataset.samples), item.n_mfcc) for item in self.configs]
+            shapes = [(total, item.frames(self.dataset.samples), item.features) for item in self.configs]
             self._features = [torch.empty(shape, dtype=kind, device=self.device) for shape in shapes]
         for clips in audio:
             for start in range(0, len(clips), CHUNK):
@@ -297,7 +297,7 @@ def choose_storage(values: int, device: torch.device, world: World = World()) ->
 
 
 def _accumulate(moments: dict[str, Tensor], value: Tensor, weight: Tensor) -> None:
-    """Weighted sums of MFCC ``value`` (n, frames, n_mfcc) and its squares, about the mean of the first chunk."""
+    """Weighted sums of features ``value`` (n, frames, features) and its squares, about the mean of the first chunk."""
     shift = moments.setdefault("shift", value.mean((0, 1)))
     distance = value - shift
     moments["sum"] = moments["sum"] + weight @ distance.sum(1, dtype=torch.float64)

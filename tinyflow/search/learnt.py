@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tinyflow.frontend.mfcc.config import MfccConfig
+from tinyflow.frontend.mel.front_end import MelFrontEnd
 from tinyflow.search.continuous import ContinuousFrontend
 from tinyflow.search.data import Batch, SearchData
 
@@ -29,7 +29,7 @@ class LearntFrontend(nn.Module):
 
     alignment, channels, layers, stopped, winner = "native", 1, (), False, None
 
-    def __init__(self, start: MfccConfig, samples: int):
+    def __init__(self, start: MelFrontEnd, samples: int):
         super().__init__()
         self.frontend = ContinuousFrontend(start, samples)
 
@@ -37,7 +37,7 @@ class LearntFrontend(nn.Module):
         return self.frontend(features[0])
 
     @property
-    def configs(self) -> tuple[MfccConfig]:
+    def configs(self) -> tuple[MelFrontEnd]:
         """The front end that window and hop would become now."""
         return (self.frontend.snap(),)
 

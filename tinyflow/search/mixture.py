@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tinyflow.frontend.mfcc.config import MfccConfig
+from tinyflow.frontend.protocol import FrontEnd
 from tinyflow.network.alignment import AlignmentBranch, aligned_size, alignments, padded_size
 from tinyflow.network.padding import Padding, pad_to
 from tinyflow.search.norm import BatchNorm
@@ -20,7 +20,7 @@ class DataMixture(nn.Module):
     aligned natively, and there is nothing to search.
     """
 
-    def __init__(self, configs: tuple[MfccConfig, ...], alignment: str = "preprocess", channels: int = 1):
+    def __init__(self, configs: tuple[FrontEnd, ...], alignment: str = "preprocess", channels: int = 1):
         super().__init__()
         self.configs = tuple(configs)
         self.alignment = alignment if len(self.configs) > 1 else "native"
@@ -43,7 +43,7 @@ class DataMixture(nn.Module):
     def forward(
         self, features: tuple[Tensor | None, ...], weights: Tensor | None = None
     ) -> tuple[Tensor, Padding | None]:
-        """features: per configuration (N, frames, n_mfcc), None where its weight is zero. weights: (D,), default
+        """features: per configuration (N, frames, features), None where its weight is zero. weights: (D,), default
         softmax(gamma); giving them costs a look at their values. Returns float32 (N, channels, H, W), and what of it is
         valid: with the zero-pad alignment one configuration alone has its own valid size, several have all of it
         (None).
@@ -57,7 +57,7 @@ class DataMixture(nn.Module):
         return x, padding
 
     def aligned(self, index: int, features: Tensor) -> Tensor:
-        """(N, frames, n_mfcc) of configuration ``index`` to float32 (N, channels, H, W)."""
+        """(N, frames, features) of configuration ``index`` to float32 (N, channels, H, W)."""
         x = features.unsqueeze(1)
         if self.alignment == "preprocess":
             return self.branches[index](x).float()

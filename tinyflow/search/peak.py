@@ -72,7 +72,7 @@ def _moments(network: Genotype) -> list[tuple[float, Tensor]]:
     cells = places(network)
     stem = STEM_MULTIPLIER * network.channels * cells[0].inputs[0] * cells[0].inputs[1]
     nothing = torch.zeros(2 * COLUMNS, dtype=torch.float64)
-    moments = [(float(network.mfcc.shape[0] * network.mfcc.shape[1] + stem), nothing)]
+    moments = [(float(network.frontend.shape[0] * network.frontend.shape[1] + stem), nothing)]
     before, last = 0, stem  # bytes of the two maps that a cell reads; the first cell's are one
     for index, place in enumerate(cells):
         inputs, nodes = (place.channels * size[0] * size[1] for size in (place.inputs, place.nodes))

@@ -2,7 +2,8 @@
 
 import random
 
-from tinyflow.frontend.mfcc.config import MfccConfig
+from tinyflow.frontend.mfcc import MfccConfig
+from tinyflow.frontend.protocol import FrontEnd
 from tinyflow.network.genotype import NODES, OPERATION_SETS, Cell, Edge, Genotype
 
 
@@ -18,7 +19,7 @@ def random_cell(rng: random.Random, operations: str = "darts") -> Cell:
 
 def random_genotype(
     rng: random.Random,
-    mfcc: MfccConfig | None = None,
+    frontend: FrontEnd | None = None,
     labels: tuple[str, ...] = ("a", "b", "c", "d"),
     channels: int = 4,
     cells: int = 3,
@@ -27,4 +28,4 @@ def random_genotype(
 ) -> Genotype:
     """A genotype with random cells; small enough by default to convert in seconds."""
     normal, reduction = random_cell(rng, operations), random_cell(rng, operations)
-    return Genotype("keywords", labels, mfcc or MfccConfig(), normal, reduction, channels, cells, stem_stride)
+    return Genotype("keywords", labels, frontend or MfccConfig(), normal, reduction, channels, cells, stem_stride)

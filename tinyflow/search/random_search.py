@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from tinyflow.artefacts import fingerprint, read_json, write_json
 from tinyflow.board import Board
 from tinyflow.errors import Interrupted, TinyflowError
-from tinyflow.frontend.mfcc.config import MfccConfig
+from tinyflow.frontend.registry import front_end_named
 from tinyflow.network.alignment import alignments
 from tinyflow.network.build import build_network
 from tinyflow.network.count import count
@@ -113,17 +113,17 @@ def _candidate(
     started = time.monotonic()
     genotype, fit, rejected = _draw(index, dataset, config, board)
     device = pick_device(config.device)
-    data = SearchData(dataset, (genotype.mfcc,), config, device, progress)
+    data = SearchData(dataset, (genotype.frontend,), config, device, progress)
     torch.manual_seed(config.seed * 100_003 + index)
     network = build_network(genotype)
-    parameters, macs = count(network, (1, *genotype.mfcc.shape))
+    parameters, macs = count(network, (1, *genotype.frontend.shape))
     loss = _train(
         network.to(device, memory_format=torch.channels_last), data, config, f"candidate {index + 1}", out, progress
     )
     accuracy = _accuracy(network, data, _bfloat16(config, device)) if math.isfinite(loss) else 0.0
     return {
         "index": index,
-        "frontend": genotype.mfcc.name,
+        "frontend": genotype.frontend.name,
         "accuracy": accuracy,
         "loss": loss if math.isfinite(loss) else None,
         "parameters": parameters,
@@ -140,7 +140,7 @@ def _draw(
 ) -> tuple[Genotype, dict[str, Any] | None, list[list[str]]]:
     """A random genotype that keeps the skip cap and the board's budget, how it fits, and why earlier draws did not."""
     rng, rejected = random.Random(f"{config.seed}/{index}"), []
-    configs = tuple(MfccConfig.from_name(name) for name in config.frontends)
+    configs = tuple(front_end_named(name) for name in config.frontends)
     for _ in range(DRAWS):
         chosen = rng.randrange(len(configs))
         normal, reduction = random_cell(rng, config.operations), random_cell(rng, config.operations)

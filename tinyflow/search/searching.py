@@ -13,7 +13,7 @@ import torch
 
 from tinyflow.artefacts import fingerprint
 from tinyflow.board import Board
-from tinyflow.frontend.mfcc.config import MfccConfig
+from tinyflow.frontend.registry import front_end_named
 from tinyflow.network.genotype import Genotype
 from tinyflow.progress import Progress, silent
 from tinyflow.recipe import Search
@@ -74,7 +74,7 @@ def search_network(
         out.mkdir(parents=True, exist_ok=True)
         for name in (GENOTYPE, HISTORY, *PICTURES):  # of an earlier run: not half old, half new
             (out / name).unlink(missing_ok=True)
-    configs = tuple(MfccConfig.from_name(name) for name in config.frontends)
+    configs = tuple(front_end_named(name) for name in config.frontends)
     continuous = config.continuous == "window_hop"
     key = fingerprint(
         {

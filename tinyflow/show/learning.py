@@ -29,7 +29,7 @@ class Learning(Screen):
         gamma = ", ".join(
             f"{name} {percent(share)}" for name, share in sorted(softmax.items(), key=lambda item: -item[1])[:4]
         )
-        rows = [["front end", genotype.mfcc.name], ["choice", result.data_choice]]
+        rows = [["front end", genotype.frontend.name], ["choice", result.data_choice]]
         rows += [["softmax of gamma", gamma]] if gamma else []
         for name in ("normal", "reduction"):
             nodes = [

@@ -113,7 +113,8 @@ def held_out_accuracy(model, dataset, config: Search) -> float:
     split, right = dataset.split("validation"), 0
     for start in range(0, len(rows), 256):
         part = rows[start : start + 256]
-        features = torch.from_numpy(scaled_features(model.genotype.mfcc, model.scaler, np.asarray(split.audio[part])))
+        audio = np.asarray(split.audio[part])
+        features = torch.from_numpy(scaled_features(model.genotype.frontend, model.scaler, audio))
         with torch.no_grad():
             right += int((model.network(features.unsqueeze(1)).argmax(1).numpy() == split.labels[part]).sum())
     return right / len(rows)
@@ -132,7 +133,7 @@ def measure(run: RecipeRun, board_name: str, train: bool) -> dict[str, Any]:
     genotype, history = model.genotype if model else result.genotype, result.history
     fit = exact_fit(genotype, load_board(board_name))
     row = {
-        "frontend": genotype.mfcc.name,
+        "frontend": genotype.frontend.name,
         "data_choice": result.data_choice,
         "warnings": list(result.warnings),
         "proxy_accuracy": history.get("proxy_accuracy", history.get("accuracy")),

@@ -19,7 +19,7 @@ GENOTYPE, WEIGHTS, SCALER, HISTORY = "genotype.json", "weights.safetensors", "sc
 class TrainedModel:
     folder: Path
     genotype: Genotype
-    # build_network(genotype) in eval mode on the CPU: scaled features (N, 1, frames, n_mfcc) to logits (N, classes)
+    # build_network(genotype) in eval mode on the CPU: scaled features (N, 1, frames, features) to logits (N, classes)
     network: Any
     scaler: Scaler
     history: dict[str, Any]  # "epochs": one dict each; "weights": "last" or "ema"

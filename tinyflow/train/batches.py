@@ -1,4 +1,4 @@
-"""What the network sees: scaled MFCC features, of a whole split or batch by batch with augmentation."""
+"""What the network sees: scaled features, of a whole split or batch by batch with augmentation."""
 
 from collections.abc import Iterator
 
@@ -6,12 +6,11 @@ import numpy as np
 import torch
 
 from tinyflow.data.dataset import Dataset
-from tinyflow.frontend.mfcc.config import MfccConfig
-from tinyflow.frontend.mfcc.module import Mfcc
+from tinyflow.frontend.protocol import FrontEnd
 from tinyflow.frontend.scaler import Scaler
 from tinyflow.recipe import Augment
 
-CHUNK = 256  # clips per MFCC call: 16 MB of audio
+CHUNK = 256  # clips at a time: 16 MB of audio
 
 
 def waveform(audio: np.ndarray) -> np.ndarray:
@@ -19,25 +18,27 @@ def waveform(audio: np.ndarray) -> np.ndarray:
     return audio.astype(np.float32) / 32768.0
 
 
-def mfcc_chunks(mfcc: Mfcc, audio: np.ndarray, device: str | torch.device = "cpu") -> Iterator[torch.Tensor]:
-    """MFCC (CHUNK, frames, n_mfcc) of int16 clips (N, samples), chunk after chunk, on ``device``."""
+def feature_chunks(
+    module: torch.nn.Module, audio: np.ndarray, device: str | torch.device = "cpu"
+) -> Iterator[torch.Tensor]:
+    """Features (CHUNK, frames, features) of int16 clips (N, samples), chunk after chunk, on ``device``."""
     with torch.no_grad():
         for start in range(0, len(audio), CHUNK):
-            yield mfcc(torch.from_numpy(waveform(audio[start : start + CHUNK])).to(device))
+            yield module(torch.from_numpy(waveform(audio[start : start + CHUNK])).to(device))
 
 
-def scaled_features(config: MfccConfig, scaler: Scaler, audio: np.ndarray) -> np.ndarray:
-    """Scaled features float32 (N, frames, n_mfcc) of int16 clips (N, samples), computed on the CPU."""
-    chunks = [scaler.apply(chunk).numpy() for chunk in mfcc_chunks(Mfcc(config), audio)]
+def scaled_features(config: FrontEnd, scaler: Scaler, audio: np.ndarray) -> np.ndarray:
+    """Scaled features float32 (N, frames, features) of int16 clips (N, samples), computed on the CPU."""
+    chunks = [scaler.apply(chunk).numpy() for chunk in feature_chunks(config.module(), audio)]
     return np.concatenate(chunks) if chunks else np.empty((0, *config.shape), np.float32)
 
 
-def fit_scaler(dataset: Dataset, config: MfccConfig, seed: int, device: torch.device) -> Scaler:
+def fit_scaler(dataset: Dataset, config: FrontEnd, seed: int, device: torch.device) -> Scaler:
     """Over the clips of a first epoch, silence in its share: what the network will see, before augmentation."""
     rows, rng = dataset.training_epoch(0, seed).audio_rows, np.random.default_rng([seed, 0])
-    mfcc = Mfcc(config).to(device)
+    module = config.module().to(device)
     chunks = (dataset.clip(np.sort(rows[start : start + CHUNK]), rng) for start in range(0, len(rows), CHUNK))
-    return Scaler.fit(batch for clips in chunks for batch in mfcc_chunks(mfcc, clips, device))
+    return Scaler.fit(batch for clips in chunks for batch in feature_chunks(module, clips, device))
 
 
 def mask(features: torch.Tensor, config: Augment, rng: np.random.Generator) -> torch.Tensor:
@@ -65,7 +66,7 @@ class Batches:
     def __init__(
         self,
         dataset: Dataset,
-        config: MfccConfig,
+        config: FrontEnd,
         scaler: Scaler,
         augment: Augment,
         batch_size: int,
@@ -74,20 +75,20 @@ class Batches:
     ):
         self.dataset, self.scaler, self.augment = dataset, scaler, augment
         self.batch_size, self.seed, self.device = batch_size, seed, device
-        self.mfcc = Mfcc(config).to(device)
+        self.module = config.module().to(device)
         self.waveforms = augment.shift_ms > 0 or augment.gain_db > 0 or augment.noise_probability > 0
         self.masks = augment.spec_time_masks > 0 or augment.spec_freq_masks > 0
         self.kept: torch.Tensor | None = None
         if not self.waveforms:
             audio = dataset.split("training").audio
-            self.kept = torch.cat([scaler.apply(chunk) for chunk in mfcc_chunks(self.mfcc, audio, device)])
+            self.kept = torch.cat([scaler.apply(chunk) for chunk in feature_chunks(self.module, audio, device)])
 
     def steps(self, count: int) -> int:
         """Batches in an epoch of ``count`` clips; a last batch of one clip is left out (batch norm)."""
         return count // self.batch_size + (count % self.batch_size > 1)
 
     def batch(self, rows: np.ndarray, epoch: int, step: int) -> torch.Tensor:
-        """Features (N, 1, frames, n_mfcc) on the device; ``rows`` int64 (N,), -1 is fresh silence."""
+        """Features (N, 1, frames, features) on the device; ``rows`` int64 (N,), -1 is fresh silence."""
         rng = np.random.default_rng([self.seed, epoch, step])
         if self.kept is None:
             features = self._compute(rows, rng)
@@ -105,5 +106,5 @@ class Batches:
             audio = augment(audio, self.dataset.background, self.augment, rng)
         with torch.no_grad():
             return self.scaler.apply(
-                self.mfcc(torch.from_numpy(np.ascontiguousarray(audio, np.float32)).to(self.device))
+                self.module(torch.from_numpy(np.ascontiguousarray(audio, np.float32)).to(self.device))
             )

@@ -65,18 +65,17 @@ def evaluate(trained: TrainedModel, dataset: Dataset, split: str = "testing", de
     """The trained network on a split of ``dataset``, whose labels must be its own."""
     import torch
 
-    from tinyflow.frontend.mfcc.module import Mfcc
-    from tinyflow.train.batches import mfcc_chunks
+    from tinyflow.train.batches import feature_chunks
     from tinyflow.train.training import pick_device
 
     if tuple(dataset.labels) != trained.genotype.labels:
         labels = f"the network knows {list(trained.genotype.labels)}, the data has {list(dataset.labels)}"
         raise TinyflowError(labels, "evaluate on the task it was trained for")
     clips, where = dataset.split(split), pick_device(device)
-    network, mfcc = trained.network.to(where).eval(), Mfcc(trained.genotype.mfcc).to(where)
+    network, module = trained.network.to(where).eval(), trained.genotype.frontend.module().to(where)
     try:
         with torch.no_grad():
-            chunks = (trained.scaler.apply(chunk).unsqueeze(1) for chunk in mfcc_chunks(mfcc, clips.audio, where))
+            chunks = (trained.scaler.apply(chunk).unsqueeze(1) for chunk in feature_chunks(module, clips.audio, where))
             parts = [network(chunk).argmax(1).cpu() for chunk in chunks]
     finally:
         network.cpu()

@@ -26,7 +26,7 @@ from tinyflow.network.module import DerivedNetwork
 from tinyflow.progress import Progress, silent
 from tinyflow.recipe import Train
 from tinyflow.train.artefact import GENOTYPE, HISTORY, SCALER, WEIGHTS, TrainedModel, load_trained, save_trained
-from tinyflow.train.batches import Batches, fit_scaler, mfcc_chunks
+from tinyflow.train.batches import Batches, feature_chunks, fit_scaler
 from tinyflow.train.pictures import history_picture
 from tinyflow.train.resume import (
     CHECKPOINT,
@@ -62,19 +62,19 @@ def train_model(
     for name in (GENOTYPE, SCALER, WEIGHTS, HISTORY, "history.png"):  # of an earlier run: not half old, half new
         (out / name).unlink(missing_ok=True)
 
-    parameters, macs = count(build_network(genotype.pruned()), (1, *genotype.mfcc.shape))
+    parameters, macs = count(build_network(genotype.pruned()), (1, *genotype.frontend.shape))
     torch.manual_seed(config.seed)
     network = build_network(genotype)
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's types lack it
     average = deepcopy(network) if config.ema_decay else None
     optimizer = _optimizer(network, config)
     key = fingerprint(
-        {"format": FORMAT, "genotype": genotype.to_dict(), "train": _what(config), "data": dataset.fingerprint}
+        {"format": FORMAT, "genotype": genotype.identity(), "train": _what(config), "data": dataset.fingerprint}
     )
     state = read_checkpoint(out / CHECKPOINT, key, device, "train", progress)
     progress("train", 0, 0, f"{parameters} parameters, {macs / 1e6:.2f} M MACs; features")
-    scaler = Scaler.from_dict(state["scaler"]) if state else fit_scaler(dataset, genotype.mfcc, config.seed, device)
-    batches = Batches(dataset, genotype.mfcc, scaler, config.augment, config.batch_size, config.seed, device)
+    scaler = Scaler.from_dict(state["scaler"]) if state else fit_scaler(dataset, genotype.frontend, config.seed, device)
+    batches = Batches(dataset, genotype.frontend, scaler, config.augment, config.batch_size, config.seed, device)
     validation = _validation(dataset, batches)
 
     epochs: list[dict[str, Any]] = []
@@ -226,7 +226,7 @@ def _update(average: torch.nn.Module, network: torch.nn.Module, decay: float, st
 
 def _validation(dataset: Dataset, batches: Batches) -> tuple[torch.Tensor, torch.Tensor]:
     split = dataset.split("validation")
-    chunks = [batches.scaler.apply(chunk) for chunk in mfcc_chunks(batches.mfcc, split.audio, batches.device)]
+    chunks = [batches.scaler.apply(chunk) for chunk in feature_chunks(batches.module, split.audio, batches.device)]
     labels = torch.from_numpy(np.array(split.labels)).to(batches.device)
     return (torch.cat(chunks).unsqueeze(1) if chunks else torch.empty(0)), labels
 

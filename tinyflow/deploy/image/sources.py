@@ -9,6 +9,7 @@ from typing import Literal
 from tinyflow.artefacts import FIRMWARE, sha256
 from tinyflow.board import Board
 from tinyflow.errors import TinyflowError
+from tinyflow.frontend.host import source_folders, sources
 
 Program = Literal["model", "probe"]
 PROBE = ("base64.c", "crc32.c", "reply.c")  # of app/, what the program that finds TFLM's arena has of it
@@ -40,8 +41,7 @@ class ImageSources:
 def image_sources(
     board: Board, runtime: str = "aot", frontend: str = "", listens: bool = False, program: Program = "model"
 ) -> ImageSources:
-    """Of an image for ``board``. frontend: the folder of its sources in firmware/, or none; listens: with the
-    recogniser.
+    """Of an image for ``board``. frontend: its kind, or none; listens: with the recogniser.
 
     program: the app around a model, or the one that finds the arena of one under TFLM (runtime tflm). TinyflowError:
     the board names a port or a microphone that is not there.
@@ -56,24 +56,19 @@ def image_sources(
     app += [path for folder in ports for path in _in(folder, "*.c")]
     app += [*_in(FIRMWARE / "listen", "*.c"), *([microphone] if microphone else [])] if listens else []
     names = ["app", "listen", "microphone", "port", *(f"port/{folder.name}" for folder in ports), "model"]
-    names += ["frontend", *({frontend} - {"frontend", ""}), "kernels"]
-    includes = tuple(FIRMWARE / name for name in names)
+    includes = [FIRMWARE / name for name in names]
+    includes += [*(source_folders(frontend, not board.fpu) if frontend else ()), FIRMWARE / "kernels"]
     interpreter = FIRMWARE / "model" / "tflm"
     headers = [path for folder in includes for path in _in(folder, "*.h")]
     return ImageSources(
         app=tuple(app),
         kernels=_in(FIRMWARE / "kernels", "*.c") if runtime == "aot" else (),
-        frontend=(*_in(FIRMWARE / frontend, "*.c"), *_shared(frontend)) if frontend else (),
+        frontend=sources(frontend, not board.fpu) if frontend else (),
         interpreter=(interpreter / f"{program}.cc",) if runtime == "tflm" else (),
         headers=(*headers, *(_in(interpreter, "*.h") if runtime == "tflm" else ())),
-        includes=includes,
+        includes=tuple(includes),
         recipe=tuple(FIRMWARE / name for name in ("CMakeLists.txt", "toolchain.cmake")),
     )
-
-
-def frontend_folder(board: Board) -> str:
-    """The folder of the front end's sources in firmware/: in floats, or in integers for a core without FPU."""
-    return "frontend" if board.fpu else "frontend_fixed"
 
 
 def microphone_of(board: Board) -> Path | None:
@@ -99,9 +94,3 @@ def named(path: Path, board: Board) -> str:
 
 def _in(folder: Path, pattern: str) -> tuple[Path, ...]:
     return tuple(sorted(folder.glob(pattern)))
-
-
-def _shared(frontend: str) -> tuple[Path, ...]:
-    """What both front ends, in floats and in integers, are built with."""
-    frames = FIRMWARE / "frontend" / "frames.c"
-    return () if frontend == "frontend" else (frames,)

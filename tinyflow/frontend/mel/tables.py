@@ -1,4 +1,4 @@
-"""The constants of the MFCC: window, mel bank, DCT. numpy only; torch and the generated C read the same numbers.
+"""The constants up to the logarithm: window and mel bank. numpy only; torch and the generated C read the same numbers.
 
 torchaudio computes its tables in float32, and its DCT angles reach n_mels*pi, so that its cosines are off by up
 to 1e-5: more than the whole error budget of the front end. These tables therefore follow its float32 steps, with
@@ -8,19 +8,21 @@ only cos and pow rounded from float64: each entry agrees with torchaudio's to ab
 import math
 
 import numpy as np
+import numpy.typing as npt
 
-from tinyflow.frontend.mfcc.config import MfccConfig
+from tinyflow.frontend.mel.config import MelConfig
 
 LOG_OFFSET = 1e-6  # torchaudio.transforms.MFCC(log_mels=True)
+Floats = npt.NDArray[np.float32]
 
 
-def hann_window(config: MfccConfig) -> np.ndarray:
+def hann_window(config: MelConfig) -> Floats:
     """Periodic Hann window, float32 (window,)."""
     angle = np.arange(config.window, dtype=np.float32) * np.float32(2 * math.pi / config.window)
-    return np.float32(0.5) - np.float32(0.5) * _cos(angle)
+    return np.float32(0.5) - np.float32(0.5) * cosine(angle)
 
 
-def mel_bank(config: MfccConfig) -> np.ndarray:
+def mel_bank(config: MelConfig) -> Floats:
     """Triangular HTK mel filters without area normalisation, 0 Hz to Nyquist, float32 (n_fft//2 + 1, n_mels).
 
     Where filters are narrower than a bin (80 mels, n_fft 400) some columns are wholly zero: their mel energy is 0.
@@ -37,20 +39,12 @@ def mel_bank(config: MfccConfig) -> np.ndarray:
     return np.maximum(np.float32(0.0), np.minimum(down, up))
 
 
-def dct_matrix(config: MfccConfig) -> np.ndarray:
-    """Orthonormal DCT-II, float32 (n_mels, n_mfcc)."""
-    n = np.arange(config.n_mels, dtype=np.float32) + np.float32(0.5)
-    k = np.arange(config.n_mfcc, dtype=np.float32)
-    matrix = _cos((np.float32(math.pi / config.n_mels) * n)[None, :] * k[:, None])
-    matrix[0] *= np.float32(1.0 / math.sqrt(2.0))
-    return np.ascontiguousarray((matrix * np.float32(math.sqrt(2.0 / config.n_mels))).T)
-
-
-def _cos(angle: np.ndarray) -> np.ndarray:
+def cosine(angle: Floats) -> Floats:
+    """float32 of the float64 cosine."""
     return np.cos(angle.astype(np.float64)).astype(np.float32)
 
 
-def _linspace(start: float, end: float, steps: int) -> np.ndarray:
+def _linspace(start: float, end: float, steps: int) -> Floats:
     """float32 as torch.linspace steps: from both ends to the middle."""
     start, end = np.float32(start), np.float32(end)
     step = (end - start) / np.float32(steps - 1)

@@ -1,0 +1,1 @@
+"""What MFCC and log-mel share: window, power spectrum, mel bank and logarithm, in torch and in C."""
