@@ -63,6 +63,31 @@ def mel_tables(config: MelConfig) -> tuple[Defines, Tables]:
     return values, tables
 
 
+Doubles = npt.NDArray[np.float64]
+
+
+def bounded(weights: Doubles, offset: npt.ArrayLike) -> tuple[Doubles, Doubles]:
+    """How far each feature can reach from its offset, when its weights of log2 sum to ``weights`` in magnitude; and the
+    offsets, cut where the feature saturates either way."""
+    reach = weights * 2.0**LOG_REACH
+    return reach, np.clip(np.asarray(offset, np.float64), -reach - 256, reach + 256)
+
+
+def feature_shift(largest: float, reach: Doubles, offset: Doubles) -> int:
+    """SHIFT: features are computed times 2^SHIFT, so that the largest weight fits 32 bits and every sum 64.
+
+    TinyflowError: there is no room for that.
+    """
+    furthest = float((reach + np.abs(offset)).max())
+    shift = min(LOG_BITS + 30 - math.ceil(math.log2(largest + 2.0**-20)), 62 - math.ceil(math.log2(furthest)))
+    if shift < 42:
+        raise TinyflowError(
+            f"the front end in integers: features that reach {furthest:g} leave no room for fixed point",
+            "a feature hardly varies over the training clips: check them",
+        )
+    return shift
+
+
 def _peak_bits(config: MelConfig, radices: list[int]) -> int:
     """The most bits a frame's samples may fill. |z| of each point is followed as a bound through the stages."""
     padded = np.zeros(config.n_fft)

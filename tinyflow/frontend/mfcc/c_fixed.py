@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tinyflow.errors import TinyflowError
 from tinyflow.frontend.mel.c import Tables
-from tinyflow.frontend.mel.c_fixed import LOG_BITS, LOG_REACH, Defines, rounded
+from tinyflow.frontend.mel.c_fixed import LOG_BITS, Defines, bounded, feature_shift, rounded
 from tinyflow.frontend.mel.config import MelConfig
 from tinyflow.frontend.mel.tables import Floats
 from tinyflow.frontend.mfcc.dct import dct_matrix
@@ -21,14 +20,11 @@ def tables(config: MelConfig, n_mfcc: int, multiplier: Floats, offset: Floats) -
 
     The DCT is folded by its symmetry: coefficients 1, 3, ... from the differences of the first and last, second and
     last but one logarithms, the others from the sums, which fold again. torchaudio's cosines are not quite symmetric
-    (frontend/mfcc/tables.py), so each stage takes the mean of an entry and its mirror; what that loses is the sum of an
+    (frontend/mel/tables.py), so each stage takes the mean of an entry and its mirror; what that loses is the sum of an
     odd column times the mean logarithm, the drift.
     """
     left = dct_matrix(config.n_mels, n_mfcc).astype(np.float64) * math.log(2) * np.asarray(multiplier, np.float64)
-    reach = np.abs(left).sum(0) * 2.0**LOG_REACH
-    offset = np.clip(
-        np.asarray(offset, np.float64), -reach - 256, reach + 256
-    )  # beyond, the feature saturates either way
+    reach, offset = bounded(np.abs(left).sum(0), offset)
     folds = 2 if config.n_mels % 4 == 0 else 1 - config.n_mels % 2
     drift, order, stages = left.sum(0), np.arange(n_mfcc), []
     for _ in range(folds):
@@ -40,11 +36,7 @@ def tables(config: MelConfig, n_mfcc: int, multiplier: Floats, offset: Floats) -
     drift[order] = 0.0
     drift *= 2.0**MEAN_SHIFT / config.n_mels
     largest = max(np.abs(drift).max(), *(np.abs(matrix).max(initial=0) for _, matrix in stages))
-    furthest = float((reach + np.abs(offset)).max())
-    shift = min(LOG_BITS + 30 - math.ceil(math.log2(largest + 2.0**-20)), 62 - math.ceil(math.log2(furthest)))
-    if shift < 42:
-        said = f"MFCC {config.name}: multipliers up to {np.abs(multiplier).max():g} leave no room for fixed point"
-        raise TinyflowError(said, "a coefficient hardly varies over the training clips: check them")
+    shift = feature_shift(largest, reach, offset)
     order = np.concatenate([columns for columns, _ in stages])
     scaling = np.zeros((len(order) + BLOCK, 2), np.int64)
     scaling[: len(order), 0] = rounded(offset[order], shift, np.int64)
