@@ -6,7 +6,7 @@ import numpy as np
 from tflite_builder import Builder
 
 from tinyflow.compile.artefact import CompiledModel, load_compiled
-from tinyflow.frontend.mfcc.config import MfccConfig
+from tinyflow.frontend.protocol import FrontEnd
 
 LABELS = ("yes", "no", "stop", "unknown")
 
@@ -92,7 +92,7 @@ def foreign(folder: Path, **network) -> CompiledModel:
     return compile_tflite(folder / "small.tflite", folder / "compiled")
 
 
-def speaking(folder: Path, config: MfccConfig, audio: np.ndarray) -> CompiledModel:
+def speaking(folder: Path, config: FrontEnd, audio: np.ndarray) -> CompiledModel:
     """A network behind the front end ``config``, with ``audio`` int16 (N, samples) as its self-test clips."""
     import torch
 
@@ -104,8 +104,10 @@ def speaking(folder: Path, config: MfccConfig, audio: np.ndarray) -> CompiledMod
 
     folder.mkdir(parents=True, exist_ok=True)
     with torch.inference_mode():
-        mfcc = config.module()(torch.from_numpy(audio.astype(np.float32) / 32768)).numpy().reshape(-1, config.n_mfcc)
-    scaler = Scaler(mfcc.mean(0).astype(np.float32), mfcc.std(0).astype(np.float32) + np.float32(0.1))
+        values = (
+            config.module()(torch.from_numpy(audio.astype(np.float32) / 32768)).numpy().reshape(-1, config.features)
+        )
+    scaler = Scaler(values.mean(0).astype(np.float32), values.std(0).astype(np.float32) + np.float32(0.1))
     quantization = FeatureQuantization.of(scaler, 0.04, -3)
     (folder / "model_int8.tflite").write_bytes(small_network((*config.shape, 1)))
     model = lower(
