@@ -58,7 +58,7 @@ def test_requantize_is_off_by_at_most_one(value, real):
     assert abs(fp.requantize(value, *fp.quantize_multiplier(real)) - exact) <= 1 + abs(exact) / (1 << 30)
 
 
-def test_exponential_reciprocal_and_logistic_are_what_they_say():
+def test_exponential_reciprocal_logistic_and_tanh_are_what_they_say():
     for x in np.linspace(-15.9, 0, 500):
         raw = int(x * (1 << 26))
         assert abs(fp.exp_on_negative(raw, 5) / 2**31 - math.exp(raw / 2**26)) < 1e-6
@@ -68,6 +68,8 @@ def test_exponential_reciprocal_and_logistic_are_what_they_say():
     for x in np.linspace(-15.9, 15.9, 200):
         raw = int(x * (1 << 27))
         assert abs(fp.logistic_q31(raw) / 2**31 - 1 / (1 + math.exp(-raw / 2**27))) < 1e-6
+        assert abs(fp.tanh_q31(raw) / 2**31 - math.tanh(raw / 2**27)) < 1e-6
+    assert fp.tanh_q31(0) == 0
 
 
 def test_tables_are_the_functions_they_tabulate():

@@ -4,11 +4,13 @@ import re
 
 import numpy as np
 import pytest
-from bit_exact import assert_bit_exact, compile_bytes
+from bit_exact import assert_bit_exact, assert_bit_exact_on, compile_bytes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from network_counts import count
 from tflite_builder import Builder
+
+from tinyflow.errors import TinyflowError
 
 pytest.importorskip("tflite_micro", reason="needs the tflite-micro wheel: make setup")
 
@@ -86,6 +88,78 @@ def test_logistic_over_all_inputs(scale, zero):
     unary("LOGISTIC", (scale, zero), (1 / 256, -128))
 
 
+@given(st.floats(2**-14, 8.0, width=32), ZERO, st.floats(2**-9, 2.0, width=32), ZERO)
+@settings(CASES, max_examples=100)
+def test_tanh_over_all_inputs(scale, zero, out_scale, out_zero):
+    """Whatever the output's scale: TFLM looks at the input's alone."""
+    unary("TANH", (scale, zero), (1 / 128, 0))
+    unary("TANH", (scale, zero), (out_scale, out_zero))
+
+
+@pytest.mark.parametrize("exponent", [-28, -27, -20, -8, -4, -3, -1, 0, 3, 4, 20, 34])
+@pytest.mark.parametrize("kind,output", [("TANH", (1 / 128, 0)), ("LOGISTIC", (1 / 256, -128))])
+def test_saturating_functions_at_the_smallest_and_largest_scales(kind, output, exponent):
+    for zero in (-128, -1, 0, 127):
+        for mantissa in (1.0, 1.37, 1.9999999):
+            unary(kind, (np.float32(mantissa * 2.0**exponent), zero), output)
+
+
+@pytest.mark.parametrize("kind,output", [("TANH", (1 / 128, 0)), ("LOGISTIC", (1 / 256, -128))])
+@pytest.mark.parametrize("scale", [2.0**-29, 2.0**35])
+def test_saturating_functions_beyond_are_refused(kind, output, scale):
+    with pytest.raises(TinyflowError, match=f"{kind}.*input scale"):
+        unary(kind, (scale, 0), output)
+
+
+@given(SCALE, ZERO, st.floats(0.1, 8.0), ZERO, st.floats(-3.0, 3.0, width=32))
+@settings(CASES, max_examples=200)
+def test_leaky_relu_over_all_inputs(scale, zero, relative, out_zero, alpha):
+    leaky((scale, zero), (np.float32(scale * relative), out_zero), alpha)
+
+
+@pytest.mark.parametrize(
+    "alpha", [0.0, 0.01, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, -0.1, -0.25, -0.5, -0.75, -1.0, -2.5, 1e-12]
+)
+@pytest.mark.parametrize("relative", [1.0, 0.5, 2.0, 0.75, 3.0])
+def test_leaky_relu_rounds_halves_as_tflm_does(alpha, relative):
+    """Scales of few digits make ties, on both sides of zero, and of negative alphas."""
+    for zero, out_zero in ((-128, -128), (0, 0), (127, -128), (100, 127)):
+        leaky((0.5, zero), (0.5 * relative, out_zero), alpha)
+
+
+@pytest.mark.parametrize("exponent", [-60, -33, -32, -31, -30, -20, 8, 20, 23, 24, 29])
+def test_leaky_relu_at_the_smallest_and_largest_ratios(exponent):
+    """Where the multiplier is none at all, and where what is shifted leaves 32 bits."""
+    for zero, out_zero, alpha in ((3, 0, 0.3), (-128, 5, -0.5), (127, -7, 1.5), (127, 100, 1e-3)):
+        leaky((np.float32(0.77 * 2.0**exponent), zero), (1.0, out_zero), alpha)
+
+
+@pytest.mark.parametrize("ratio,alpha", [(2.0**30, 0.3), (2.0**29, 4.0), (0.5, float("inf")), (0.5, float("nan"))])
+def test_leaky_relu_beyond_is_refused(ratio, alpha):
+    with pytest.raises(TinyflowError, match="LEAKY_RELU.*alpha"):
+        leaky((ratio, 0), (1.0, 0), alpha)
+
+
+@pytest.mark.parametrize(
+    "source,zero,output,alpha",
+    [
+        (1.2734375, 127, 0.7394153475761414, 0.30000001192092896),
+        (0.15000000596046448, 127, 0.02068965509533882, 0.009999999776482582),
+        (0.0689999982714653, -128, 0.129882350564003, 0.05000000074505806),
+        (0.203125, 127, 0.03584558889269829, 0.05000000074505806),
+        (0.640625, 0, 0.34495192766189575, 0.30000001192092896),
+        (0.9765625, -22, 1.5811011791229248, 0.25),
+    ],
+)
+def test_the_last_bit_of_leaky_relu(source, zero, output, alpha):
+    """Scales at which float32 instead of double arithmetic in one of its multipliers changes some answers."""
+    leaky((source, zero), (output, 0), alpha)
+
+
+def leaky(source, output, alpha):
+    unary("LEAKY_RELU", source, output, "LeakyReluOptions", alpha=alpha)
+
+
 @given(st.floats(2**-9, 0.75, width=32), ZERO, st.floats(1 / 100, 2.0), ZERO)
 @settings(CASES, max_examples=60)
 def test_hard_swish_over_all_inputs(scale, zero, relative, out_zero):
@@ -99,11 +173,11 @@ def test_quantize_int8_over_all_inputs(scale, zero, relative, out_zero):
     unary("QUANTIZE", (scale, zero), (np.float32(scale * relative), out_zero), "QuantizeOptions")
 
 
-def unary(kind, source, output, options=None):
+def unary(kind, source, output, options=None, **values):
     b = Builder()
     x = b.tensor((1, 256), *source)
     y = b.tensor((1, 256), *output)
-    b.op(kind, [x], [y], options)
+    b.op(kind, [x], [y], options, **values)
     assert_bit_exact(b.finish([x], [y]), x=ALL[None])
 
 
@@ -252,12 +326,18 @@ def test_a_sum_is_linear_where_that_is_proven(kind, scales, activation, kernel, 
         ("QUANTIZE", (0.05, 0), (0.1, 0), "rescale_s8"),  # ties away from zero: a slope a little steeper
         ("QUANTIZE", (0.05, 0), (0.01, 0), "lookup_s8"),  # a weight beyond an int32
         ("LOGISTIC", (0.05, 3), (1 / 256, -128), "lookup_s8"),
+        ("TANH", (0.05, 3), (1 / 128, 0), "lookup_s8"),
+        ("LEAKY_RELU", (0.05, 3), (0.07, 5), "lookup_s8"),
+        ("LEAKY_RELU", (0.05, -128), (0.07, -128), "rescale_s8"),  # nothing lies below its zero point
+        ("LEAKY_RELU", (0.05, -128), (0.05, -128), "clamp_s8"),  # nor is anything rescaled
     ],
 )
 def test_a_function_of_one_value_is_a_clamp_linear_or_a_table(kind, source, output, kernel, tmp_path):
     b = Builder()
     x, y = b.tensor((1, 256), *source), b.tensor((1, 256), *output)
-    b.op(kind, [x], [y], {"QUANTIZE": "QuantizeOptions"}.get(kind))
+    options = {"QUANTIZE": ("QuantizeOptions", {}), "LEAKY_RELU": ("LeakyReluOptions", {"alpha": 0.3})}
+    table, values = options.get(kind, (None, {}))
+    b.op(kind, [x], [y], table, **values)
     data = b.finish([x], [y])
     assert_bit_exact(data, x=ALL[None])
     assert kernels_of(data, tmp_path) == [kernel]
@@ -293,3 +373,26 @@ def test_the_assembly_on_sizes_that_are_no_multiple_of_four(tmp_path):
     assert {"clamp_s8", "rescale_s8", "lookup_s8", "weighted_sum_s8", "gather_s8", "pad_s8"} <= {
         layer["kernel"] for layer in layers
     }
+
+
+@pytest.mark.qemu
+def test_leaky_relu_and_tanh_on_an_emulated_board(tmp_path):
+    """Each by its table, and by the table of a planar depthwise convolution that reads it."""
+    shape = (1, 7, 9, 5)
+    b, rng = Builder(), np.random.default_rng(3)
+    x = b.tensor(shape, 0.0512347, 3)
+    leaky, tanh, flat = (b.tensor(shape, *quant) for quant in ((0.0312931, -60), (1 / 128, 0), (0.0423177, -9)))
+    b.op("LEAKY_RELU", [x], [leaky], "LeakyReluOptions", alpha=0.2)
+    b.op("TANH", [leaky], [tanh])
+    b.op("LEAKY_RELU", [tanh], [flat], "LeakyReluOptions", alpha=-0.25)
+    scales = rng.uniform(0.003, 0.01, 5).astype(np.float32)
+    weights = b.const(rng.integers(-127, 128, (1, 3, 3, 5)), "int8", scales, axis=3)
+    bias = b.const(rng.integers(-500, 500, 5), "int32", np.float32(0.0423177) * scales)
+    deep = b.tensor(shape, 0.05, 7)
+    window = dict(strideH=1, strideW=1, padding="SAME", depthMultiplier=1)
+    b.op("DEPTHWISE_CONV_2D", [flat, weights, bias], [deep], "DepthwiseConv2DOptions", **window)
+    y = b.tensor(shape, 1 / 128, 0)
+    b.op("TANH", [deep], [y])
+    data = b.finish([x], [y])
+    assert kernels_of(data, tmp_path).count("lookup_s8") == 3
+    assert_bit_exact_on("mps2-an386", data, tmp_path, rows=3)

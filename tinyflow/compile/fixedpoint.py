@@ -116,14 +116,19 @@ def _exp_on_quarter(a: int) -> int:
 
 
 def reciprocal_one_plus(x: int) -> int:
-    """1 / (1 + x) in Q0.31 for x in [0, 1) in Q0.31: three Newton steps in Q2.29."""
+    """1 / (1 + x) in Q0.31 for x in [0, 1) in Q0.31."""
+    return saturating_shift(_twice_reciprocal_one_plus(x), 1)
+
+
+def _twice_reciprocal_one_plus(x: int) -> int:
+    """2 / (1 + x) in Q2.29 for x in [0, 1) in Q0.31: three Newton steps."""
     mul = saturating_doubling_high_mul
     half_denominator = (x + INT32_MAX + 1) // 2
     estimate = 1515870810 + mul(half_denominator, -1010580540)
     for _ in range(3):
         error = (1 << 29) - mul(half_denominator, estimate)
         estimate += saturating_shift(mul(estimate, error), 2)
-    return saturating_shift(estimate, 1)
+    return estimate
 
 
 def logistic_q31(value: int) -> int:
@@ -132,6 +137,14 @@ def logistic_q31(value: int) -> int:
         return 1 << 30
     positive = reciprocal_one_plus(exp_on_negative(-abs(value), 4))
     return positive if value > 0 else INT32_MAX - positive
+
+
+def tanh_q31(value: int) -> int:
+    """tanh(x) in Q0.31 for x in Q4.27: (1 - e) / (1 + e) of e = exp(-2 |x|), with the sign of x."""
+    if value == 0:
+        return 0
+    positive = saturating_shift(_twice_reciprocal_one_plus(exp_on_negative(-abs(value), 5)) - (1 << 29), 2)
+    return positive if value > 0 else -positive
 
 
 def table(function: Callable[[int], int]) -> Table:
@@ -146,6 +159,16 @@ def input_radius(integer_bits: int, left_shift: int) -> int:
 
 def logistic_table(scale: np.float32, zero_point: int) -> Table:
     """LOGISTIC of one int8 (output scale 1/256, zero point -128)."""
+    return _squashed(scale, zero_point, lambda x: rounding_divide(logistic_q31(x), 23) - 128)
+
+
+def tanh_table(scale: np.float32, zero_point: int) -> Table:
+    """TANH of one int8 (output scale 1/128, zero point 0)."""
+    return _squashed(scale, zero_point, lambda x: rounding_divide(tanh_q31(x), 24))
+
+
+def _squashed(scale: np.float32, zero_point: int, function: Callable[[int], int]) -> Table:
+    """``function`` of one int8 brought to Q4.27; where that would overflow, the least and the greatest int8."""
     fraction, shift = math.frexp(float(scale) * (1 << 27))
     multiplier = round_half_away(fraction * (1 << 31))
     radius = input_radius(4, shift) if shift >= 0 else INT32_MAX
@@ -156,7 +179,7 @@ def logistic_table(scale: np.float32, zero_point: int) -> Table:
             return -128
         if x >= radius:
             return 127
-        return clamp(rounding_divide(logistic_q31(requantize(x, multiplier, shift)), 23) - 128, -128, 127)
+        return clamp(function(requantize(x, multiplier, shift)), -128, 127)
 
     return table(entry)
 

@@ -1,9 +1,11 @@
-"""RELU, RELU6, LOGISTIC, HARD_SWISH: functions of one value, whose 256 results say everything.
+"""RELU, RELU6, LEAKY_RELU, LOGISTIC, TANH, HARD_SWISH: functions of one value, whose 256 results say everything.
 
 To add one: its results from the integer definition of TFLM's reference kernel, and ``_register``.
 """
 
+import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -76,10 +78,43 @@ def _relu6(graph: Graph, op: Op) -> Table:
     return np.clip(VALUES, zero, min(six, 127)).astype(np.int8)
 
 
+def _leaky_relu(graph: Graph, op: Op) -> Table:
+    """RELU's multiplier, and one with ``alpha`` below the zero point; alpha may be negative, or above 1."""
+    (input_scale, input_zero), (scale, zero) = int8(graph, op, op.inputs[0]), int8(graph, op, op.outputs[0])
+    alpha, values = op.options["alpha"], VALUES - input_zero
+    need(math.isfinite(alpha), graph, op, f"alpha is {alpha}", "export it again")
+    identity = quantize_multiplier(float(input_scale) / float(scale))
+    below = quantize_multiplier(float(input_scale) * abs(alpha) / float(scale))
+    need(
+        max(identity[1], below[1]) <= 30,
+        graph,
+        op,
+        f"the output scale {scale:g} is too small for an input of scale {input_scale:g} and alpha {alpha:g}",
+        "TFLM's arithmetic overflows there: convert the model again",
+    )
+    # The sign comes last: TFLM rounds halves of two negative factors as it rounds those of one.
+    sign = -1 if alpha < 0 else 1
+    results = np.where(values >= 0, requantize_all(values, *identity), sign * requantize_all(values, *below)) + zero
+    return np.clip(results, -128, 127).astype(np.int8)
+
+
+def _in_range(graph: Graph, op: Op) -> tuple[np.float32, int]:
+    """Scale and zero point of an input that TFLM brings to Q4.27 by a defined shift."""
+    scale, zero = int8(graph, op, op.inputs[0])
+    hint = "TFLM's arithmetic is undefined there: calibrate and convert the model again"
+    need(2.0**-28 <= float(scale) < 2.0**35, graph, op, f"the input scale {scale:g}", hint)
+    return scale, zero
+
+
 def _logistic(graph: Graph, op: Op) -> Table:
-    source, output = int8(graph, op, op.inputs[0]), int8(graph, op, op.outputs[0])
-    need(output[1] == -128, graph, op, "the output's zero point is not -128")
-    return fixedpoint.logistic_table(*source)
+    need(int8(graph, op, op.outputs[0])[1] == -128, graph, op, "the output's zero point is not -128")
+    return fixedpoint.logistic_table(*_in_range(graph, op))
+
+
+def _tanh(graph: Graph, op: Op) -> Table:
+    """TFLM takes the output to have scale 1/128 and zero point 0, whatever the file says."""
+    int8(graph, op, op.outputs[0])
+    return fixedpoint.tanh_table(*_in_range(graph, op))
 
 
 def _hard_swish(graph: Graph, op: Op) -> Table:
@@ -89,12 +124,19 @@ def _hard_swish(graph: Graph, op: Op) -> Table:
     return fixedpoint.hard_swish_table(*source, *output)
 
 
-def _register(kind: str, results: Callable[[Graph, Op], Table], refused: str = "", traits: Trait = Trait.NONE) -> None:
+def _register(
+    kind: str,
+    results: Callable[[Graph, Op], Table],
+    refused: str = "",
+    traits: Trait = Trait.NONE,
+    table: str | None = None,
+    read: Callable[[Any], dict[str, Any]] = options.none,
+) -> None:
     register(
         Operator(
             kind=kind,
-            options=None,
-            read=options.none,
+            options=table,
+            read=read,
             required=1,
             maps=1,
             weights=None,
@@ -117,5 +159,7 @@ def _register(kind: str, results: Callable[[Graph, Op], Table], refused: str = "
 
 _register("RELU", _relu, traits=Trait.ACTIVATION)
 _register("RELU6", _relu6, traits=Trait.ACTIVATION)
+_register("LEAKY_RELU", _leaky_relu, table="LeakyReluOptions", read=lambda o: {"alpha": float(o.alpha)})
 _register("LOGISTIC", _logistic, "an output zero point other than -128")
+_register("TANH", _tanh)
 _register("HARD_SWISH", _hard_swish, "an output scale under 1/128 of the input's")
