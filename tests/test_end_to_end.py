@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from json_documents import as_written
 
 from tinyflow.reference import oracle
 
@@ -26,7 +27,7 @@ def tinyflow(folder: Path, *arguments: str) -> dict:
         [sys.executable, "-m", "tinyflow.cli", *arguments, "--json"], capture_output=True, text=True, cwd=folder
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    return json.loads(done.stdout)
+    return as_written(arguments[0], json.loads(done.stdout))
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from json_documents import as_written
 
 pytestmark = [
     pytest.mark.slow,
@@ -38,7 +39,7 @@ def tinyflow(folder: Path, *arguments: str) -> dict:
         cwd=folder,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    return json.loads(done.stdout)
+    return as_written(arguments[0], json.loads(done.stdout))
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ from tinyflow.deploy.places.renode import INSTALL, find_renode, renode_version
 from tinyflow.deploy.tflm.library import check_compiler
 from tinyflow.deploy.tflm.library import libraries as tflm_libraries
 from tinyflow.errors import TinyflowError
+from tinyflow.results import json_property
 
 PYTHON = ((3, 11), (3, 13))  # at least, below
 UDEV = (Path("/etc/udev/rules.d"), Path("/usr/lib/udev/rules.d"), Path("/lib/udev/rules.d"))
@@ -44,6 +45,16 @@ class Check:
     needed_for: str
     mend: str
     optional: bool = False
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    checks: tuple[Check, ...]
+
+    @json_property
+    def ok(self) -> bool:
+        """Whether nothing is missing that is not optional."""
+        return all(check.ok or check.optional for check in self.checks)
 
 
 def check() -> list[Check]:

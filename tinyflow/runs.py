@@ -1,6 +1,7 @@
 """The run folders on disk: listing and deleting them."""
 
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,37 @@ from tinyflow.errors import TinyflowError
 STAGES = ("data", "search", "train", "compile", "build", "profile", "report")
 
 
-def list_runs(runs: Path) -> list[dict[str, Any]]:
-    """One entry per run folder: name, bytes on disk, finished stages with their seconds, and figures found."""
+@dataclass(frozen=True)
+class FinishedStage:
+    seconds: float  # how long it took
+    finished: str  # when
+
+
+@dataclass(frozen=True)
+class RunOnDisk:
+    """A run folder."""
+
+    name: str
+    folder: Path
+    bytes: int
+    stages: dict[str, FinishedStage]  # by the stage's folder: train, build/nucleo-l4r5zi
+    accuracy: dict[str, Any]  # of the test clips, as compile counted it; empty without
+
+
+@dataclass(frozen=True)
+class RunsOnDisk:
+    runs: tuple[RunOnDisk, ...]
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    deleted: bool  # false: only listed
+    folders: tuple[Path, ...]
+    bytes: int
+
+
+def list_runs(runs: Path) -> list[RunOnDisk]:
+    """One entry per run folder."""
     if not runs.is_dir():
         return []
     found = []
@@ -19,18 +49,10 @@ def list_runs(runs: Path) -> list[dict[str, Any]]:
         manifests = {
             str(path.parent.relative_to(root)): _manifest(path.parent) for path in sorted(root.rglob(MANIFEST))
         }
-        entry: dict[str, Any] = {
-            "name": root.name,
-            "folder": str(root),
-            "bytes": sum(path.stat().st_size for path in root.rglob("*") if path.is_file()),
-            "stages": {
-                stage: {"seconds": item.seconds, "finished": item.finished} for stage, item in manifests.items() if item
-            },
-            "accuracy": {},
-        }
-        if "compile" in entry["stages"]:
-            entry["accuracy"] = read_json(root / "compile" / "compiled.json").get("accuracy", {})
-        found.append(entry)
+        stages = {stage: FinishedStage(item.seconds, item.finished) for stage, item in manifests.items() if item}
+        compiled = read_json(root / "compile" / "compiled.json") if "compile" in stages else {}
+        size = sum(path.stat().st_size for path in root.rglob("*") if path.is_file())
+        found.append(RunOnDisk(root.name, root, size, stages, compiled.get("accuracy", {})))
     return found
 
 
@@ -50,15 +72,15 @@ def _is_run(path: Path) -> bool:
     return bool(names) and all(name in STAGES for name in names)
 
 
-def clean(runs: Path, names: tuple[str, ...], stage: str | None, yes: bool) -> dict[str, Any]:
+def clean(runs: Path, names: tuple[str, ...], stage: str | None, yes: bool) -> Cleaned:
     """Deletes (``yes``) or lists run folders; ``stage`` limits it to one stage's folder in each."""
     if stage is not None and stage not in STAGES:
         raise TinyflowError(f"no stage {stage!r}", f"stages: {', '.join(STAGES)}")
-    present = {entry["name"]: entry for entry in list_runs(runs)}
+    present = {entry.name: entry for entry in list_runs(runs)}
     for name in names:
         if name not in present:
             raise TinyflowError(f"no run {name!r} in {runs}", f"there are: {', '.join(present) or 'none'}")
-    targets = [Path(present[name]["folder"]) for name in names or present]
+    targets = [present[name].folder for name in names or present]
     if stage:
         targets = [target / stage for target in targets if (target / stage).is_dir()]
     size = sum(path.stat().st_size for target in targets for path in target.rglob("*") if path.is_file())
@@ -66,4 +88,4 @@ def clean(runs: Path, names: tuple[str, ...], stage: str | None, yes: bool) -> d
         for target in targets:
             with alone_in(target.parent if stage else target):
                 shutil.rmtree(target)
-    return {"deleted": yes, "folders": [str(target) for target in targets], "bytes": size}
+    return Cleaned(yes, tuple(targets), size)

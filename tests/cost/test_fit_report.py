@@ -20,6 +20,7 @@ from tinyflow.compile.savings import memory_report, savings
 from tinyflow.compile.tflite import parse_tflite
 from tinyflow.cost.board_fit import board_fit
 from tinyflow.network.shape_graph import shape_graph
+from tinyflow.results import to_json
 from tinyflow.search.random_genotype import random_genotype
 
 
@@ -91,7 +92,7 @@ def test_layers_add_up_and_boards_judge(tmp_path):
         fit.ram_bytes == model.arena_bytes + board.stack_bytes + fit.static_bytes
         and fit.flash_bytes == model.model_bytes + fit.code_bytes
     )
-    assert not fit.warnings and fit.to_dict()["fits"] and set(fit.to_dict()["labels"]) < set(fit.to_dict())
+    assert not fit.warnings and fit.fits and set(fit.labels) < set(to_json(fit))
     tight = replace(board, memory=(Memory("FLASH", 0, fit.flash_bytes), Memory("RAM", 0, fit.ram_bytes - 7)))
     (warning,) = board_fit(model, tight).warnings
     assert "RAM (estimated)" in warning and warning.endswith("by 7 B")

@@ -13,6 +13,7 @@ from tinyflow.data.vocabulary import SILENCE, UNKNOWN, Vocabulary, vocabulary_of
 from tinyflow.errors import TinyflowError
 from tinyflow.progress import silent
 from tinyflow.recipe import Data
+from tinyflow.results import to_json
 
 COUNTS = {"yes": 40, "no": 20, "rare": 3, "bed": 70, "cat": 50}  # training; a fifth of it in the other splits
 
@@ -71,7 +72,7 @@ def test_counts_and_files(dataset):
         range(183)
     )
     assert any("rare" in warning for warning in info["warnings"])
-    assert json.loads(json.dumps(dataset.summary()))["counts"] == info["counts"]
+    assert json.loads(json.dumps(to_json(dataset.summary())))["counts"] == info["counts"]
 
 
 def test_epoch_balance(dataset):
@@ -177,9 +178,9 @@ def test_broken_clips_are_counted_and_named(tmp_path):
     for index in (0, 1, 45):
         given[index] = Clip(given[index].recording, None, reason="truncated: 3 of 9 bytes")
     summary = write(tmp_path / "data", KEYWORDS, given).summary()
-    assert summary["skipped"] == 3 and summary["skipped_reasons"] == {"truncated": 3}
-    assert "yes/training0.wav: truncated: 3 of 9 bytes" in summary["skipped_files"]
-    assert summary["counts"]["training"]["yes"] == 38
+    assert summary.skipped == 3 and summary.skipped_reasons == {"truncated": 3}
+    assert "yes/training0.wav: truncated: 3 of 9 bytes" in summary.skipped_files
+    assert summary.counts["training"]["yes"] == 38
 
 
 def test_class_more_than_half_broken(tmp_path):
@@ -210,7 +211,7 @@ def test_leaks_are_told(tmp_path):
     )
     testing.audio[:] = training.audio
     given.append(Clip(Recording("yes", "testing", "training0", "yes/again.wav"), np.full(16000, 7, np.int16)))
-    warnings = write(tmp_path / "data", KEYWORDS, given).summary()["warnings"]
+    warnings = write(tmp_path / "data", KEYWORDS, given).summary().warnings
     assert any("1 clips occur" in warning for warning in warnings) and any(
         "1 speakers are in two splits" in warning for warning in warnings
     )

@@ -129,7 +129,7 @@ def test_front_end_in_integers(integers, clip, tmp_path):
     done([compiler, "-O2", *WARNINGS, *sources(folder, example=True), "-o", tmp_path / "integers"], folder)
     clip.tofile(tmp_path / "clip.raw")
     assert answers(done([tmp_path / "integers", "clip.raw"], tmp_path))[0] == expected(compiled, clip, fixed=True)
-    assert "fp.h" not in said["files"] and "integers" in (folder / "README.md").read_text()
+    assert "fp.h" not in said.files and "integers" in (folder / "README.md").read_text()
     for path in folder.glob("*.c"):
         assert (
             not re.search(r"\bfloat\b", re.sub(r"/\*.*?\*/", "", path.read_text(), flags=re.DOTALL))
@@ -437,17 +437,17 @@ def test_platformio_library(speaking, foreign):
 def test_what_is_in_it(speaking, foreign):
     compiled, folder, said = speaking
     other, bare, said_bare = foreign
-    assert sorted(said["files"]) == sorted(
+    assert sorted(said.files) == sorted(
         path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
     )
     assert (
-        said["frontend"]
-        and not said_bare["frontend"]
+        said.frontend
+        and not said_bare.frontend
         and not list(bare.glob("frontend*"))
         and not (bare / "tinyflow_audio.c").exists()
     )
     calls = set(re.findall(r"tinyflow_(\w+_s8)\(", (bare / "model.c").read_text()))
-    assert calls and calls <= set(said_bare["kernels"]) and "add_s8" not in said_bare["kernels"]
+    assert calls and calls <= set(said_bare.kernels) and "add_s8" not in said_bare["kernels"]
     assert (folder / "LICENSE").read_bytes() == (Path(export_stage.FIRMWARE).parent / "LICENSE").read_bytes()
     for path in folder.glob("*.[ch]"):
         assert path.read_text().startswith("/* SPDX-License-Identifier: Apache-2.0 */"), path.name
@@ -473,7 +473,7 @@ def test_what_is_in_it(speaking, foreign):
 def test_equal_models_give_equal_folders(speaking, tmp_path):
     compiled, folder, said = speaking
     export(compiled, tmp_path / "again")
-    assert all((tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes() for name in said["files"])
+    assert all((tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes() for name in said.files)
 
 
 def test_replaces_only_what_it_wrote(foreign, tmp_path, monkeypatch):

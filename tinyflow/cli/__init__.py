@@ -7,12 +7,12 @@ import json
 import os
 import sys
 import traceback
-from typing import Any
 
 import click
 
 from tinyflow.cli import deploy, device, folders, learn, start
 from tinyflow.errors import Interrupted, TinyflowError
+from tinyflow.results import to_json
 from tinyflow.version import __version__
 
 
@@ -78,9 +78,10 @@ for _command in (
 def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
 
-    def fail(error: str, hint: str, status: int, result: dict[str, Any] | None = None) -> None:
+    def fail(error: str, hint: str, status: int, result: object = None) -> None:
         if "--json" in arguments:
-            print(json.dumps({"error": error, "hint": hint, **(result or {})}, default=str))
+            found = {} if result is None else to_json(result)
+            print(json.dumps({"error": error, "hint": hint, **found}))
         else:
             click.secho(f"error: {error}", fg="red", err=True)
             if hint:

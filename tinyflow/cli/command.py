@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 class Failed(TinyflowError):
     """A check that did not pass: with --json the document has its ``result`` beside error and hint."""
 
-    def __init__(self, message: str, hint: str, result: dict[str, Any]):
+    def __init__(self, message: str, hint: str, result: object):
         super().__init__(message, hint)
         self.result = result
 
 
 def command(name: str, recipe: bool = False, tflite: bool = False, board: str | None = None):
-    """A command with the options all share; its function gets a Reporter first and returns the JSON-able result."""
+    """A command with the options all share; its function gets a Reporter first and returns the result."""
 
     def wrap(function):
         @functools.wraps(function)
@@ -132,10 +132,10 @@ def enter_recipe(reporter: Reporter, runs: Path, **options: Any) -> "RecipeRun":
 
 
 def stages(reporter: Reporter, run: "Run", target: str, image: "Image | None", dry_run: bool) -> dict[str, Any]:
-    """Runs (or only plans) the stages up to ``target``."""
+    """Runs (or only plans) the stages up to ``target``; the fields of a Made."""
     steps = run.plan(target, image) if dry_run else run.make(target, image)
     reporter.steps(steps, dry_run)
-    return {"run": str(run.folder.root), "dry_run": dry_run, "steps": [step.to_dict() for step in steps]}
+    return {"run": run.folder.root, "dry_run": dry_run, "steps": tuple(steps)}
 
 
 def where(function):

@@ -2,45 +2,56 @@
 
 import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from tinyflow.cli.command import command, dry, enter, stages
 from tinyflow.show import Reporter
 
+if TYPE_CHECKING:
+    from tinyflow.cli.results import Built, Compiled
+    from tinyflow.deploy.export import Exported
+
 
 @command("compile", recipe=True, tflite=True)
 @dry
 @click.option("--board", "-b", "board_name", help="say whether the model fits this board; without: for every board")
-def compile_command(reporter: Reporter, runs: Path, dry_run: bool, board_name: str | None, **options):
+def compile_command(reporter: Reporter, runs: Path, dry_run: bool, board_name: str | None, **options) -> "Compiled":
     """Network to ONNX, int8 TFLite, a memory plan and C."""
     from tinyflow.board import board_names, load_board
+    from tinyflow.cli.results import Compiled, CompiledNetwork
     from tinyflow.compile import load_compiled
+    from tinyflow.cost.board_fit import board_fit
 
     boards = [load_board(name) for name in ([board_name] if board_name else board_names())]
     run = enter(reporter, runs, **options)
-    result = stages(reporter, run, "compile", None, dry_run)
-    if not dry_run:
-        compiled = load_compiled(run.folder.compile)
-        result["compiled"] = reporter.compiled(compiled, boards)
-    return result
+    made = stages(reporter, run, "compile", None, dry_run)
+    if dry_run:
+        return Compiled(**made)
+    compiled = load_compiled(run.folder.compile)
+    fits = [board_fit(compiled, board) for board in boards if board.memory]
+    reporter.compiled(compiled, fits)
+    return Compiled(**made, compiled=CompiledNetwork.of(compiled, fits))
 
 
 @command("build", recipe=True, tflite=True, board="")
 @dry
-def build(reporter: Reporter, runs: Path, board_name: str, runtime: str, dry_run: bool, **options):
+def build(reporter: Reporter, runs: Path, board_name: str, runtime: str, dry_run: bool, **options) -> "Built":
     """Firmware for a board, running whatever stages are missing."""
     from tinyflow.board import load_board
+    from tinyflow.cli.results import Built
     from tinyflow.deploy.artefact import load_firmware
     from tinyflow.pipeline import Image
 
     image = Image(load_board(board_name), runtime)
     run = enter(reporter, runs, **options)
-    result = stages(reporter, run, "build", image, dry_run)
-    if not dry_run:
-        firmware = load_firmware(run.path("build", image))
-        result["firmware"] = reporter.firmware(firmware)
-    return result
+    made = stages(reporter, run, "build", image, dry_run)
+    if dry_run:
+        return Built(**made)
+    firmware = load_firmware(run.path("build", image))
+    reporter.firmware(firmware)
+    return Built(**made, firmware=firmware)
 
 
 @command("flash", recipe=True, tflite=True, board="nucleo-l4r5zi")
@@ -83,7 +94,7 @@ def flash(
     run = enter(reporter, runs, **options)
     if dry_run:
         result = stages(reporter, run, "build", Image(board, runtime), True)
-        if any(step["runs"] for step in result["steps"]):
+        if any(step.runs for step in result["steps"]):
             return result | {"flash": None}  # no image yet
     board, _, firmware, _ = make_firmware(run, board_name, runtime, "serial", port)
     plan = make_plan(firmware, board, probe, way, drive, not no_hello)
@@ -101,7 +112,7 @@ def flash(
 )
 @click.option("--fixed", is_flag=True, help="the front end in integers, for cores without FPU")
 @click.option("--force", is_flag=True, help="replace the folder, whatever is in it")
-def export(reporter: Reporter, runs: Path, out: Path, fixed: bool, force: bool, **options):
+def export(reporter: Reporter, runs: Path, out: Path, fixed: bool, force: bool, **options) -> "Exported":
     """A self-contained folder of C for any project: cc *.c, CMake, CubeIDE, Zephyr, PlatformIO."""
     from tinyflow.compile import load_compiled
     from tinyflow.deploy.export import export as export_stage
@@ -110,7 +121,7 @@ def export(reporter: Reporter, runs: Path, out: Path, fixed: bool, force: bool, 
     run.make("compile")
     result = export_stage(load_compiled(run.folder.compile), out, force, fixed)
     reporter.say(
-        f"wrote {len(result['files'])} files to {result['folder']}; try it: cd {shlex.quote(result['folder'])} && cc"
+        f"wrote {len(result.files)} files to {result.folder}; try it: cd {shlex.quote(str(result.folder))} && cc"
         " -O2 *.c && ./a.out"
     )
     return result

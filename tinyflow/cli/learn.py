@@ -2,24 +2,34 @@
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from tinyflow.cli.command import command, dry, enter_recipe, load, stages
 from tinyflow.errors import TinyflowError
+from tinyflow.results import to_json
 from tinyflow.show import Reporter
+
+if TYPE_CHECKING:
+    from tinyflow.cli.results import Followed, Made, Prepared, Searched
+    from tinyflow.sweep.sweeping import SweepResult
+    from tinyflow.train.evaluation import Evaluation
 
 
 @command("data", recipe=True)
 @dry
-def data(reporter: Reporter, runs: Path, dry_run: bool, **options):
+def data(reporter: Reporter, runs: Path, dry_run: bool, **options) -> "Prepared":
     """Prepare the clips: Speech Commands, your own words, or synthetic speech."""
+    from tinyflow.cli.results import Prepared
+
     run = enter_recipe(reporter, runs, **options)
-    result = stages(reporter, run, "data", None, dry_run)
-    if not dry_run:
-        result["dataset"] = run.dataset().summary()
-        reporter.dataset(result["dataset"])
-    return result
+    made = stages(reporter, run, "data", None, dry_run)
+    if dry_run:
+        return Prepared(**made)
+    summary = run.dataset().summary()
+    reporter.dataset(summary)
+    return Prepared(**made, dataset=summary)
 
 
 @command("search", recipe=True)
@@ -38,8 +48,9 @@ def search(
     processes: int,
     overrides: tuple[str, ...],
     **options,
-):
+) -> "Searched | Followed":
     """Search for cells and front end together. Ctrl-C checkpoints; the same command resumes."""
+    from tinyflow.cli.results import Followed, Found, Searched
     from tinyflow.pipeline import follow_search
     from tinyflow.search import load_search
 
@@ -52,11 +63,13 @@ def search(
     run.processes = processes
     if int(os.environ.get("RANK", "0")) and not dry_run:  # torchrun's: the first process does all that only one should
         follow_search(run)
-        return {"run": str(run.folder.root), "rank": int(os.environ["RANK"])}
-    result = stages(reporter, run, "search", None, dry_run)
-    if not dry_run:
-        result["search"] = reporter.search(load_search(run.folder.search))
-    return result
+        return Followed(run.folder.root, int(os.environ["RANK"]))
+    made = stages(reporter, run, "search", None, dry_run)
+    if dry_run:
+        return Searched(**made)
+    result = load_search(run.folder.search)
+    reporter.search(result)
+    return Searched(**made, search=Found.of(result))
 
 
 @command("sweep", recipe=True)
@@ -88,10 +101,8 @@ def sweep(
     trained: bool,
     seed: int | None,
     **options,
-):
+) -> "SweepResult":
     """Many searches, and the Pareto front of accuracy, instructions and RAM."""
-    from dataclasses import asdict
-
     from tinyflow.recipe import parse_yaml
     from tinyflow.sweep.sweeping import sweep as sweep_stage
 
@@ -111,18 +122,20 @@ def sweep(
         recipe, values, runs / f"{recipe.name}-sweep", reporter.progress, parallel, samples, trained, seed or 0
     )
     reporter.sweep(result)
-    return asdict(result)
+    return result
 
 
 @command("train", recipe=True)
 @dry
-def train(reporter: Reporter, runs: Path, dry_run: bool, **options):
+def train(reporter: Reporter, runs: Path, dry_run: bool, **options) -> "Made":
     """Train the genotype's network. Ctrl-C checkpoints; the same command resumes."""
-    return stages(reporter, enter_recipe(reporter, runs, **options), "train", None, dry_run)
+    from tinyflow.cli.results import Made
+
+    return Made(**stages(reporter, enter_recipe(reporter, runs, **options), "train", None, dry_run))
 
 
 @command("evaluate", recipe=True)
-def evaluate(reporter: Reporter, runs: Path, **options):
+def evaluate(reporter: Reporter, runs: Path, **options) -> "Evaluation":
     """Accuracy, balanced accuracy, per-class recall and confusion matrix of the final weights on the test split."""
     from tinyflow.artefacts import write_json
     from tinyflow.train import evaluate as evaluate_stage
@@ -130,8 +143,8 @@ def evaluate(reporter: Reporter, runs: Path, **options):
 
     run = enter_recipe(reporter, runs, **options)
     run.make("train")
-    result = evaluate_stage(load_trained(run.folder.train), run.dataset(), "testing", run.recipe.train.device).to_dict()
+    result = evaluate_stage(load_trained(run.folder.train), run.dataset(), "testing", run.recipe.train.device)
     run.folder.report.mkdir(parents=True, exist_ok=True)
-    write_json(run.folder.report / "evaluation.json", result)
+    write_json(run.folder.report / "evaluation.json", to_json(result))
     reporter.evaluation(result)
     return result

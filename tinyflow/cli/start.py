@@ -2,12 +2,17 @@
 
 import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from tinyflow.cli.command import Failed, command, enter_recipe
 from tinyflow.errors import TinyflowError
 from tinyflow.show import Reporter
+
+if TYPE_CHECKING:
+    from tinyflow.cli.results import BoardsHere, Initialised
+    from tinyflow.doctor import Diagnosis
 
 
 @command("demo")
@@ -49,55 +54,55 @@ def demo(reporter: Reporter, recipe: str, runs: Path, overrides: tuple[str, ...]
     help="a workflow that checks PATH (a recipe, or an int8 .tflite) on emulated boards",
 )
 @click.option("--force", is_flag=True, help="overwrite; with --ci the workflow alone")
-def init(reporter: Reporter, path: Path, data_path: Path | None, ci: str | None, force: bool):
+def init(reporter: Reporter, path: Path, data_path: Path | None, ci: str | None, force: bool) -> "Initialised":
     """Write a commented recipe with every key, its unit and its default; with --ci a project's workflow."""
     from tinyflow.ci import write_ci
+    from tinyflow.cli.results import Initialised
     from tinyflow.template import write_template
 
-    result = {}
+    workflow: Path | None = None
+    written: tuple[Path | None, Path | None] = (None, None)
     if ci:
         if path.suffix == ".tflite" and not path.is_file():
             raise TinyflowError(f"{path} does not exist", "name an int8 .tflite file, or a recipe")
-        result["ci"] = str(write_ci(ci, path, force))
+        workflow = write_ci(ci, path, force)
     if not ci or not path.exists():
         written = write_template(path, force and not ci, data_path)
-        result |= {"recipe": str(written[0]), "genotype": str(written[1])}
         reporter.say(
             f"wrote {written[0]} and its genotype {written[1]}; next: tinyflow build --recipe {shlex.quote(str(path))}"
             " --board mps2-an386"
         )
     if ci:
         reporter.say(
-            f"wrote {result['ci']}: set TINYFLOW_GIT in it, then write and commit a baseline for each of its boards:"
+            f"wrote {workflow}: set TINYFLOW_GIT in it, then write and commit a baseline for each of its boards:"
         )
         option = "--tflite" if path.suffix == ".tflite" else "--recipe"
         reporter.say(
             f"  tinyflow check {option} {shlex.quote(str(path))} --board mps2-an386 --write-baseline ci/mps2-an386.json"
         )
-    return result
+    return Initialised(workflow, *written)
 
 
 @command("doctor")
-def doctor(reporter: Reporter):
+def doctor(reporter: Reporter) -> "Diagnosis":
     """What is there, what is missing, and the one command that mends it."""
-    from tinyflow.doctor import check
+    from tinyflow.doctor import Diagnosis, check
 
-    checks = check()
+    checks = tuple(check())
     reporter.doctor(checks)
-    return {"ok": all(item.ok or item.optional for item in checks), "checks": [item.__dict__ for item in checks]}
+    return Diagnosis(checks)
 
 
 @command("boards")
-def boards(reporter: Reporter):
+def boards(reporter: Reporter) -> "BoardsHere":
     """The boards tinyflow builds for, and which of them run here now: under an emulator, on this
     machine, plugged in.
     """
-    from dataclasses import asdict
-
     from tinyflow.board import board_names, load_board
+    from tinyflow.cli.results import BoardHere, BoardsHere
     from tinyflow.deploy.places.place import places_here
 
     found = [load_board(name) for name in board_names()]
     places = places_here(found)
     reporter.boards(found, places)
-    return {"boards": [asdict(board) | {"places": [asdict(place) for place in places[board.name]]} for board in found]}
+    return BoardsHere(tuple(BoardHere(**vars(board), places=tuple(places[board.name])) for board in found))

@@ -2,13 +2,13 @@
 memory.
 """
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from tinyflow.board import Board
 from tinyflow.compile.artefact import CompiledModel
 from tinyflow.cost import footprint as image
 from tinyflow.frontend.registry import front_end_of
+from tinyflow.results import json_property
 
 LABELS = {
     "arena_bytes": "planned",
@@ -32,15 +32,19 @@ class BoardFit:
     code_bytes: int
     flash_limit: int
 
-    @property
+    @json_property
     def ram_bytes(self) -> int:
         return self.arena_bytes + self.stack_bytes + self.static_bytes
 
-    @property
+    @json_property
     def flash_bytes(self) -> int:
         return self.model_bytes + self.code_bytes
 
-    @property
+    @json_property
+    def fits(self) -> bool:
+        return not self.warnings
+
+    @json_property
     def warnings(self) -> tuple[str, ...]:
         """What does not fit, and by how much."""
         sides = (("RAM", self.ram_bytes, self.ram_limit), ("flash", self.flash_bytes, self.flash_limit))
@@ -50,15 +54,10 @@ class BoardFit:
             if used > limit
         )
 
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            **asdict(self),
-            "ram_bytes": self.ram_bytes,
-            "flash_bytes": self.flash_bytes,
-            "fits": not self.warnings,
-            "warnings": list(self.warnings),
-            "labels": LABELS,
-        }
+    @json_property
+    def labels(self) -> dict[str, str]:
+        """How each figure was obtained."""
+        return LABELS
 
 
 def board_fit(compiled: CompiledModel, board: Board) -> BoardFit:

@@ -43,6 +43,30 @@ class Epoch:
         return len(self.labels)
 
 
+@dataclass(frozen=True)
+class Summary:
+    """What ``tinyflow data`` shows of a dataset."""
+
+    description: str  # which recordings
+    task: str
+    labels: tuple[str, ...]
+    counts: dict[str, dict[str, int]]  # split -> label -> clips
+    speakers: dict[str, int]  # split -> how many
+    clips: dict[str, int]  # split -> how many
+    sample_rate: int  # Hz
+    samples: int  # of a clip
+    silence: float  # share of a training epoch
+    changes: dict[str, int]  # what was done to recordings, and to how many
+    source: dict[str, Any]  # what the source says of itself
+    warnings: tuple[str, ...]
+    fingerprint: str
+    skipped: int  # recordings that cannot be used
+    skipped_reasons: dict[str, int]
+    skipped_files: tuple[str, ...]  # the first ten, each with its reason
+    bytes: int  # of the folder
+    folder: Path
+
+
 class Dataset:
     """What a data folder holds. Nothing but small tables is read until it is asked for."""
 
@@ -125,38 +149,28 @@ class Dataset:
             audio[place] = cut_silence(self.background, self.samples, rng)
         return audio[0] if np.ndim(rows) == 0 else audio
 
-    def summary(self) -> dict[str, Any]:
-        """What `tinyflow data` shows; JSON-able."""
-        keys = (
-            "description",
-            "task",
-            "labels",
-            "counts",
-            "speakers",
-            "clips",
-            "sample_rate",
-            "samples",
-            "silence",
-            "changes",
-            "source",
-            "warnings",
-            "fingerprint",
-        )
-        facts = {key: self.info[key] for key in keys}
+    def summary(self) -> Summary:
+        info, skipped = self.info, self.info["skipped"]
         reasons: dict[str, int] = {}
-        for item in self.info["skipped"]:
+        for item in skipped:
             kind = item["reason"].partition(":")[0]
             reasons[kind] = reasons.get(kind, 0) + 1
-        files = [f"{item['file']}: {item['reason']}" for item in self.info["skipped"][:10]]
-        size = sum(path.stat().st_size for path in self.folder.iterdir() if path.is_file())
-        return {
-            **facts,
-            "skipped": len(self.info["skipped"]),
-            "skipped_reasons": reasons,
-            "skipped_files": files,
-            "bytes": size,
-            "folder": str(self.folder),
-        }
+        same = ("counts", "speakers", "clips", "silence", "changes", "source")
+        return Summary(
+            description=self.description,
+            task=self.task,
+            labels=self.labels,
+            sample_rate=self.sample_rate,
+            samples=self.samples,
+            warnings=tuple(info["warnings"]),
+            fingerprint=self.fingerprint,
+            skipped=len(skipped),
+            skipped_reasons=reasons,
+            skipped_files=tuple(f"{item['file']}: {item['reason']}" for item in skipped[:10]),
+            bytes=sum(path.stat().st_size for path in self.folder.iterdir() if path.is_file()),
+            folder=self.folder,
+            **{key: info[key] for key in same},
+        )
 
 
 def _draw(rows: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:

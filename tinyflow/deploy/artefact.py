@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tinyflow.artefacts import read_json, sha256, write_json
 from tinyflow.errors import TinyflowError
+from tinyflow.results import hidden, json_property
 
 if TYPE_CHECKING:
     from tinyflow.compile.artefact import Layer
@@ -16,7 +17,7 @@ Runtime = Literal["aot", "tflm"]  # what runs the network: C from the compiler, 
 
 @dataclass(frozen=True)
 class Firmware:
-    folder: Path
+    folder: Path = hidden()
     board: str
     build_id: str  # what the firmware's `hello` says
     compiled: str  # folder of the CompiledModel
@@ -34,7 +35,7 @@ class Firmware:
     library: str = ""  # which TFLM, of the runtime tflm
     elf_sha256: str = ""  # of firmware.elf; "" in folders of before it was stored
 
-    @property
+    @json_property
     def elf(self) -> Path:
         return self.folder / "firmware.elf"
 

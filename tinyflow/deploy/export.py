@@ -8,6 +8,7 @@ later export knows the folder. The files are those of firmware/ but for their gl
 
 import json
 import re
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -40,8 +41,21 @@ The features are computed in integers, for cores without FPU; they are the same 
 """
 
 
-def export(compiled: CompiledModel, out: Path | str, force: bool = False, fixed: bool = False) -> dict[str, Any]:
-    """Writes the C of ``compiled`` into the folder ``out``, whole or not at all. Returns what it wrote, JSON-able.
+@dataclass(frozen=True)
+class Exported:
+    """What ``tinyflow export`` wrote."""
+
+    folder: Path
+    model: str
+    files: tuple[str, ...]
+    kernels: tuple[str, ...]
+    frontend: bool  # whether audio can go in
+    model_bytes: int  # packed weights, biases, multipliers (flash)
+    arena_bytes: int
+
+
+def export(compiled: CompiledModel, out: Path | str, force: bool = False, fixed: bool = False) -> Exported:
+    """Writes the C of ``compiled`` into the folder ``out``, whole or not at all.
 
     fixed: with the front end in integers, for cores without FPU; without one in the model it changes nothing.
     A folder that an earlier export wrote, and nobody changed since, is replaced; any other that is not empty only with
@@ -70,19 +84,16 @@ def export(compiled: CompiledModel, out: Path | str, force: bool = False, fixed:
                 "files": written,
             },
         )
-    return {
-        "folder": str(out),
-        "model": compiled.name,
-        "files": [*written, MARK],
-        "kernels": [
-            name.removesuffix(".c")
-            for name in written
-            if (FIRMWARE / "kernels" / name).is_file() and name.endswith(".c")
-        ],
-        "frontend": compiled.frontend is not None,
-        "model_bytes": compiled.model_bytes,
-        "arena_bytes": compiled.arena_bytes,
-    }
+    sources = [name for name in written if name.endswith(".c")]
+    return Exported(
+        folder=out,
+        model=compiled.name,
+        files=(*written, MARK),
+        kernels=tuple(name.removesuffix(".c") for name in sources if (FIRMWARE / "kernels" / name).is_file()),
+        frontend=compiled.frontend is not None,
+        model_bytes=compiled.model_bytes,
+        arena_bytes=compiled.arena_bytes,
+    )
 
 
 def _may_replace(out: Path, force: bool) -> None:

@@ -1,7 +1,7 @@
 """A stage, a stage as planned, and the image that the last of them builds."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -50,6 +50,3 @@ class Step:
     runs: bool
     reason: str
     last_seconds: float  # how long it took when it last ran here; 0: never
-
-    def to_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "folder": str(self.folder)}

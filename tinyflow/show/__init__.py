@@ -1,7 +1,8 @@
 """What a person sees of each command: one Reporter, its methods by the part of the pipeline."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tinyflow.artefacts import RunFolder
 from tinyflow.show.learning import Learning
@@ -9,11 +10,17 @@ from tinyflow.show.making import Making
 from tinyflow.show.on_board import OnBoard, parity_rows
 from tinyflow.show.screen import duration, percent, size
 
+if TYPE_CHECKING:
+    from tinyflow.board import Board
+    from tinyflow.deploy.places.place import Place
+    from tinyflow.pipeline import Step
+    from tinyflow.runs import Cleaned, RunOnDisk
+
 
 class Reporter(Learning, Making, OnBoard):
     """Shows results and progress; one for each command."""
 
-    def steps(self, steps: list, dry_run: bool) -> None:
+    def steps(self, steps: "list[Step]", dry_run: bool) -> None:
         verb = "would run" if dry_run else "ran"
         rows = [
             [
@@ -27,7 +34,7 @@ class Reporter(Learning, Making, OnBoard):
         ]
         self.table("stages", ["stage", "", "why", "last took" if dry_run else "took", "folder"], rows, right=(3,))
 
-    def doctor(self, checks: list) -> None:
+    def doctor(self, checks: Sequence[Any]) -> None:
         rows = [
             [
                 "ok" if item.ok else "optional" if item.optional else "MISSING",
@@ -40,7 +47,7 @@ class Reporter(Learning, Making, OnBoard):
         ]
         self.table("tinyflow doctor", ["", "what", "found", "needed for", "to mend it"], rows)
 
-    def boards(self, boards: list, places: dict[str, tuple]) -> None:
+    def boards(self, boards: "list[Board]", places: "dict[str, tuple[Place, ...]]") -> None:
         def memory(board, name: str) -> str:
             return next((size(item.length) for item in board.memory if item.name == name), "-")
 
@@ -116,22 +123,22 @@ class Reporter(Learning, Making, OnBoard):
         rows += [[f"time: {stage}", duration(value)] for stage, value in result["seconds"].items()]
         self.table(f"tinyflow demo: {'PASSED' if result['passed'] else 'FAILED'} ({result['run']})", ["", ""], rows)
 
-    def runs(self, found: list[dict[str, Any]], runs: Path) -> None:
+    def runs(self, found: "list[RunOnDisk]", runs: Path) -> None:
         rows = [
             [
-                entry["name"],
-                ", ".join(f"{name} {duration(item['seconds'])}" for name, item in entry["stages"].items()),
-                size(entry["bytes"]),
-                _accuracy(entry["accuracy"]),
+                entry.name,
+                ", ".join(f"{name} {duration(item.seconds)}" for name, item in entry.stages.items()),
+                size(entry.bytes),
+                _accuracy(entry.accuracy),
             ]
             for entry in found
         ]
         self.table(f"runs in {RunFolder(runs).root}", ["run", "stages", "on disk", "accuracy"], rows, right=(2,))
 
-    def cleaned(self, result: dict[str, Any]) -> None:
-        verb = "deleted" if result["deleted"] else "would delete (--yes does it)"
-        self.say(f"{verb} {len(result['folders'])} folders, {size(result['bytes'])}")
-        for folder in result["folders"]:
+    def cleaned(self, result: "Cleaned") -> None:
+        verb = "deleted" if result.deleted else "would delete (--yes does it)"
+        self.say(f"{verb} {len(result.folders)} folders, {size(result.bytes)}")
+        for folder in result.folders:
             self.say(f"  {folder}")
 
 

@@ -1,28 +1,32 @@
 """What data, search, train and evaluate found."""
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from tinyflow.results import to_json
 from tinyflow.show.screen import Screen, percent, size
+
+if TYPE_CHECKING:
+    from tinyflow.data.dataset import Summary
+    from tinyflow.search.artefact import SearchResult
+    from tinyflow.train.evaluation import Evaluation
 
 
 class Learning(Screen):
-    def dataset(self, summary: dict[str, Any]) -> None:
-        counts = summary.get("counts", {})
+    def dataset(self, summary: "Summary") -> None:
+        counts = summary.counts
         labels = sorted({label for split in counts.values() for label in split})
-        rows = [[label, *(counts[split].get(label, 0) for split in counts)] for label in labels]
-        rows.append(["all", *(sum(counts[split].values()) for split in counts)])
-        self.table(
-            f"clips: {summary.get('description', '')}", ["label", *counts], rows, right=tuple(range(1, 1 + len(counts)))
-        )
-        for key, value in summary.items():
+        rows: list[list[Any]] = [[label, *(split.get(label, 0) for split in counts.values())] for label in labels]
+        rows.append(["all", *(sum(split.values()) for split in counts.values())])
+        self.table(f"clips: {summary.description}", ["label", *counts], rows, right=tuple(range(1, 1 + len(counts))))
+        for key, value in to_json(summary).items():
             if key not in ("counts", "labels", "description", "warnings") and value not in (None, "", 0, [], {}):
                 nested = isinstance(value, (dict, list))
-                self.say(f"{key}: {json.dumps(value, default=str, ensure_ascii=False) if nested else value}")
-        for warning in summary.get("warnings", ()):
+                self.say(f"{key}: {json.dumps(value, ensure_ascii=False) if nested else value}")
+        for warning in summary.warnings:
             self.say(f"warning: {warning}")
 
-    def search(self, result) -> dict[str, Any]:
+    def search(self, result: "SearchResult") -> None:
         """What a search found, and whether it chose a front end at all."""
         genotype, history = result.genotype, result.history
         softmax = genotype.provenance.get("gamma") or {}
@@ -42,15 +46,8 @@ class Learning(Screen):
         self.table(f"search on {history.get('description', '')}", ["", ""], rows)
         for warning in result.warnings:
             self.say(f"warning: {warning}")
-        return {
-            "folder": str(result.folder),
-            "genotype": genotype.to_dict(),
-            "data_choice": result.data_choice,
-            "warnings": list(result.warnings),
-            "fit": fit,
-        }
 
-    def sweep(self, result) -> None:
+    def sweep(self, result: Any) -> None:
         """Every search of a sweep; those on the Pareto front of accuracy, instructions and RAM are marked."""
         rows = []
         for index, row in enumerate(result.rows):
@@ -79,14 +76,12 @@ class Learning(Screen):
         )
         self.say(f"files: {result.folder}/sweep.json, pareto.png")
 
-    def evaluation(self, result: dict[str, Any]) -> None:
-        recall = result["recall"]
-        names = list(recall) if isinstance(recall, dict) else result["names"]
-        values = list(recall.values()) if isinstance(recall, dict) else recall
-        rows = [[name, percent(value), *counts] for name, value, counts in zip(names, values, result["confusion"])]
+    def evaluation(self, result: "Evaluation") -> None:
+        names = result.names
+        rows = [[name, percent(result.recall[name]), *counts] for name, counts in zip(names, result.confusion)]
         title = (
-            f"{result['clips']} test clips ({result['description']}): accuracy {percent(result['accuracy'])}, balanced"
-            f" {percent(result['balanced_accuracy'])}"
+            f"{result.clips} test clips ({result.description}): accuracy {percent(result.accuracy)}, balanced"
+            f" {percent(result.balanced_accuracy)}"
         )
         self.table(title, ["said \\ heard", "recall", *names], rows, right=tuple(range(1, 2 + len(names))))
 

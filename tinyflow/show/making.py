@@ -1,41 +1,23 @@
 """What the compiler and the build made."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tinyflow.compile.names import brief
 from tinyflow.show.screen import Screen, percent, size
 
+if TYPE_CHECKING:
+    from tinyflow.compile.artefact import CompiledModel
+    from tinyflow.cost.board_fit import BoardFit
+    from tinyflow.deploy.artefact import Firmware
+
 
 class Making(Screen):
-    def compiled(self, compiled, boards: list) -> dict[str, Any]:
-        """The model, what takes its memory, what would save most, and whether it fits ``boards``; a board without
-        memory is left out.
-        """
-        from tinyflow.cost.board_fit import board_fit
-
-        fits = [board_fit(compiled, board) for board in boards if board.memory]
-        facts = {
-            "name": compiled.name,
-            "macs": compiled.macs,
-            "model_bytes": compiled.model_bytes,
-            "arena_bytes": compiled.arena_bytes,
-            "arena_bound_bytes": compiled.arena_bound_bytes,
-            "layers": len(compiled.layers),
-            "accuracy": compiled.accuracy,
-            "checks": compiled.checks,
-            "folder": str(compiled.folder),
-            "memory": compiled.memory,
-            "by_layer": [
-                {key: getattr(layer, key) for key in ("name", "kind", "macs", "bytes", "model_bytes")}
-                for layer in compiled.layers
-            ],
-            "fits": {fit.board: not fit.warnings for fit in fits},
-            "boards": {fit.board: fit.to_dict() for fit in fits},
-        }
+    def compiled(self, compiled: "CompiledModel", fits: "list[BoardFit]") -> None:
+        """The model, what takes its memory, what would save most, and whether it fits each board."""
         largest = sorted(
             (layer for layer in compiled.layers if layer.model_bytes), key=lambda layer: -layer.model_bytes
         )[:3]
-        rows = [
+        rows: list[list[Any]] = [
             ["MACs (nominal, padding counted)", f"{compiled.macs:,}"],
             ["weights, biases, multipliers", size(compiled.model_bytes)],
             [
@@ -74,12 +56,9 @@ class Making(Screen):
             self.say(f"warning: {warning}")
         for number, saving in enumerate(compiled.memory.get("savings", ()), 1):
             self.say(f"saving {number}: {saving['text']}")
-        return facts
 
-    def firmware(self, firmware) -> dict[str, Any]:
-        facts = {key: getattr(firmware, key) for key in firmware.__dataclass_fields__ if key != "folder"}
-        facts["elf"] = str(firmware.elf)
-        rows = [
+    def firmware(self, firmware: "Firmware") -> None:
+        rows: list[list[Any]] = [
             [
                 "flash",
                 (
@@ -99,7 +78,6 @@ class Making(Screen):
             ["image", firmware.elf],
         ]
         self.table(f"firmware for {firmware.board}", ["", ""], rows)
-        return facts
 
 
 def _peak(memory: dict[str, Any]) -> list[list[str]]:

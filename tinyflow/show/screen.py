@@ -5,6 +5,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from tinyflow.results import to_json
+
 if TYPE_CHECKING:
     from rich.progress import Progress  # slow to import, and wanted by few commands
 
@@ -60,7 +62,7 @@ class Screen:
 
     def finish(self, result: Any) -> None:
         if self.as_json:
-            json.dump(result, sys.stdout, indent=2, default=_plain)
+            json.dump(to_json(result), sys.stdout, indent=2)
             sys.stdout.write("\n")
 
     # --- progress ------------------------------------------------------------------------------------------
@@ -136,8 +138,3 @@ class Screen:
             terminal = Terminal(highlight=False, markup=False, width=140)
         terminal.print(title)  # not the table's own: that would wrap at a narrow table's width
         terminal.print(table)
-
-
-def _plain(value: Any) -> Any:
-    """JSON for what numpy and pathlib leave behind."""
-    return value.tolist() if hasattr(value, "tolist") else str(value)

@@ -1,8 +1,7 @@
 """Evaluation of final weights: accuracy, balanced accuracy, per-class recall, confusion matrix."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -21,9 +20,6 @@ class Evaluation:
     clips: int
     split: str
     description: str  # which recordings
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
     def picture(self, path: Path | str) -> None:
         """The confusion matrix as a picture."""
