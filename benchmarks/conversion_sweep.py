@@ -23,7 +23,7 @@ import numpy as np
 from tinyflow.artefacts import write_json
 from tinyflow.errors import TinyflowError
 from tinyflow.frontend.mfcc.config import TABLE_1, MfccConfig
-from tinyflow.network.genotype import OPERATION_SETS
+from tinyflow.network.operations import OPERATION_SETS
 from tinyflow.search.random_genotype import random_genotype
 
 LABELS = tuple(f"word{index}" for index in range(12))

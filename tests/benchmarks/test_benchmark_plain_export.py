@@ -8,7 +8,7 @@ import pytest
 
 from tinyflow.cost.instructions import macs
 from tinyflow.errors import TinyflowError
-from tinyflow.network.genotype import OPERATION_SETS
+from tinyflow.network.operations import OPERATION_SETS
 from tinyflow.network.shape_graph import shape_graph
 
 

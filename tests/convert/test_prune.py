@@ -12,7 +12,7 @@ from tinyflow.convert.prune import prune, saving
 from tinyflow.frontend.mfcc.config import TABLE_1
 from tinyflow.network.build import build_network
 from tinyflow.network.count import count
-from tinyflow.network.genotype import OPERATION_SETS
+from tinyflow.network.operations import OPERATION_SETS
 from tinyflow.recipe import Compile, Train
 from tinyflow.search.random_genotype import random_genotype
 from tinyflow.train import load_trained, train_model

@@ -17,7 +17,7 @@ from tinyflow.errors import TinyflowError
 from tinyflow.frontend.mfcc.config import MfccConfig
 from tinyflow.frontend.registry import front_end_named
 from tinyflow.network.converted_order import Nodes
-from tinyflow.network.genotype import OPERATION_SETS
+from tinyflow.network.operations import OPERATION_SETS
 from tinyflow.network.shape_graph import operation, shape_graph
 from tinyflow.search.random_genotype import random_genotype
 

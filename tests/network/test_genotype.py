@@ -9,7 +9,8 @@ import pytest
 from tinyflow.artefacts import CONFIGS
 from tinyflow.errors import TinyflowError
 from tinyflow.frontend.mfcc.config import TABLE_1, MfccConfig
-from tinyflow.network.genotype import OPERATIONS, genotype_from_dict, read_genotype
+from tinyflow.network.genotype import genotype_from_dict, read_genotype
+from tinyflow.network.operations import OPERATIONS
 
 GOOD = {
     "schema_version": 1,

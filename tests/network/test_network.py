@@ -16,13 +16,14 @@ from tinyflow.frontend.mfcc.config import TABLE_1, MfccConfig
 from tinyflow.network.alignment import alignments
 from tinyflow.network.build import build_network
 from tinyflow.network.count import count
-from tinyflow.network.genotype import OPERATION_SETS, OPERATIONS, read_genotype
+from tinyflow.network.genotype import read_genotype
 from tinyflow.network.module import (
     DerivedNetwork,
     FactorizedReduce,
     ResidualConv,
     operation,
 )
+from tinyflow.network.operations import OPERATION_SETS, OPERATIONS
 from tinyflow.recipe import Train
 from tinyflow.search.random_genotype import random_genotype
 from tinyflow.train import load_trained, train_model

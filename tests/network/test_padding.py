@@ -13,8 +13,8 @@ from tinyflow.errors import TinyflowError
 from tinyflow.frontend.mfcc.config import TABLE_1, MfccConfig
 from tinyflow.network.alignment import padded_size
 from tinyflow.network.build import build_network
-from tinyflow.network.genotype import OPERATION_SETS
 from tinyflow.network.module import FactorizedReduce
+from tinyflow.network.operations import OPERATION_SETS
 from tinyflow.network.padding import Padding, pad_to
 from tinyflow.search.random_genotype import random_genotype
 

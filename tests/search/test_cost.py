@@ -11,7 +11,8 @@ from tinyflow.compile.plan import plan_memory
 from tinyflow.cost import instructions
 from tinyflow.frontend.mfcc.config import TABLE_1
 from tinyflow.network.alignment import alignments
-from tinyflow.network.genotype import OPERATION_SETS, Genotype
+from tinyflow.network.genotype import Genotype
+from tinyflow.network.operations import OPERATION_SETS
 from tinyflow.network.shape_graph import count_parameters, shape_graph
 from tinyflow.recipe import Search
 from tinyflow.search.cost import Expected, Resources, choices, inclusion

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from tinyflow.network.genotype import OPERATION_SETS
+from tinyflow.network.operations import OPERATION_SETS
 from tinyflow.search.derive import derive, one_hot, skip_connections
 from tinyflow.search.supernet import EDGES, Mixing, Supernet, beta_softmax
 

@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from tinyflow.network.genotype import OPERATION_SETS
 from tinyflow.network.module import FactorizedReduce, operation
+from tinyflow.network.operations import OPERATION_SETS, facts
 from tinyflow.network.padding import Padding
 from tinyflow.search.norm import BatchNorm
-from tinyflow.search.operations import STAGES, Bundle, max_pool
+from tinyflow.search.operations import Bundle, max_pool
 
 EDGES, CHANNELS = 3, 4
 
@@ -42,7 +42,7 @@ def test_an_operation_is_the_derived_networks(name, stride):
     bundle, x = bundle_of("darts", stride), torch.randn(2, CHANNELS, 7, 5)
     for edge in range(EDGES):
         derived, part = operation(name, CHANNELS, stride).eval(), slice(edge * CHANNELS, (edge + 1) * CHANNELS)
-        if name in STAGES:
+        if facts(name).separables:
             for stage, first in zip(bundle.convolutions[name], range(0, 8, 4)):  # depthwise, pointwise, norm, ReLU
                 derived[first].weight.copy_(stage.depthwise[edge][:, None])
                 derived[first + 1].weight.copy_(stage.pointwise[edge][..., None, None])
@@ -53,7 +53,7 @@ def test_an_operation_is_the_derived_networks(name, stride):
             derived.odd[0].weight.copy_(reduce.weight[edge, half:][..., None, None])
             copy_norm(reduce.norm, derived.even[1], slice(part.start, part.start + half))
             copy_norm(reduce.norm, derived.odd[1], slice(part.start + half, part.stop))
-        expected = derived(F.relu(x) if name in STAGES or isinstance(derived, FactorizedReduce) else x)
+        expected = derived(F.relu(x) if facts(name).separables or isinstance(derived, FactorizedReduce) else x)
         if "pool" in name:  # PC-DARTS: a pool is followed by batch norm
             first = 0 if name.startswith("max") else CHANNELS
             mean, variance = (

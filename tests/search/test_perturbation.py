@@ -6,7 +6,8 @@ import torch
 from torch import nn
 
 from tinyflow.frontend.mfcc.config import MfccConfig
-from tinyflow.network.genotype import NODES, OPERATION_SETS
+from tinyflow.network.genotype import NODES
+from tinyflow.network.operations import OPERATION_SETS
 from tinyflow.search.data import Batch
 from tinyflow.search.derive import skip_connections
 from tinyflow.search.mixture import DataMixture

@@ -13,7 +13,8 @@ from tinyflow.cost.genotype_fit import exact_fit
 from tinyflow.errors import TinyflowError
 from tinyflow.network.build import build_network
 from tinyflow.network.count import count
-from tinyflow.network.genotype import OPERATION_SETS, genotype_from_dict
+from tinyflow.network.genotype import genotype_from_dict
+from tinyflow.network.operations import OPERATION_SETS
 from tinyflow.progress import silent
 from tinyflow.recipe import Search
 from tinyflow.search import random_search as module

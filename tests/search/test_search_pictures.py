@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from tone_dataset import NORMAL, every_operation
 
-from tinyflow.network.genotype import OPERATIONS, Edge
+from tinyflow.network.genotype import Edge
+from tinyflow.network.operations import OPERATIONS
 from tinyflow.search import pictures
 from tinyflow.search.pictures import PICTURES, cell_picture, search_pictures
 

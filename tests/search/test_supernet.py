@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from tinyflow.errors import TinyflowError
 from tinyflow.frontend.mfcc.config import TABLE_1
-from tinyflow.network.genotype import OPERATION_SETS
+from tinyflow.network.operations import OPERATION_SETS
 from tinyflow.network.padding import Padding, pad_to
 from tinyflow.search.supernet import EDGES, Cell, Mixing, Supernet, reduction_cells
 

@@ -13,37 +13,13 @@ from tinyflow.artefacts import read_json, write_json
 from tinyflow.errors import TinyflowError
 from tinyflow.frontend.protocol import FrontEnd
 from tinyflow.frontend.registry import front_end_of
+from tinyflow.network.operations import facts
 
 SCHEMA_VERSION = 3
 # 1 had no architecture and no mcu operations; 1 and 2 had the front end as `mfcc`, without its kind
 READABLE_VERSIONS = (1, 2, 3)
 NODES = 4
 
-# Without `none`, which derivation excludes. darts: Liu et al., 2019. mcu: single depthwise-separable convolutions,
-# depthwise ones along time (k x 1: rows are frames) and frequency (1 x k) without a pointwise one, a cheap residual
-# sum.
-OPERATION_SETS: dict[str, tuple[str, ...]] = {
-    "darts": (
-        "sep_conv_3x3",
-        "sep_conv_5x5",
-        "dil_conv_3x3",
-        "dil_conv_5x5",
-        "max_pool_3x3",
-        "avg_pool_3x3",
-        "skip_connect",
-    ),
-    "mcu": (
-        "ds_conv_3x3",
-        "ds_conv_5x5",
-        "time_conv_9",
-        "freq_conv_5",
-        "residual_conv_3x3",
-        "max_pool_3x3",
-        "avg_pool_3x3",
-        "skip_connect",
-    ),
-}
-OPERATIONS = tuple(dict.fromkeys(OPERATION_SETS["darts"] + OPERATION_SETS["mcu"]))
 ARCHITECTURES = ("cells", "ds_cnn")
 ALIGNMENTS = ("native", "preprocess", "zero_pad")
 
@@ -237,12 +213,10 @@ def _cell(value: Any, name: str, fail) -> Cell:
             if not isinstance(edge, list) or len(edge) != 2:
                 raise fail(f"{name} node {index}: an edge is [operation, source], not {edge!r}")
             operation, source = edge
-            if operation not in OPERATIONS:
-                near = get_close_matches(str(operation), OPERATIONS, 1)
-                raise fail(
-                    f"{name} node {index}: unknown operation {operation!r}",
-                    f"did you mean {near[0]!r}?" if near else f"one of {', '.join(OPERATIONS)}",
-                )
+            try:
+                facts(operation)
+            except TinyflowError as error:
+                raise fail(f"{name} node {index}: {error.message}", error.hint) from None
             if not isinstance(source, int) or isinstance(source, bool) or not 0 <= source < index + 2:
                 raise fail(
                     f"{name} node {index}: source is {source!r}",

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tinyflow.errors import TinyflowError
 from tinyflow.network.alignment import Alignment, AlignmentBranch
 from tinyflow.network.genotype import Cell as CellGenotype
 from tinyflow.network.genotype import Genotype
+from tinyflow.network.operations import Separable, facts
 
 STEM_MULTIPLIER = 3  # channels after the stem, in units of C
 Kernel = int | tuple[int, int]  # rows (frames) and columns (coefficients)
@@ -35,10 +35,11 @@ def conv_bn(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
     return nn.Sequential(convolution(inputs, outputs, stride=stride), nn.BatchNorm2d(outputs))
 
 
-def separable(channels: int, kernel: int, stride: int = 1, dilation: int = 1) -> list[nn.Module]:
-    """Depthwise k x k, pointwise, batch norm."""
-    depthwise = convolution(channels, channels, kernel, stride, dilation, groups=channels)
-    return [depthwise, convolution(channels, channels), nn.BatchNorm2d(channels)]
+def separable(channels: int, part: Separable, stride: int = 1) -> list[nn.Module]:
+    """Depthwise, pointwise (if there is one), batch norm."""
+    depthwise = convolution(channels, channels, (part.rows, part.columns), stride, part.dilation, groups=channels)
+    pointwise = [convolution(channels, channels)] if part.pointwise else []
+    return [depthwise, *pointwise, nn.BatchNorm2d(channels)]
 
 
 class FactorizedReduce(nn.Module):
@@ -61,22 +62,17 @@ class FactorizedReduce(nn.Module):
         return torch.cat([self.even(x), self.odd(shifted[:, :, 1::2, 1::2])], dim=1)
 
 
-def depthwise(channels: int, kernel: Kernel, stride: int = 1) -> nn.Sequential:
-    """Depthwise convolution and batch norm."""
-    return nn.Sequential(convolution(channels, channels, kernel, stride, groups=channels), nn.BatchNorm2d(channels))
-
-
 def average_pool(stride: int) -> nn.Module:
     return nn.AvgPool2d(3, stride, 1, count_include_pad=True)
 
 
 class ResidualConv(nn.Module):
-    """The source plus its depthwise 3x3; at stride 2 the source is average pooled."""
+    """The source plus its depthwise convolution; at stride 2 the source is average pooled."""
 
-    def __init__(self, channels: int, stride: int):
+    def __init__(self, channels: int, stride: int, part: Separable):
         super().__init__()
         self.source = average_pool(stride) if stride > 1 else nn.Identity()
-        self.convolution = depthwise(channels, 3, stride)
+        self.convolution = nn.Sequential(*separable(channels, part, stride))
 
     def forward(self, x: Tensor, rectified: Tensor) -> Tensor:
         return self.source(x) + self.convolution(rectified)
@@ -84,27 +80,18 @@ class ResidualConv(nn.Module):
 
 def operation(name: str, channels: int, stride: int) -> nn.Module:
     """The edge operation ``name``. Convolutions read the rectified source (``RECTIFIED``), ResidualConv both."""
-    kind, _, size = name.rpartition("_")
-    kernel = int(size[0]) if size[0].isdigit() else 0
-    if kind == "sep_conv":
-        return nn.Sequential(*separable(channels, kernel, stride), nn.ReLU(), *separable(channels, kernel))
-    if kind == "dil_conv":
-        return nn.Sequential(*separable(channels, kernel, stride, dilation=2))
-    if kind == "ds_conv":
-        return nn.Sequential(*separable(channels, kernel, stride))
-    if kind == "time_conv":
-        return depthwise(channels, (kernel, 1), stride)
-    if kind == "freq_conv":
-        return depthwise(channels, (1, kernel), stride)
-    if kind == "residual_conv":
-        return ResidualConv(channels, stride)
-    if kind == "max_pool":
-        return nn.MaxPool2d(3, stride, 1)
-    if kind == "avg_pool":
-        return average_pool(stride)
-    if name == "skip_connect":
+    known = facts(name)
+    if known.residual:
+        return ResidualConv(channels, stride, known.separables[0])
+    if known.pool:
+        return nn.MaxPool2d(3, stride, 1) if known.pool == "max" else average_pool(stride)
+    if known.skip:
         return nn.Identity() if stride == 1 else FactorizedReduce(channels, channels)
-    raise TinyflowError(f"unknown operation {name!r}", "docs/genotype.md lists the operations")
+    layers: list[nn.Module] = []
+    for part in known.separables:
+        layers += [nn.ReLU()] if layers else []
+        layers += separable(channels, part, 1 if layers else stride)
+    return nn.Sequential(*layers)
 
 
 RECTIFIED = (nn.Sequential, FactorizedReduce)  # operations that begin with a ReLU

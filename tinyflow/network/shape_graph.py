@@ -13,8 +13,9 @@ import numpy as np
 from tinyflow.compile.graph import Graph
 from tinyflow.compile.passes import run_passes
 from tinyflow.errors import TinyflowError
-from tinyflow.network.converted_order import Nodes, Pair
+from tinyflow.network.converted_order import Nodes
 from tinyflow.network.genotype import Cell, Genotype
+from tinyflow.network.operations import Separable, facts
 
 STEM_MULTIPLIER = 3  # channels after the stem, in units of C (network/module.py)
 
@@ -111,47 +112,35 @@ def _cell(
 
 def operation(network: Nodes, name: str, edge: str, cell: str, x: int, positive: Callable[[], int], stride: int) -> int:
     """The edge operation ``name`` on the state ``x``; ``positive`` gives the rectified state."""
-    scope, channels = f"{cell}_edges_{edge}", network.shape(x)[2]
-    kind, _, size = name.rpartition("_")
-    kernel = int(size[0]) if size[0].isdigit() else 0
+    scope, known = f"{cell}_edges_{edge}", facts(name)
+    if known.pool:
+        return network.pool(x, scope, "MAX_POOL_2D" if known.pool == "max" else "AVERAGE_POOL_2D", stride)
+    if known.skip:
+        return x if stride == 1 else network.factorized_reduce(positive(), scope, network.shape(x)[2])
+    result, layer = positive(), 0  # layer: its place in the torch module's Sequential, which names it
+    if known.residual:
+        source = network.pool(x, f"{scope}_source", "AVERAGE_POOL_2D", stride) if stride > 1 else x
+        # The order that conversions show is the one in which nothing beside this sum has a name before it; why, is
+        # not known.
+        added, _ = _separable(network, known.separables[0], f"{scope}_convolution_convolution", 0, result, stride)
+        return network.sum(source, added, "")
+    for part in known.separables:
+        if layer:
+            result, layer = network.relu(result, f"{scope}_edges_{edge}_{layer}"), layer + 1
+        result, layer = _separable(network, part, f"{scope}_edges_{edge}", layer, result, 1 if layer else stride)
+    return result
 
-    def depthwise(source: int, where: str, kernel: Pair, stride: int, dilation: int = 1, biased: bool = False) -> int:
-        return network.convolution(
-            source, where, channels, kernel, (stride, stride), dilation, depthwise=True, biased=biased
-        )
 
-    def separable(source: int, first: int, stride: int, dilation: int = 1) -> int:
-        middle = depthwise(source, f"{scope}_edges_{edge}_{first}", (kernel, kernel), stride, dilation)
-        return network.convolution(middle, f"{scope}_edges_{edge}_{first + 1}", channels)
-
-    match kind:
-        case "sep_conv":
-            return separable(network.relu(separable(positive(), 0, stride), f"{scope}_edges_{edge}_3"), 4, 1)
-        case "dil_conv":
-            return separable(positive(), 0, stride, dilation=2)
-        case "ds_conv":
-            return separable(positive(), 0, stride)
-        case "time_conv":
-            return depthwise(positive(), f"{scope}_edges_{edge}_0", (kernel, 1), stride, biased=True)
-        case "freq_conv":
-            return depthwise(positive(), f"{scope}_edges_{edge}_0", (1, kernel), stride, biased=True)
-        case "residual_conv":
-            rectified = positive()
-            source = network.pool(x, f"{scope}_source", "AVERAGE_POOL_2D", stride) if stride > 1 else x
-            # The order that conversions show is the one in which nothing beside this sum has a name before it; why, is
-            # not known.
-            return network.sum(
-                source,
-                depthwise(rectified, f"{scope}_convolution_convolution_0", (kernel, kernel), stride, biased=True),
-                "",
-            )
-        case "max_pool":
-            return network.pool(x, scope, "MAX_POOL_2D", stride)
-        case "avg_pool":
-            return network.pool(x, scope, "AVERAGE_POOL_2D", stride)
-    if name == "skip_connect":
-        return x if stride == 1 else network.factorized_reduce(positive(), scope, channels)
-    raise TinyflowError(f"unknown operation {name!r}", "docs/genotype.md lists the operations")
+def _separable(network: Nodes, part: Separable, scope: str, layer: int, x: int, stride: int) -> tuple[int, int]:
+    """One part on ``x``, its first layer being number ``layer`` of ``scope``; and the number of what follows it."""
+    channels, kernel, strides = network.shape(x)[2], (part.rows, part.columns), (stride, stride)
+    folds = not part.pointwise  # the batch norm into the depthwise convolution, giving it a bias
+    x = network.convolution(
+        x, f"{scope}_{layer}", channels, kernel, strides, part.dilation, depthwise=True, biased=folds
+    )
+    if part.pointwise:
+        x = network.convolution(x, f"{scope}_{layer + 1}", channels)
+    return x, layer + 2 + part.pointwise
 
 
 def _alignment(network: Nodes, layer: dict[str, Any], x: int) -> int:

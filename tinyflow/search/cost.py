@@ -19,7 +19,8 @@ from tinyflow.cost import footprint as image
 from tinyflow.cost import instructions
 from tinyflow.frontend.protocol import FrontEnd
 from tinyflow.network.alignment import alignments
-from tinyflow.network.genotype import NODES, OPERATION_SETS, Cell, Edge, Genotype
+from tinyflow.network.genotype import NODES, Cell, Edge, Genotype
+from tinyflow.network.operations import operations_of
 from tinyflow.network.shape_graph import count_parameters, shape_graph
 from tinyflow.recipe import Search
 from tinyflow.search.cost_terms import Events, cell_costs
@@ -45,7 +46,7 @@ class Resources:
     """
 
     def __init__(self, config: Search, configs: tuple[FrontEnd, ...], classes: int, board: Board | None):
-        names = OPERATION_SETS[config.operations]
+        names = operations_of(config.operations)
         self.config, self.board = config, board
         networks = [_reference(config, configs, index, classes) for index in range(len(configs))]
         costs = [cell_costs(network, names) for network in networks]

@@ -38,7 +38,7 @@ class Costs:
 
 
 @dataclass(frozen=True)
-class Place:
+class CellSize:
     """One cell: sizes (rows, columns) at its inputs and nodes, channels of its operations."""
 
     kind: int  # 0 normal, 1 reduction
@@ -49,7 +49,7 @@ class Place:
     final: bool
 
 
-def places(genotype: Genotype) -> list[Place]:
+def cell_sizes(genotype: Genotype) -> list[CellSize]:
     """The cells of ``genotype``, first to last."""
     layer = genotype.alignment_layer if genotype.alignment == "preprocess" else None
     size = tuple(layer["size"]) if layer else genotype.frontend.shape
@@ -59,7 +59,7 @@ def places(genotype: Genotype) -> list[Place]:
         reduces = index in genotype.reductions
         channels *= 2 if reduces else 1
         smaller = tuple(-(-n // 2) for n in size) if reduces else size
-        found.append(Place(int(reduces), channels, size, smaller, after, index + 1 == genotype.cells))
+        found.append(CellSize(int(reduces), channels, size, smaller, after, index + 1 == genotype.cells))
         size, after = smaller, reduces
     return found
 
@@ -67,13 +67,13 @@ def places(genotype: Genotype) -> list[Place]:
 def cell_costs(genotype: Genotype, names: tuple[str, ...]) -> Costs:
     """Costs of every operation on every edge of the network of ``genotype``, whatever its own cells."""
     costs = Costs()
-    for place in places(genotype):
+    for place in cell_sizes(genotype):
         for source in range(SOURCES):
             _source_costs(place, source, names, costs)
     return costs
 
 
-def _source_costs(place: Place, source: int, names: tuple[str, ...], costs: Costs) -> None:
+def _source_costs(place: CellSize, source: int, names: tuple[str, ...], costs: Costs) -> None:
     stride = 2 if place.kind and source < 2 else 1
     shape = (*(place.inputs if source < 2 else place.nodes), place.channels)
     edges, kind = LEAVING[source], place.kind

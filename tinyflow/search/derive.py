@@ -2,14 +2,13 @@
 
 import torch
 
-from tinyflow.network.genotype import NODES, OPERATION_SETS, Cell, Edge
+from tinyflow.network.genotype import NODES, Cell, Edge
+from tinyflow.network.operations import facts, operations_of
 from tinyflow.search.supernet import EDGES, Mixing
-
-SKIP = "skip_connect"
 
 
 def skip_connections(cell: Cell) -> int:
-    return sum(edge.operation == SKIP for node in cell for edge in node)
+    return sum(facts(edge.operation).skip for node in cell for edge in node)
 
 
 def derive(mixing: Mixing, operations: str, skip_cap: int | None = None) -> tuple[Cell, Cell]:
@@ -18,21 +17,20 @@ def derive(mixing: Mixing, operations: str, skip_cap: int | None = None) -> tupl
     With ``skip_cap``, while the normal cell holds more skip connections, the weakest of them gives way: its operation
     is taken from its edge's choices and the cell is derived anew.
     """
-    names = OPERATION_SETS[operations]
+    names = operations_of(operations)
     normal_alpha, normal_beta, reduction_alpha, reduction_beta = (
         part.detach().float().cpu().clone() for part in mixing
     )
     normal, reduction = _cell(normal_alpha, normal_beta, names), _cell(reduction_alpha, reduction_beta, names)
-    skip = 1 + names.index(SKIP)
     while skip_cap is not None and skip_connections(normal) > skip_cap:
         kept = [
-            EDGES.index((node, edge.source))
+            (EDGES.index((node, edge.source)), 1 + names.index(edge.operation))
             for node, edges in enumerate(normal)
             for edge in edges
-            if edge.operation == SKIP
+            if facts(edge.operation).skip
         ]
-        weakest = min(kept, key=lambda edge: float(normal_alpha[edge, skip] * normal_beta[edge]))
-        normal_alpha[weakest, skip] = -1.0
+        weakest = min(kept, key=lambda place: float(normal_alpha[place] * normal_beta[place[0]]))
+        normal_alpha[weakest] = -1.0
         normal = _cell(normal_alpha, normal_beta, names)
     return normal, reduction
 
@@ -57,7 +55,7 @@ def one_hot(
     """
     parts = []
     for index, cell in enumerate((normal, reduction)):
-        alpha = torch.zeros(len(EDGES), 1 + len(OPERATION_SETS[operations]))
+        alpha = torch.zeros(len(EDGES), 1 + len(operations_of(operations)))
         share = torch.zeros(len(EDGES))
         alpha[:, 0] = 1
         for node, edges in enumerate(cell):
@@ -65,7 +63,7 @@ def one_hot(
             weight = torch.ones(2) if beta is None else beta[2 * index + 1][rows].detach().float().cpu()
             for row, edge, part in zip(rows, edges, weight / weight.sum()):
                 alpha[row] = 0
-                alpha[row, 1 + OPERATION_SETS[operations].index(edge.operation)] = 1
+                alpha[row, 1 + operations_of(operations).index(edge.operation)] = 1
                 share[row] = part
         parts += [alpha.to(device), share.to(device)]
     return Mixing(*parts)

@@ -6,37 +6,15 @@ one dense convolution with few channels, which for all edges is one call (a dens
 channels than a depthwise one). The weights stay those of the separable convolutions: only their product is formed.
 """
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tinyflow.network.operations import Separable, facts
 from tinyflow.network.padding import Padding
 from tinyflow.search.norm import BatchNorm
 
-
-@dataclass(frozen=True)
-class Stage:
-    """ReLU, a depthwise convolution, a pointwise one (or none), batch norm."""
-
-    rows: int
-    columns: int
-    dilation: int = 1
-    pointwise: bool = True
-
-
-STAGES: dict[str, tuple[Stage, ...]] = {
-    "sep_conv_3x3": (Stage(3, 3), Stage(3, 3)),
-    "sep_conv_5x5": (Stage(5, 5), Stage(5, 5)),
-    "dil_conv_3x3": (Stage(3, 3, dilation=2),),
-    "dil_conv_5x5": (Stage(5, 5, dilation=2),),
-    "ds_conv_3x3": (Stage(3, 3),),
-    "ds_conv_5x5": (Stage(5, 5),),
-    "time_conv_9": (Stage(9, 1, pointwise=False),),
-    "freq_conv_5": (Stage(1, 5, pointwise=False),),
-    "residual_conv_3x3": (Stage(3, 3, pointwise=False),),
-}
+POOLS = ("max", "average")
 
 
 def uniform(*shape: int, inputs: int) -> nn.Parameter:
@@ -74,22 +52,22 @@ def max_pool(x: Tensor, padding: Padding | None, size: int, stride: int) -> Tens
     return zeroed(x, padding)
 
 
-class Separable(nn.Module):
-    """One stage of one operation on ``edges`` edges: depthwise and pointwise convolution as one, batch norm.
+class SeparableConv(nn.Module):
+    """One separable part of one operation on ``edges`` edges: depthwise and pointwise convolution as one, batch norm.
 
     ``depthwise`` is (edges, channels, rows, columns), ``pointwise`` (edges, channels out, channels in).
     """
 
-    def __init__(self, edges: int, channels: int, stage: Stage, stride: int = 1):
+    def __init__(self, edges: int, channels: int, part: Separable, stride: int = 1):
         super().__init__()
-        self.depthwise = uniform(edges, channels, stage.rows, stage.columns, inputs=stage.rows * stage.columns)
-        if stage.pointwise:
+        self.depthwise = uniform(edges, channels, part.rows, part.columns, inputs=part.rows * part.columns)
+        if part.pointwise:
             self.pointwise = uniform(edges, channels, channels, inputs=channels)
         else:
             self.register_buffer("pointwise", torch.eye(channels).expand(edges, -1, -1).clone(), persistent=False)
         self.norm = BatchNorm(edges * channels)
-        self.stride, self.dilation = stride, stage.dilation
-        self.margin = ((stage.rows - 1) // 2 * stage.dilation, (stage.columns - 1) // 2 * stage.dilation)
+        self.stride, self.dilation = stride, part.dilation
+        self.margin = ((part.rows - 1) // 2 * part.dilation, (part.columns - 1) // 2 * part.dilation)
 
     def forward(self, x: Tensor, padding: Padding | None, scale: Tensor | None = None) -> Tensor:
         """x rectified, zero outside its valid part: (N, channels, ..) shared by the edges, or (N, edges * channels,
@@ -130,15 +108,18 @@ class Bundle(nn.Module):
     def __init__(self, primitives: tuple[str, ...], edges: int, channels: int, stride: int):
         super().__init__()
         self.primitives, self.edges, self.channels, self.stride = primitives, edges, channels, stride
+        self.known = tuple(None if name == "none" else facts(name) for name in primitives)
         self.convolutions = nn.ModuleDict()
-        for name in primitives:
-            if name in STAGES:
-                strides = (stride,) + (1,) * (len(STAGES[name]) - 1)
-                self.convolutions[name] = nn.ModuleList(
-                    Separable(edges, channels, stage, step) for stage, step in zip(STAGES[name], strides)
+        for known in filter(None, self.known):
+            if known.separables:
+                strides = (stride,) + (1,) * (len(known.separables) - 1)
+                self.convolutions[known.name] = nn.ModuleList(
+                    SeparableConv(edges, channels, part, step) for part, step in zip(known.separables, strides)
                 )
         if stride == 2:
-            self.convolutions["skip_connect"] = nn.ModuleList([Reduce(edges, channels, channels)])
+            for known in filter(None, self.known):
+                if known.skip:
+                    self.convolutions[known.name] = nn.ModuleList([Reduce(edges, channels, channels)])
         self.pools = BatchNorm(2 * channels)  # max, average
         self.register_buffer("same", torch.eye(channels), persistent=False)
 
@@ -146,16 +127,25 @@ class Bundle(nn.Module):
         """x (N, channels, H, W), zero outside its valid part; weights (edges, primitives) -> (N, edges * channels, H',
         W').
         """
-        scale = dict(zip(self.primitives, weights.t().repeat_interleave(self.channels, 1)))  # (edges * channels,) each
+        scales = weights.t().repeat_interleave(self.channels, 1)  # (edges * channels,) each
+        scale = dict(zip(self.primitives, scales))
+
+        def share(*chosen: bool) -> Tensor | None:
+            """Of the operations that are chosen, together."""
+            found = [part for part, wanted in zip(scales, chosen, strict=True) if wanted]
+            return sum(found[1:], found[0]) if found else None
+
         average = F.avg_pool2d(x, 3, self.stride, 1, count_include_pad=True)
         pools = torch.cat([max_pool(x, padding, 3, self.stride), average], 1)
         parts = [normed(self.pools, pools, padding)]
-        shares = [scale["max_pool_3x3"], scale["avg_pool_3x3"]]
-        residual = scale.get("residual_conv_3x3")
-        if self.stride == 1:
+        pooled = (share(*(known is not None and known.pool == pool for known in self.known)) for pool in POOLS)
+        shares = [torch.zeros_like(scales[0]) if part is None else part for part in pooled]
+        passing = share(*(known is not None and known.skip for known in self.known))
+        residual = share(*(known is not None and known.residual for known in self.known))
+        if self.stride == 1 and not (passing is None and residual is None):
             parts.append(x)
-            shares.append(scale["skip_connect"] if residual is None else scale["skip_connect"] + residual)
-        elif residual is not None:
+            shares.append(residual if passing is None else passing if residual is None else passing + residual)
+        elif self.stride != 1 and residual is not None:
             parts.append(average)
             shares.append(residual)
         kernel = (torch.stack(shares, 1)[..., None] * self.same.repeat(self.edges, 1)[:, None]).flatten(1)[
@@ -164,9 +154,9 @@ class Bundle(nn.Module):
         shared = torch.cat(parts, 1).contiguous(memory_format=torch.channels_last)
         total = F.conv2d(shared, kernel)  # what the edges share, each with its own weights
         rectified = F.relu(x)
-        for name, stages in self.convolutions.items():
+        for name, parts in self.convolutions.items():
             y = rectified
-            for stage in stages[:-1]:
-                y = zeroed(F.relu(stage(y, padding)), padding)
-            total += stages[-1](y, padding, scale[name])
+            for part in parts[:-1]:
+                y = zeroed(F.relu(part(y, padding)), padding)
+            total += parts[-1](y, padding, scale[name])
         return total

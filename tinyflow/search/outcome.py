@@ -7,11 +7,12 @@ import torch
 from torch import Tensor
 
 from tinyflow.network.genotype import NODES, Cell, Genotype
+from tinyflow.network.operations import skips
 from tinyflow.progress import Progress, silent
 from tinyflow.recipe import Search
 from tinyflow.search.artefact import NOT_DATA_AWARE
 from tinyflow.search.data import SearchData
-from tinyflow.search.derive import SKIP, derive, skip_connections
+from tinyflow.search.derive import derive, skip_connections
 from tinyflow.search.learnt import LearntFrontend
 from tinyflow.search.mixture import DataAwareSupernet, DataMixture
 
@@ -89,7 +90,7 @@ def skips_dominate(state: dict[str, Any], operations: tuple[str, ...]) -> str | 
     """The warning, if ``state`` (of ``describe``) has more than half skip connections in the normal cell, or in its
     alpha.
     """
-    share = sum(row[operations.index(SKIP)] for row in state["alpha_normal"]) / len(state["alpha_normal"])
+    share = sum(row[index] for index in skips(operations) for row in state["alpha_normal"]) / len(state["alpha_normal"])
     count = state["skip_connections"]["normal"]
     if count <= 4 and share <= 0.5:
         return None

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from tinyflow.network.genotype import NODES, Genotype
+from tinyflow.network.operations import skips
 from tinyflow.network.shape_graph import STEM_MULTIPLIER
-from tinyflow.search.cost_terms import SOURCES, places
+from tinyflow.search.cost_terms import SOURCES, cell_sizes
 from tinyflow.search.supernet import EDGES
 
 ORDERED = 0.85  # what the planner's order and work in place keep alive of a typical schedule's peak
@@ -25,7 +26,7 @@ class Peak:
     """Of the derived networks ``networks``, one per front end; ``names`` are the operations."""
 
     def __init__(self, networks: list[Genotype], names: tuple[str, ...]):
-        self.skip = names.index("skip_connect")
+        self.skip = skips(names)
         moments = [_moments(network) for network in networks]
         self.fixed = torch.tensor(
             [[fixed for fixed, _ in rows] for rows in moments], dtype=torch.float64
@@ -55,7 +56,7 @@ class Peak:
         return ORDERED * (self.fixed + self.costs @ torch.cat(columns)).amax(1)
 
     def _columns(self, chosen: Tensor, reduces: bool) -> Tensor:
-        included, skips = chosen.sum(1), chosen[:, self.skip]
+        included, skips = chosen.sum(1), chosen[:, self.skip].sum(1)
         if reduces:  # from an input a skip connection is a factorized reduce, a result of its own
             skips = skips * (1 - self.leaves[:2].sum(0))
         results = included - skips
@@ -69,7 +70,7 @@ class Peak:
 
 def _moments(network: Genotype) -> list[tuple[float, Tensor]]:
     """Bytes at each moment: fixed ones, and those per column (2 * COLUMNS,)."""
-    cells = places(network)
+    cells = cell_sizes(network)
     stem = STEM_MULTIPLIER * network.channels * cells[0].inputs[0] * cells[0].inputs[1]
     nothing = torch.zeros(2 * COLUMNS, dtype=torch.float64)
     moments = [(float(network.frontend.shape[0] * network.frontend.shape[1] + stem), nothing)]

@@ -21,9 +21,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tinyflow.network.genotype import NODES, OPERATION_SETS, Cell, Edge
+from tinyflow.network.genotype import NODES, Cell, Edge
+from tinyflow.network.operations import operations_of, skips
 from tinyflow.progress import Progress, silent
-from tinyflow.search.derive import SKIP
 from tinyflow.search.supernet import EDGES, Mixing, Supernet
 from tinyflow.search.world import current_world
 
@@ -46,7 +46,7 @@ def select_operations(
     edges whose removal hurts most. With ``skip_cap``, the skip connections of the normal cell that were needed least
     give way to their edges' second choices. ``batches``: validation batches (search/data.py), read once and kept.
     """
-    names, order = OPERATION_SETS[operations], random.Random(seed)
+    names, order = operations_of(operations), random.Random(seed)
     with _batch_statistics(supernet, mixture):
         inputs = [(*mixture(batch.features), batch.labels) for batch in batches]
         mixing = Mixing(*(part.detach().clone() for part in supernet.mixing()))
@@ -75,12 +75,12 @@ def select_operations(
             kept |= {(kind, edge) for edge in best}
             beta[[edge for edge in entering if edge not in best]] = 0
 
-        skip = names.index(SKIP)
-        skips = [edge for kind, edge in sorted(kept) if kind == 0 and ranking[0, edge][0] == skip]
-        if skip_cap is not None and len(skips) > skip_cap:
-            scores = {edge: _without(mixing.normal_beta, edge, score) for edge in skips}
-            for edge in sorted(skips, key=scores.get)[skip_cap:]:
-                ranking[0, edge].remove(skip)
+        passing = skips(names)
+        skipping = [edge for kind, edge in sorted(kept) if kind == 0 and ranking[0, edge][0] in passing]
+        if skip_cap is not None and len(skipping) > skip_cap:
+            scores = {edge: _without(mixing.normal_beta, edge, score) for edge in skipping}
+            for edge in sorted(skipping, key=scores.get)[skip_cap:]:
+                ranking[0, edge] = [choice for choice in ranking[0, edge] if choice not in passing]
 
     normal, reduction = (
         tuple(

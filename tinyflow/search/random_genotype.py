@@ -4,7 +4,8 @@ import random
 
 from tinyflow.frontend.mfcc import MfccConfig
 from tinyflow.frontend.protocol import FrontEnd
-from tinyflow.network.genotype import NODES, OPERATION_SETS, Cell, Edge, Genotype
+from tinyflow.network.genotype import NODES, Cell, Edge, Genotype
+from tinyflow.network.operations import operations_of
 
 
 def random_cell(rng: random.Random, operations: str = "darts") -> Cell:
@@ -12,7 +13,7 @@ def random_cell(rng: random.Random, operations: str = "darts") -> Cell:
     of the set, uniform.
     """
     return tuple(
-        tuple(Edge(rng.choice(OPERATION_SETS[operations]), source) for source in sorted(rng.sample(range(node + 2), 2)))
+        tuple(Edge(rng.choice(operations_of(operations)), source) for source in sorted(rng.sample(range(node + 2), 2)))
         for node in range(NODES)
     )
 

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tinyflow.errors import TinyflowError
-from tinyflow.network.genotype import NODES, OPERATION_SETS
+from tinyflow.network.genotype import NODES
 from tinyflow.network.module import STEM_MULTIPLIER
+from tinyflow.network.operations import operations_of
 from tinyflow.network.padding import Padding
 from tinyflow.search.norm import BatchNorm
 from tinyflow.search.operations import Bundle, ChannelsLast, Reduce, max_pool, normed, uniform, zeroed
@@ -155,14 +156,12 @@ class Supernet(nn.Module):
         partial: int = 4,
     ):
         super().__init__()
-        if operations not in OPERATION_SETS:
-            raise TinyflowError(f"unknown operation set {operations!r}", f"one of {', '.join(OPERATION_SETS)}")
         if channels % partial or channels < 2 * partial:
             raise TinyflowError(
                 f"{channels} channels cannot be split into {partial} parts",
                 f"a multiple of {partial}, at least {2 * partial}",
             )
-        self.primitives = ("none", *OPERATION_SETS[operations])
+        self.primitives = ("none", *operations_of(operations))
         self.reductions = reduction_cells(cells)
         width = STEM_MULTIPLIER * channels
         self.stem = nn.Conv2d(inputs, width, 3, stem_stride, 1, bias=False)
