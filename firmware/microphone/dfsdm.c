@@ -32,8 +32,7 @@ enum {
   SETTLING_POLLS = 2000000,
   GAIN = 8 /* 94 dB of sound pressure are -26 dB of full scale: speech would use few of the 16 bits */
 };
-_Static_assert(SYSCLK_HZ == FRONTEND_SAMPLE_RATE * TICKS,
-               "dfsdm.c records at 16 kHz, this model listens at another rate");
+_Static_assert(SYSCLK_HZ == FRONTEND_SAMPLE_RATE * TICKS, "dfsdm.c records at 16 kHz, not at this model's rate");
 _Static_assert(FRONTEND_HOP <= FRONTEND_SAMPLE_RATE / 10, "microphone_wait sleeps a hop, 100 ms at most");
 
 #define RCC_APB2ENR_DFSDM1EN (1u << 24)

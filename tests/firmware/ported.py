@@ -154,23 +154,16 @@ def check_whole_app(firmware, board: Board, folder: Path) -> None:
     """The image's sources on the host: every byte of the console passes the port and the simulated UART."""
     from tinyflow.compile.artefact import load_compiled
     from tinyflow.deploy.device import Device
+    from tinyflow.deploy.image.sources import image_sources
     from tinyflow.deploy.places.process import ProcessTransport
     from tinyflow.reference.oracle import invoke
 
-    root, generated = ROOT / "firmware", firmware.folder / "generated"
-    sources = [
-        path
-        for name in ("app", "listen", "kernels", "frontend", f"port/{board.port}")
-        for path in sorted((root / name).glob("*.c"))
-    ]
+    compiled = load_compiled(firmware.compiled)
+    generated = firmware.folder / "generated"
+    image = image_sources(board, "aot", compiled.frontend.kind, listens=True)
+    sources = [path for path in image.files if path.suffix == ".c" and path.parent.name != "cortexm"]
     sources += [*sorted(generated.glob("*.c")), Path(__file__).parent / f"{board.port}_simulated.c"]
-    include = [
-        generated,
-        *(
-            root / name
-            for name in ("app", "listen", "microphone", "kernels", "frontend", "model", "port", "port/cortexm")
-        ),
-    ]
+    include = [generated, *image.includes]
     flags = [
         "-std=c99",
         "-O1",
@@ -186,7 +179,6 @@ def check_whole_app(firmware, board: Board, folder: Path) -> None:
         [_host_compiler(), *flags, *(f"-I{path}" for path in include), *sources, "-o", folder / "app", "-lm"],
         check=True,
     )  # fmaf, an instruction on the chip
-    compiled = load_compiled(firmware.compiled)
     rows = np.random.default_rng(0).integers(-128, 128, (3, compiled.input.elements)).astype(np.int8)
     with Device(board, ProcessTransport(f"simulated {board.name}", [str(folder / "app")]), 30.0) as device:
         said = device.hello()

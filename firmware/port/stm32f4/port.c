@@ -16,8 +16,7 @@
 /* RM0090, USART baud rate generation: oversampling by 16, so USARTDIV in sixteenths is f / baud, rounded. */
 #define DIVISOR(hz) (((hz) + CONSOLE_BAUD / 2) / CONSOLE_BAUD)
 
-_Static_assert(DIVISOR(HSI_HZ) >= 16 && DIVISOR(PCLK1_HZ) <= 0xFFFF,
-               "USART2 cannot make this baud rate from HSI and APB1");
+_Static_assert(DIVISOR(HSI_HZ) >= 16 && DIVISOR(PCLK1_HZ) <= 0xFFFF, "USART2 cannot make this baud rate");
 #ifdef CLOCK_HZ
 _Static_assert(SYSCLK_HZ == CLOCK_HZ, "board.yaml's clock_hz is not what this port sets");
 #endif

@@ -15,8 +15,7 @@
 #endif
 
 enum { SYSTICK_LONGEST = 1 << 24, DIVISOR = (1ull * UART_BRR_FACTOR * HSI16_HZ + CONSOLE_BAUD / 2) / CONSOLE_BAUD };
-_Static_assert(DIVISOR >= UART_BRR_LEAST && DIVISOR <= UART_BRR_MOST,
-               "the console's UART cannot make this baud rate from HSI16");
+_Static_assert(DIVISOR >= UART_BRR_LEAST && DIVISOR <= UART_BRR_MOST, "the console's UART cannot make this baud rate");
 #ifdef CLOCK_HZ
 _Static_assert(SYSCLK_HZ == CLOCK_HZ, "board.yaml's clock_hz is not what this port sets");
 #endif
