@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from tinyflow.errors import TinyflowError
 from tinyflow.frontend.scaler import Scaler
@@ -12,8 +13,8 @@ from tinyflow.frontend.scaler import Scaler
 class FeatureQuantization:
     """``q = clamp(rne(feature * multiplier + offset), -128, 127)``; multiplier, offset: float32 (features,)."""
 
-    multiplier: np.ndarray
-    offset: np.ndarray
+    multiplier: npt.NDArray[np.float32]
+    offset: npt.NDArray[np.float32]
 
     @staticmethod
     def of(scaler: Scaler, scale: float, zero_point: int) -> "FeatureQuantization":
@@ -27,9 +28,10 @@ class FeatureQuantization:
         offset = zero_point - scaler.mean.astype(np.float64) * multiplier
         return FeatureQuantization(multiplier.astype(np.float32), offset.astype(np.float32))
 
-    def quantize(self, features: np.ndarray) -> np.ndarray:
+    def quantize(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.int8]:
         """float32 (..., features) to int8: product, then sum, each rounded to float32; then half to
         even, then clamped.
         """
         product = np.asarray(features, dtype=np.float32) * self.multiplier
-        return np.clip(np.rint(product + self.offset), -128, 127).astype(np.int8)
+        quantized: npt.NDArray[np.int8] = np.clip(np.rint(product + self.offset), -128, 127).astype(np.int8)
+        return quantized

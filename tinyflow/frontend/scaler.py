@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from tinyflow.errors import TinyflowError
 
@@ -17,8 +18,8 @@ STD_FLOOR = 0.01
 class Scaler:
     """``apply`` gives (feature - mean) / std, per coefficient. mean, std: float32 (features,)."""
 
-    mean: np.ndarray
-    std: np.ndarray
+    mean: npt.NDArray[np.float32]
+    std: npt.NDArray[np.float32]
 
     def __post_init__(self) -> None:
         for name in ("mean", "std"):
@@ -55,7 +56,8 @@ class Scaler:
             count = total
         if not count:
             raise TinyflowError("scaler: there are no training clips to fit on", "check the data stage: tinyflow data")
-        return Scaler(mean, np.maximum(np.sqrt(squares / count), STD_FLOOR))
+        std = np.maximum(np.sqrt(squares / count), STD_FLOOR)
+        return Scaler(mean.astype(np.float32), std.astype(np.float32))
 
     def apply(self, features: Any) -> Any:
         """(..., features) to the same, scaled: a torch tensor on its device, or a float32 array."""

@@ -37,7 +37,8 @@ class Alignment:
 
     def convolved(self, shape: tuple[int, int]) -> tuple[int, int]:
         """The size after the strided convolution of features of ``shape``: ceil(n / stride)."""
-        return tuple(-(-n // stride) for n, stride in zip(shape, self.stride))
+        (rows, columns), (down, along) = shape, self.stride
+        return -(-rows // down), -(-columns // along)
 
 
 def aligned_size(configs: Sequence[FrontEnd]) -> tuple[int, int]:
@@ -54,7 +55,7 @@ def alignments(configs: Sequence[FrontEnd], channels: int = 1) -> tuple[Alignmen
     """One layer per configuration, all of one depth: per axis the largest stride that leaves at least the target."""
     size = aligned_size(configs)
     return tuple(
-        Alignment(KERNEL, tuple(_stride(n, target) for n, target in zip(config.shape, size)), size, channels)
+        Alignment(KERNEL, (_stride(config.shape[0], size[0]), _stride(config.shape[1], size[1])), size, channels)
         for config in configs
     )
 
@@ -84,7 +85,7 @@ class Resample(nn.Module):
     def __init__(self, size: tuple[int, int]):
         super().__init__()
         self.size = tuple(size)
-        self._indices: dict[tuple, Tensor] = {}
+        self._indices: dict[tuple[Any, ...], Tensor] = {}
 
     def forward(self, x: Tensor) -> Tensor:
         for axis, outputs in ((2, self.size[0]), (3, self.size[1])):

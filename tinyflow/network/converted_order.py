@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from tinyflow.compile.graph import Graph, Op, Tensor
 from tinyflow.compile.tflite import output_size, pad_before
@@ -31,7 +32,7 @@ class Node:
     options: dict[str, Any] = field(default_factory=dict)
     weights: tuple[int, ...] = ()
     parameters: int = 0  # before folding: weights, and the two of a batch norm per channel
-    constants: tuple[np.ndarray, ...] = ()
+    constants: tuple[npt.NDArray[Any], ...] = ()
     starts: tuple[str, ...] = ()  # names of the constants, or the input, from which the search enters at this node
 
 
@@ -41,9 +42,9 @@ class Nodes:
     def __init__(self) -> None:
         self.nodes: list[Node] = []
         self._used: dict[str, int] = {}
-        self._traced: dict[tuple, int] = {}
+        self._traced: dict[tuple[Any, ...], int] = {}
 
-    def once(self, key: tuple, make: Callable[[], int]) -> int:
+    def once(self, key: tuple[Any, ...], make: Callable[[], int]) -> int:
         """torch.onnx traces an operator without weights once, however often the network calls it
         on the same tensors.
         """
@@ -51,8 +52,8 @@ class Nodes:
             self._traced[key] = make()
         return self._traced[key]
 
-    def add(self, name: str, kind: str, inputs: tuple[int, ...], shape: tuple[int, ...], **more: Any) -> int:
-        self.nodes.append(Node(name, kind, inputs, tuple(shape), **more))
+    def add(self, name: str, kind: str, inputs: tuple[int, ...], shape: Shape, **more: Any) -> int:
+        self.nodes.append(Node(name, kind, inputs, shape, **more))
         return len(self.nodes) - 1
 
     def shape(self, node: int) -> Shape:
@@ -240,9 +241,11 @@ class Nodes:
         tensors: list[Tensor] = []
         made: dict[int, Op] = {}
         place: dict[int, int] = {}
-        merged: dict[tuple, Op] = {}
+        merged: dict[tuple[Any, ...], Op] = {}
 
-        def tensor(label: str, shape: tuple[int, ...], dtype: str = "int8", data: np.ndarray | None = None) -> int:
+        def tensor(
+            label: str, shape: tuple[int, ...], dtype: str = "int8", data: npt.NDArray[Any] | None = None
+        ) -> int:
             tensors.append(Tensor(label, tuple(shape), dtype, data=data))
             return len(tensors) - 1
 

@@ -4,6 +4,8 @@ MACs: convolutions and fully connected layers, batch 1, nominal (padding counted
 folding, batch norm included.
 """
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -12,11 +14,11 @@ def count(network: nn.Module, shape: tuple[int, ...]) -> tuple[int, int]:
     """(parameters, macs) of ``network`` for one input of ``shape`` without its batch, e.g. (1, frames, features)."""
     macs = 0
 
-    def convolution(layer: nn.Conv2d, inputs, output: torch.Tensor) -> None:
+    def convolution(layer: nn.Conv2d, inputs: Any, output: torch.Tensor) -> None:
         nonlocal macs
         macs += output[0].numel() * layer.weight[0].numel()
 
-    def linear(layer: nn.Linear, inputs, output: torch.Tensor) -> None:
+    def linear(layer: nn.Linear, inputs: Any, output: torch.Tensor) -> None:
         nonlocal macs
         macs += layer.weight.numel()
 

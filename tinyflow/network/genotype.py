@@ -4,6 +4,7 @@ The JSON schema is documented in docs/genotype.md. A cell is written as four int
 edges; an edge is [operation, source], source 0 and 1 being the cell's two inputs and 2.. earlier nodes.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -30,8 +31,9 @@ class Edge:
     source: int
 
 
+Fail = Callable[..., TinyflowError]  # (message, hint) of a wrong genotype
 Node = tuple[Edge, Edge]
-Cell = tuple[Node, Node, Node, Node]
+Cell = tuple[Node, ...]  # NODES of them
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,8 @@ class Genotype:
         """The size that the network runs padded to, masked; None: it runs at its features' own, as the baseline always
         does.
         """
-        padded = self.alignment == "zero_pad" and self.architecture == "cells" and self.alignment_layer
-        return tuple(self.alignment_layer["size"]) if padded else None
+        layer = self.alignment_layer if self.alignment == "zero_pad" and self.architecture == "cells" else None
+        return (layer["size"][0], layer["size"][1]) if layer else None
 
     def pruned(self) -> "Genotype":
         """The same network without its zero padding (paper, section 3.3: it can be chipped away)."""
@@ -74,7 +76,7 @@ class Genotype:
         return tuple(sorted({self.cells // 3, 2 * self.cells // 3})) if self.cells >= 3 else tuple(range(1, self.cells))
 
     def to_dict(self) -> dict[str, Any]:
-        def cell(nodes: Cell) -> list:
+        def cell(nodes: Cell) -> list[Any]:
             return [[[edge.operation, edge.source] for edge in node] for node in nodes]
 
         return {
@@ -172,7 +174,7 @@ def genotype_from_dict(value: dict[str, Any], where: str = "genotype") -> Genoty
     return Genotype(**value)
 
 
-def _check_alignment_layer(value: dict[str, Any], fail) -> None:
+def _check_alignment_layer(value: dict[str, Any], fail: Fail) -> None:
     """What the layer of each alignment holds, and the least of every number; null is always right."""
     alignment, layer = value.get("alignment", "native"), value.get("alignment_layer")
     if layer is None:
@@ -201,7 +203,7 @@ def _check_alignment_layer(value: dict[str, Any], fail) -> None:
         raise fail(f"alignment_layer.kernel is {layer['kernel']}", "an odd number: its padding is symmetric")
 
 
-def _cell(value: Any, name: str, fail) -> Cell:
+def _cell(value: Any, name: str, fail: Fail) -> Cell:
     if not isinstance(value, list) or len(value) != NODES:
         raise fail(f"{name} needs {NODES} nodes, each of two [operation, source] edges, not {value!r}")
     nodes = []

@@ -39,11 +39,11 @@ def _before(module: nn.Module, change: Callable[[Tensor], Tensor]) -> None:
 
 def _valid_statistics(module: nn.BatchNorm2d, padding: Padding) -> None:
     """When training, batch norm sees the valid part alone."""
-    sizes = []
+    sizes: list[int] = []
 
-    def before(module, inputs):
+    def before(module: nn.Module, inputs: tuple[Tensor, ...]) -> Tensor:
         sizes[:] = inputs[0].shape[2:]
         return padding.crop(inputs[0]) if module.training else inputs[0]
 
     module.register_forward_pre_hook(before)
-    module.register_forward_hook(lambda module, inputs, output: pad_to(output, tuple(sizes)))
+    module.register_forward_hook(lambda module, inputs, output: pad_to(output, (sizes[0], sizes[1])))

@@ -9,6 +9,9 @@ column (padding is symmetric), so a map of n rows becomes one of ceil(n/2).
 ``network/build.py`` is the way in: it knows the baseline and padded running too.
 """
 
+from collections.abc import Iterable
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -26,7 +29,7 @@ def convolution(
     inputs: int, outputs: int, kernel: Kernel = 1, stride: int = 1, dilation: int = 1, groups: int = 1
 ) -> nn.Conv2d:
     sizes = (kernel, kernel) if isinstance(kernel, int) else kernel
-    padding = tuple((size - 1) // 2 * dilation for size in sizes)
+    padding = ((sizes[0] - 1) // 2 * dilation, (sizes[1] - 1) // 2 * dilation)
     return nn.Conv2d(inputs, outputs, sizes, stride, padding, dilation, groups, bias=False)
 
 
@@ -75,7 +78,8 @@ class ResidualConv(nn.Module):
         self.convolution = nn.Sequential(*separable(channels, part, stride))
 
     def forward(self, x: Tensor, rectified: Tensor) -> Tensor:
-        return self.source(x) + self.convolution(rectified)
+        summed: Tensor = self.source(x) + self.convolution(rectified)
+        return summed
 
 
 def operation(name: str, channels: int, stride: int) -> nn.Module:
@@ -128,7 +132,7 @@ class Cell(nn.Module):
                 rectified[source] = F.relu(states[source])
             return rectified[source]
 
-        for edges, sources in zip(self.edges, self.sources):
+        for edges, sources in zip(cast(Iterable[nn.ModuleList], self.edges), self.sources):
             terms = []
             for edge, source in zip(edges, sources):
                 if isinstance(edge, ResidualConv):
@@ -152,7 +156,7 @@ class DerivedNetwork(nn.Module):
         super().__init__()
         channels, inputs = genotype.channels, 1
         self.drop_path = 0.0  # set by training
-        self.alignment = nn.Identity()
+        self.alignment: nn.Module = nn.Identity()
         if genotype.alignment == "preprocess" and genotype.alignment_layer is not None:
             layer = Alignment.from_dict(genotype.alignment_layer)
             self.alignment, inputs = AlignmentBranch(layer), layer.channels
@@ -173,4 +177,5 @@ class DerivedNetwork(nn.Module):
         before = last = F.relu(self.stem(self.alignment(x)))
         for index, cell in enumerate(self.cells):
             before, last = last, cell(before, last, self.drop_path, rectify=index + 1 < len(self.cells))
-        return self.classifier(self.pool(last).flatten(1))
+        logits: Tensor = self.classifier(self.pool(last).flatten(1))
+        return logits

@@ -6,10 +6,16 @@ spatial convolution and average pool, -inf before a max pool, batch-norm statist
 positions only. Strides count from the first row and column, so n valid rows become ceil(n/2), as all rows do.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from tinyflow.errors import TinyflowError
+
+
+def halved(size: tuple[int, int]) -> tuple[int, int]:
+    return (size[0] + 1) // 2, (size[1] + 1) // 2
 
 
 class Padding:
@@ -23,12 +29,13 @@ class Padding:
             raise TinyflowError(
                 f"valid size {tuple(valid)} does not lie in {tuple(size)}", "pad to the largest front end's size"
             )
-        self.size, self.parts = tuple(size), {}
-        self._masks: dict[tuple, Tensor] = {}
-        full, part = tuple(size), tuple(valid)
+        self.size = tuple(size)
+        self.parts: dict[tuple[int, ...], tuple[int, int]] = {}
+        self._masks: dict[tuple[Any, ...], Tensor] = {}
+        full, part = size, valid
         while full not in self.parts:
             self.parts[full] = part
-            full, part = (tuple((n + 1) // 2 for n in pair) for pair in (full, part))
+            full, part = halved(full), halved(part)
 
     def valid(self, x: Tensor) -> tuple[int, int]:
         """(rows, columns) of x (N, C, H, W) that are valid."""

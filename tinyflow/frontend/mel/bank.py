@@ -52,7 +52,8 @@ class FeatureBank(torch.nn.Module):
             )
         numbered = [(index, self.configs[index]) for index in wanted]
         groups = stft_groups([(index, config) for index, config in numbered if isinstance(config, MelFrontEnd)])
-        pieces = waveform.split(PIECE * torch.get_num_threads()) if waveform.device.type == "cpu" else (waveform,)
+        piece_size = PIECE * torch.get_num_threads()
+        pieces = torch.split(waveform, piece_size) if waveform.device.type == "cpu" else (waveform,)
         found: list[list[torch.Tensor]] = [[] for _ in self.configs]
         with full_float32(waveform.device):
             for piece in pieces:

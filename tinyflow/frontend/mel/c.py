@@ -81,7 +81,7 @@ def fft_twiddles(points: int) -> Floats:
         m //= radix
         roots = _unit_roots(radix * m)
         for p in range(m):
-            parts += [np.float32(constants.get(radix, ())), roots[p * np.arange(1, radix)].reshape(-1)]
+            parts += [np.array(constants.get(radix, ()), np.float32), roots[p * np.arange(1, radix)].reshape(-1)]
     return np.concatenate([np.zeros(0, np.float32), *parts])
 
 
@@ -196,7 +196,8 @@ def _unit_roots(order: int) -> Floats:
     angle = 2 * np.pi * np.arange(order) / order
     roots = np.stack([np.cos(angle), -np.sin(angle)], axis=1)
     roots[np.abs(roots) < 1e-15] = 0.0
-    return roots.astype(np.float32)
+    rounded: Floats = roots.astype(np.float32)
+    return rounded
 
 
 def _tables_source(said: str, constants: Tables) -> str:

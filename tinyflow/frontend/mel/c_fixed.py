@@ -133,7 +133,8 @@ def _twiddles(radix: int, m: int) -> npt.NDArray[Any]:
     """What a stage reads, in order: for p = 1 .. m - 1 w^p, w^2p, ... w^((radix - 1) p), w =
     exp(-2 pi i / (radix m)).
     """
-    return _unit_roots(radix * m)[np.outer(np.arange(1, m), np.arange(1, radix)).reshape(-1)]
+    roots: npt.NDArray[Any] = _unit_roots(radix * m)[np.outer(np.arange(1, m), np.arange(1, radix)).reshape(-1)]
+    return roots
 
 
 def _unit_roots(order: int) -> npt.NDArray[Any]:
@@ -143,7 +144,8 @@ def _unit_roots(order: int) -> npt.NDArray[Any]:
 
 
 def rounded(value: npt.NDArray[Any], bits: int, dtype: Any) -> npt.NDArray[Any]:
-    return np.rint(value * 2.0**bits).astype(dtype)
+    whole: npt.NDArray[Any] = np.rint(value * 2.0**bits).astype(dtype)
+    return whole
 
 
 def _array(name: str, table: npt.NDArray[Any]) -> str:

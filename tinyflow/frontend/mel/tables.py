@@ -36,17 +36,19 @@ def mel_bank(config: MelConfig) -> Floats:
     slopes = edges[None, :] - bins[:, None]  # (bins, n_mels + 2)
     down = -slopes[:, :-2] / width[:-1]
     up = slopes[:, 2:] / width[1:]
-    return np.maximum(np.float32(0.0), np.minimum(down, up))
+    triangles: Floats = np.maximum(np.float32(0.0), np.minimum(down, up))
+    return triangles
 
 
 def cosine(angle: Floats) -> Floats:
     """float32 of the float64 cosine."""
-    return np.cos(angle.astype(np.float64)).astype(np.float32)
+    rounded: Floats = np.cos(angle.astype(np.float64)).astype(np.float32)
+    return rounded
 
 
 def _linspace(start: float, end: float, steps: int) -> Floats:
     """float32 as torch.linspace steps: from both ends to the middle."""
-    start, end = np.float32(start), np.float32(end)
-    step = (end - start) / np.float32(steps - 1)
+    first, last = np.float32(start), np.float32(end)
+    step = (last - first) / np.float32(steps - 1)
     index = np.arange(steps, dtype=np.float32)
-    return np.where(np.arange(steps) < steps // 2, start + step * index, end - step * (np.float32(steps - 1) - index))
+    return np.where(np.arange(steps) < steps // 2, first + step * index, last - step * (np.float32(steps - 1) - index))

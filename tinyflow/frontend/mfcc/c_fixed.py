@@ -24,7 +24,7 @@ def tables(config: MelConfig, n_mfcc: int, multiplier: Floats, offset: Floats) -
     odd column times the mean logarithm, the drift.
     """
     left = dct_matrix(config.n_mels, n_mfcc).astype(np.float64) * math.log(2) * np.asarray(multiplier, np.float64)
-    reach, offset = bounded(np.abs(left).sum(0), offset)
+    reach, bounds = bounded(np.abs(left).sum(0), offset)
     folds = 2 if config.n_mels % 4 == 0 else 1 - config.n_mels % 2
     drift, order, stages = left.sum(0), np.arange(n_mfcc), []
     for _ in range(folds):
@@ -36,10 +36,10 @@ def tables(config: MelConfig, n_mfcc: int, multiplier: Floats, offset: Floats) -
     drift[order] = 0.0
     drift *= 2.0**MEAN_SHIFT / config.n_mels
     largest = max(np.abs(drift).max(), *(np.abs(matrix).max(initial=0) for _, matrix in stages))
-    shift = feature_shift(largest, reach, offset)
+    shift = feature_shift(largest, reach, bounds)
     order = np.concatenate([columns for columns, _ in stages])
     scaling = np.zeros((len(order) + BLOCK, 2), np.int64)
-    scaling[: len(order), 0] = rounded(offset[order], shift, np.int64)
+    scaling[: len(order), 0] = rounded(bounds[order], shift, np.int64)
     scaling[: len(order), 1] = rounded(drift[order], shift - LOG_BITS, np.int64)
     table = np.concatenate([_blocks(rounded(matrix, shift - LOG_BITS, np.int32)) for _, matrix in stages])
     return {"SHIFT": shift, "FOLDS": folds}, {"dct": table, "scaling": scaling, "order": order.astype(np.uint16)}
