@@ -40,8 +40,10 @@ from tinyflow.cost import instructions
 from tinyflow.cost.work import COUNTS, kind, work
 from tinyflow.deploy.artefact import Firmware
 from tinyflow.deploy.build import build
+from tinyflow.deploy.places.place import choose_place
 from tinyflow.deploy.places.qemu import qemu_version
 from tinyflow.deploy.profile import profile
+from tinyflow.deploy.target import Target
 from tinyflow.frontend.mfcc.config import TABLE_1, MfccConfig
 from tinyflow.frontend.registry import front_end_named
 from tinyflow.network.alignment import alignments
@@ -142,7 +144,7 @@ def count_network(tflite: Path, folder: Path) -> dict[str, Any]:
         features=np.random.default_rng(0).integers(-128, 128, (1, compiled.input.elements)).astype(np.int8),
     )
     board = load_board(BOARD)
-    result = profile(build(compiled, board, folder / "build"), board, compiled)
+    result = profile(Target(build(compiled, board, folder / "build"), compiled, choose_place(board)))
     built = build(compiled, load_board(IMAGE_BOARD), folder / "image")
     ops = [op for op in graph.ops if not facts(op).view and not op.placed]
     rows = [
@@ -206,7 +208,7 @@ def count_frontend(config: MfccConfig, tflite: Path, folder: Path) -> dict[str, 
         clips=np.random.default_rng(0).integers(-8000, 8000, (1, config.sample_rate)).astype(np.int16),
     )
     board = load_board(BOARD)
-    result = profile(build(compiled, board, folder / "build", clips=0), board, compiled)
+    result = profile(Target(build(compiled, board, folder / "build", clips=0), compiled, choose_place(board)))
     image = build(compiled, load_board(IMAGE_BOARD), folder / "image", clips=0)
     return {
         "steps": {step.name: step.units for step in result.frontend.steps},

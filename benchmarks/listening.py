@@ -257,18 +257,16 @@ def main() -> None:
             from tinyflow.deploy.listen import listen_to
             from tinyflow.pipeline import make_firmware
 
-            board, _, firmware, _ = make_firmware(run, options.board)
+            target, _ = make_firmware(run, options.board)
             said = listen_to(
-                firmware,
-                board,
-                compiled,
+                target,
                 audio,
                 listen,
                 lambda task, done, total, note="": print(f"{done}/{total} {note}", file=sys.stderr),
             )
             rows.append(
                 {
-                    "where": board.name,
+                    "where": target.board.name,
                     **vars(listen),
                     **score(said["words"], spoken, len(audio) / RATE),
                     "costs": said["costs"],

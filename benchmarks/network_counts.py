@@ -16,8 +16,10 @@ from tinyflow.board import load_board
 from tinyflow.compile.artefact import Layer
 from tinyflow.compile.foreign import compile_tflite
 from tinyflow.deploy.build import build
+from tinyflow.deploy.places.place import choose_place
 from tinyflow.deploy.profile import profile
 from tinyflow.deploy.run import run_rows
+from tinyflow.deploy.target import Target
 from tinyflow.errors import TinyflowError
 
 BOARD = "mps2-an386"
@@ -42,7 +44,7 @@ def count(tflite: Path, folder: Path, rows: int = 2, reference: bool = False) ->
     compiled = compile_tflite(tflite, folder / "compile", reference=reference)
     firmware = build(compiled, board, folder / "build")
     x = random_rows(compiled.input.shape, rows)
-    answers, facts = run_rows(firmware, board, compiled, x)
+    answers, facts = run_rows(Target(firmware, compiled, choose_place(board)), x)
     if not np.array_equal(answers, oracle.invoke(tflite, x)):
         raise TinyflowError(
             f"{tflite.name} on {BOARD} differs from {oracle.version()}", f"tinyflow validate --tflite {tflite}"
@@ -60,7 +62,7 @@ def count(tflite: Path, folder: Path, rows: int = 2, reference: bool = False) ->
             "instructions": counted.units,
             "per_mac": counted.units_per_mac,
         }
-        for layer, counted in zip(compiled.layers, profile(firmware, board, compiled).layers)
+        for layer, counted in zip(compiled.layers, profile(Target(firmware, compiled, choose_place(board))).layers)
     ]
     return {
         "kernels": "ours, reference" if reference else "ours",

@@ -20,6 +20,8 @@ from tinyflow.convert.trained import choose
 from tinyflow.data import load_dataset
 from tinyflow.deploy.build import build
 from tinyflow.deploy.device import connect
+from tinyflow.deploy.places.place import choose_place
+from tinyflow.deploy.target import Target
 from tinyflow.deploy.validate import validate
 from tinyflow.frontend.mfcc.config import TABLE_1
 from tinyflow.network.genotype import read_genotype
@@ -69,8 +71,8 @@ def main() -> None:
                 folder / "compile",
             )
             firmware = build(compiled, board, folder / "build")
-            result = validate(firmware, board, compiled, n=2, audio=audio)
-            with connect(firmware, board) as device:
+            result = validate(Target(firmware, compiled, choose_place(board)), n=2, audio=audio)
+            with connect(firmware, choose_place(board)) as device:
                 device.recognise(audio[:1])
                 counted = device.units(device.frontend_ticks[-1])
         parity = result["parity"]

@@ -15,8 +15,10 @@ from network_counts import sort
 from tinyflow.board import Board
 from tinyflow.compile.artefact import CompiledModel
 from tinyflow.deploy.build import build
+from tinyflow.deploy.places.place import choose_place
 from tinyflow.deploy.profile import profile
 from tinyflow.deploy.run import run_rows
+from tinyflow.deploy.target import Target
 from tinyflow.deploy.tflm.library import Tflm, check_compiler, libraries
 
 
@@ -25,7 +27,7 @@ def sides(board: Board) -> list[Tflm]:
     if not os.environ.get("TFLM_ROOT"):
         return []
     check_compiler()
-    found = [tflm for tflm in libraries() if tflm.arch == board.tflm and tflm.build == "release"]
+    found = [tflm for tflm in libraries() if tflm.arch == board.core.tflm and tflm.build == "release"]
     for tflm in found:
         tflm.check()
     return found[::-1]
@@ -40,8 +42,8 @@ def count_tflm(tflm: Tflm, compiled: CompiledModel, board: Board, x: np.ndarray,
     ``outputs``.
     """
     firmware = build(compiled, board, folder, runtime="tflm", tflm=tflm)
-    outputs, facts = run_rows(firmware, board, compiled, x)
-    counted = profile(firmware, board, compiled).layers
+    outputs, facts = run_rows(Target(firmware, compiled, choose_place(board)), x)
+    counted = profile(Target(firmware, compiled, choose_place(board))).layers
     layers = [
         {"kind": op.kind, "sort": sort(op), "tensor": op.tensor, "macs": op.macs, "instructions": layer.units}
         for op, layer in zip(firmware.operators, counted, strict=True)

@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+from targets import met
 
 from tinyflow.board import load_board
 from tinyflow.compile.artefact import CompiledModel
@@ -46,7 +47,7 @@ def assert_bit_exact_on(name: str, data: bytes, folder: Path, rows: int = 1, see
     sanitizers.
     """
     board, model = load_board(name), compile_bytes(data, folder)
-    with connect(build(model, board, folder / "firmware"), board) as device:
+    with connect(build(model, board, folder / "firmware"), met(board)) as device:
         for row in random_rows(model, rows, seed):
             ours = [layer.value(device.layer(layer.index, row, layer.offset, layer.bytes)) for layer in model.layers]
             difference = oracle.first_difference(model, 0, row, ours)

@@ -13,7 +13,7 @@ from keyword_model import keyword_model
 from tinyflow.artefacts import BOARDS
 from tinyflow.board import Board, board_names, load_board
 from tinyflow.deploy.build import build
-from tinyflow.deploy.places.place import place
+from tinyflow.deploy.places.place import choose_place
 from tinyflow.errors import TinyflowError
 
 ROOT = BOARDS.parent
@@ -33,7 +33,7 @@ def test_shipped_boards_are_consistent(name):
     board = load_board(name)
     assert board.name == name and (ROOT / "firmware/port" / board.port / "port.c").is_file()
     assert board.counter.rate > 0
-    if board.compiler == "host":
+    if board.core.compiler == "host":
         assert not board.memory
     else:
         assert (
@@ -41,12 +41,12 @@ def test_shipped_boards_are_consistent(name):
             and board.region("RAM").length > board.stack_bytes
             and board.stack_bytes % 8 == 0
         )
-        assert board.fpu == ("-mfloat-abi=hard" in board.cpu_flags)
+        assert board.core.fpu == ("-mfloat-abi=hard" in board.core.flags)
     if board.probe:
         assert not board.probe.openocd or Path(board.folder, board.probe.openocd.config).is_file()
         assert all(re.fullmatch(r"[0-9a-f]{4}:[0-9a-f]{4}", usb_id) for usb_id in board.probe.usb_ids)
     if board.qemu:  # virtual time per instruction and per tick give the instructions of a tick
-        counter = place(board, "qemu").counter
+        counter = choose_place(board, "qemu").counter
         assert (
             counter.unit == "instructions" and counter.rate == 10**9 / counter.frequency_hz / 2**board.qemu.icount_shift
         )
@@ -148,7 +148,7 @@ def test_docs_list_every_key():
 
 
 def test_boards_says_what_runs_here_now(tmp_path, monkeypatch):
-    from tinyflow.deploy.places.place import places_here
+    from tinyflow.deploy.places.readiness import places_here
 
     (tmp_path / "qemu-system-arm").write_text("#!/bin/sh\necho QEMU emulator version 7.2.22\n")
     (tmp_path / "qemu-system-arm").chmod(0o755)

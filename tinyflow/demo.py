@@ -4,6 +4,7 @@ import time
 from typing import Any
 
 from tinyflow.board import Board, load_board
+from tinyflow.deploy.target import Target
 from tinyflow.pipeline import Image, RecipeRun, make_firmware
 
 
@@ -18,7 +19,8 @@ def run_demo(run: RecipeRun) -> dict[str, Any]:
     for name in run.recipe.deploy.boards:  # a typo, or a compiler that is not there, should show before the training
         run.plan("build", Image(load_board(name)))
     for name in run.recipe.deploy.boards:
-        board, compiled, firmware, steps = make_firmware(run, name, "aot", "qemu" if load_board(name).qemu else None)
+        target, steps = make_firmware(run, name, "aot", "qemu" if load_board(name).qemu else None)
+        board, compiled, firmware = target.board, target.compiled, target.firmware
         for step in steps:
             seconds[f"build {name}" if step.stage == "build" else step.stage] = step.last_seconds
         facts = {
@@ -37,7 +39,7 @@ def run_demo(run: RecipeRun) -> dict[str, Any]:
         boards[name] = facts | {"elf": str(firmware.elf), "ran": runs_here(board)}
         if runs_here(board):
             start = time.monotonic()
-            boards[name] |= _checks(run, board, compiled, firmware)
+            boards[name] |= _checks(run, target)
             seconds[f"checks on {name}"] = time.monotonic() - start
     return {
         "passed": all(facts.get("passed", True) for facts in boards.values()),
@@ -55,17 +57,17 @@ def run_demo(run: RecipeRun) -> dict[str, Any]:
 
 def runs_here(board: Board) -> bool:
     """Whether the board needs no hardware."""
-    return board.qemu is not None or board.compiler == "host"
+    return board.qemu is not None or board.core.compiler == "host"
 
 
-def _checks(run: RecipeRun, board: Board, compiled, firmware) -> dict[str, Any]:
+def _checks(run: RecipeRun, target: Target) -> dict[str, Any]:
     from tinyflow.deploy.profile import profile
     from tinyflow.deploy.run import selftest
     from tinyflow.deploy.validate import validate
 
-    said = selftest(firmware, board)
-    proof = validate(firmware, board, compiled, audio=run.parity_audio(), progress=run.progress)
-    counts = profile(firmware, board, compiled, run.folder.profile(board.name), run.progress)
+    said = selftest(target)
+    proof = validate(target, audio=run.parity_audio(), progress=run.progress)
+    counts = profile(target, run.folder.profile(target.board.name), run.progress)
     return {
         "passed": said["passed"] and proof["passed"],
         "selftest": {key: said[key] for key in ("passed", "clips", "features_equal", "answers_equal", "reason")},

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from targets import on
 
 from tinyflow.board import load_board
 from tinyflow.compile.graph import Graph
@@ -144,7 +145,7 @@ def test_estimates_against_the_emulator_and_a_measured_image(tmp_path):
         features=np.random.default_rng(0).integers(-128, 128, (1, compiled.input.elements)).astype(np.int8),
     )
     board = load_board("mps2-an386")
-    counted = profile(build(compiled, board, tmp_path / "build"), board, compiled)
+    counted = profile(on(build(compiled, board, tmp_path / "build"), board, compiled))
     assert (fit.macs, fit.arena_bytes) == (compiled.macs, compiled.arena_bytes)
     assert fit.instructions == pytest.approx(counted.invoke_units, rel=0.02)
     measured = build(compiled, load_board("nucleo-l4r5zi"), tmp_path / "image")

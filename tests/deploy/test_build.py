@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from elftools.elf.elffile import ELFFile
+from targets import met
 
 from tinyflow.board import Memory, load_board
 from tinyflow.deploy.artefact import load_firmware
@@ -125,7 +126,7 @@ def test_a_damaged_image_is_noticed_before_it_runs(foreign_model, tmp_path):
     image[len(image) // 2] ^= 1
     firmware.elf.write_bytes(image)
     with pytest.raises(TinyflowError, match="firmware.elf is not the file that was built"):
-        connect(firmware, board)
+        connect(firmware, met(board))
 
 
 @pytest.mark.parametrize("name", ['a "quoted" name', "semi;colon", "back\\slash"])

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from targets import on
 
 from tinyflow.board import load_board
 from tinyflow.compile import load_compiled
@@ -12,7 +13,7 @@ from tinyflow.deploy.artefact import Firmware
 from tinyflow.deploy.baseline import read_baseline
 from tinyflow.deploy.build import build
 from tinyflow.deploy.check import Limits, check
-from tinyflow.deploy.places.place import place
+from tinyflow.deploy.places.place import choose_place
 from tinyflow.errors import TinyflowError
 
 
@@ -20,7 +21,7 @@ from tinyflow.errors import TinyflowError
 def test_all_is_well_and_the_baseline_is_written(speaking_built, clips, tmp_path):
     made = speaking_built
     limits = Limits(write=tmp_path / "ci" / "board.json")
-    result = check(made.firmware, made.board, made.compiled, clips, limits, out=tmp_path / "profile")
+    result = check(on(made.firmware, made.board, made.compiled), clips, limits, out=tmp_path / "profile")
     assert result["passed"] and result["reasons"] == [] and result["comparison"] is None
     assert (
         result["selftest"]["clips"] == 3
@@ -36,7 +37,7 @@ def test_all_is_well_and_the_baseline_is_written(speaking_built, clips, tmp_path
 
     kept = replace(limits, baseline=limits.write, write=None, tolerance=0.0001)  # counts differ by ticks of the timer
     was = kept.read() | {"figures": {**written["figures"], "arena_bytes": written["figures"]["arena_bytes"] - 1}}
-    again = check(made.firmware, made.board, made.compiled, None, kept, was)
+    again = check(on(made.firmware, made.board, made.compiled), None, kept, was)
     assert (
         not again["passed"]
         and len(again["reasons"]) == 1
@@ -55,7 +56,7 @@ def test_a_failed_selftest_is_named_beside_what_passed(speaking_model, tmp_path)
     np.savez(compiled.selftest, **stored)
     host = load_board("host")
     limits = Limits(baseline=tmp_path / "absent.json", write=tmp_path / "new.json")
-    result = check(build(compiled, host, tmp_path / "out"), host, compiled, None, limits)
+    result = check(on(build(compiled, host, tmp_path / "out"), host, compiled), None, limits)
     assert not result["passed"] and result["validation"]["passed"] and result["written"] is None
     assert result["reasons"][0].startswith("self-test: clip 0 (yes): answer 0 differs")
     assert len(result["reasons"]) == 2 and "there is no baseline" in result["reasons"][1]  # does not hide the first
@@ -81,4 +82,9 @@ def test_a_baseline_of_another_board_is_refused_before_the_board_is_asked(speaki
     was = {"board": "mps2-an386", "runtime": "aot", "place": "qemu", "unit": "instructions", "figures": {}}
     absent = Firmware(tmp_path, "mps2-an385", "0", "", "", "", 0, 0, 0, 0, 0)
     with pytest.raises(TinyflowError, match="its board is 'mps2-an386', this profile's is 'mps2-an385'"):
-        check(absent, place(load_board("mps2-an385")), speaking_model, None, Limits(baseline=tmp_path / "a.json"), was)
+        check(
+            on(absent, choose_place(load_board("mps2-an385")), speaking_model),
+            None,
+            Limits(baseline=tmp_path / "a.json"),
+            was,
+        )

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from firmware_models import foreign
+from targets import on
 
 from tinyflow.board import load_board
 from tinyflow.cli import main
@@ -71,7 +72,7 @@ def on_host(tmp_path_factory):
 
 def test_on_this_machine_tflite_micro_plays_the_part(on_host, tmp_path):
     compiled, firmware, board = on_host
-    result = compare_runtimes(firmware, None, board, compiled, tmp_path)
+    result = compare_runtimes(on(firmware, board, compiled), None, tmp_path)
     assert (result.equal, result.rows) == (8, 8)
     assert (
         "tflite-micro" in result.tflm.by
@@ -112,7 +113,7 @@ def test_a_difference_is_counted(on_host, monkeypatch):
         return answers
 
     monkeypatch.setattr(oracle, "invoke", one_wrong)
-    assert compare_runtimes(firmware, None, board, compiled).equal == 7
+    assert compare_runtimes(on(firmware, board, compiled), None).equal == 7
 
 
 def test_a_difference_fails_the_command(on_host, monkeypatch, runs, capsys):

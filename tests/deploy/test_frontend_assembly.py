@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from firmware_models import speaking
 from frontend_signals import signals
+from targets import met
 
 from tinyflow.board import load_board
 from tinyflow.deploy.build import build
@@ -33,7 +34,7 @@ def test_assembly_is_its_twin(name, tmp_path):
     audio = np.stack([made["speech"][3], made["noise"][5], made["clipping"][0], made["dither"][0]])
     compiled = speaking(tmp_path / "model", front_end_named(name), audio[:1])
     board = load_board("mps2-an386")
-    with connect(build(compiled, board, tmp_path / "firmware"), board) as device:
+    with connect(build(compiled, board, tmp_path / "firmware"), met(board)) as device:
         on_device = device.recognise(audio)[0]
         embedded = device.selftest()  # frontend_clip on the stored clip, hop by hop
     on_host = HostFrontend(compiled.c).features(audio)

@@ -15,6 +15,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from keyword_model import keyword_model
+from targets import met, on
 
 from tinyflow.board import load_board
 from tinyflow.deploy.build import build
@@ -53,7 +54,7 @@ def at_host(tmp_path_factory, speaking_model):
 
 def expected(built, audio: np.ndarray, listen: Listen) -> np.ndarray:
     """int8 (runs, labels): tflite_micro on the host front end's features of every window."""
-    features = HostFrontend(built.compiled.c, fixed=not built.board.fpu).features(audio[None])[0]
+    features = HostFrontend(built.compiled.c, fixed=not built.board.core.fpu).features(audio[None])[0]
     rows = built.compiled.input.elements // features.shape[1]
     windows = np.stack([features[at : at + rows] for at in range(0, len(features) - rows + 1, listen.every)])
     return oracle.invoke(built.compiled.tflite, windows[..., None]).reshape(len(windows), -1)
@@ -65,7 +66,7 @@ def padded(built, audio: np.ndarray) -> np.ndarray:
 
 def check_words(built, audio: np.ndarray, listen: Listen, on_word=None) -> dict:
     """The words that the board hears are those of tflite_micro's answers, as Python detects them."""
-    said = listen_to(built.firmware, built.board, built.compiled, audio, listen, on_word=on_word)
+    said = listen_to(on(built.firmware, built.board, built.compiled), audio, listen, on_word=on_word)
     answers = expected(built, padded(built, audio), listen)
     words = [
         (built.compiled.labels[word.label], word.score / 256, sample_of(word.run, built.compiled, listen))
@@ -100,7 +101,7 @@ def test_every_answer_in_a_stream_is_that_of_the_clip(speaking_built, audio):
     answers = expected(speaking_built, audio, listen)
     data = audio.astype("<i2").tobytes()
     rng = np.random.default_rng(2)
-    with connect(speaking_built.firmware, speaking_built.board, timeout=60) as device:
+    with connect(speaking_built.firmware, met(speaking_built.board), timeout=60) as device:
         begin(device, Settings.of(listen, speaking_built.compiled))
         heard, at = [], 0
         while at < len(data):  # pieces of any even size
@@ -131,7 +132,7 @@ def test_logits_and_softmax_alike(tmp_path, audio):
 
 
 def test_what_is_wrong_is_named_and_changes_nothing(speaking_built, audio):
-    with connect(speaking_built.firmware, speaking_built.board, timeout=60) as device:
+    with connect(speaking_built.firmware, met(speaking_built.board), timeout=60) as device:
         settings = Settings.of(EAGER, speaking_built.compiled)
         said = begin(device, settings)
         assert {key: said[key] for key in vars(settings)} == vars(settings)
@@ -153,20 +154,20 @@ def test_what_is_wrong_is_named_and_changes_nothing(speaking_built, audio):
 
 def test_a_firmware_without_front_end_has_none_of_it(foreign_built):
     with (
-        connect(foreign_built.firmware, foreign_built.board, timeout=60) as device,
+        connect(foreign_built.firmware, met(foreign_built.board), timeout=60) as device,
         pytest.raises(CommandError, match="no such command"),
     ):
         device.console.request("listen")
     assert b"listen_" not in foreign_built.firmware.elf.read_bytes()
     with pytest.raises(TinyflowError, match="has no front end") as error:
         listen_to(
-            foreign_built.firmware, foreign_built.board, foreign_built.compiled, np.zeros(RATE, np.int16), Listen()
+            on(foreign_built.firmware, foreign_built.board, foreign_built.compiled), np.zeros(RATE, np.int16), Listen()
         )
     assert "tinyflow trained" in error.value.hint
 
 
 def test_the_recipe_is_in_the_image_for_a_board_without_a_host(at_host):
-    with connect(at_host.firmware, at_host.board) as device:
+    with connect(at_host.firmware, met(at_host.board)) as device:
         said = device.console.request("listen")
     assert [said[key] for key in ("every", "average", "threshold", "refractory")] == [3, 2, 77, 10]
 
@@ -176,9 +177,11 @@ def test_what_a_second_of_audio_costs(speaking_built, audio):
     """The sum of its parts, each counted: the front end as the `frontend` command counts a frame, the network as
     `infer`.
     """
-    said = listen_to(speaking_built.firmware, speaking_built.board, speaking_built.compiled, audio, Listen(every=10))
+    said = listen_to(
+        on(speaking_built.firmware, speaking_built.board, speaking_built.compiled), audio, Listen(every=10)
+    )
     parts, costs = said["costs"]["per_second"], said["costs"]
-    with connect(speaking_built.firmware, speaking_built.board, timeout=60) as device:
+    with connect(speaking_built.firmware, met(speaking_built.board), timeout=60) as device:
         profile = device.profile(audio=audio[:RATE])
     assert costs["unit"] == "instructions" and (costs["frames_a_second"], costs["runs_a_second"]) == (50, 5)
     assert parts["all"] == parts["frontend"] + parts["network"] + parts["detector"]
@@ -208,7 +211,9 @@ def test_recordings_of_any_rate_and_channels(tmp_path, audio):
 def test_a_recording_shorter_than_the_networks_window_is_refused(speaking_built):
     with pytest.raises(TinyflowError, match="0.50 s long.* takes 1.00 s") as error:
         listen_to(
-            speaking_built.firmware, speaking_built.board, speaking_built.compiled, np.zeros(8000, np.int16), Listen()
+            on(speaking_built.firmware, speaking_built.board, speaking_built.compiled),
+            np.zeros(8000, np.int16),
+            Listen(),
         )
     assert "tinyflow run --wav" in error.value.hint
 
@@ -230,12 +235,12 @@ def test_the_hosts_microphone_hears_what_a_recording_says(at_host, tmp_path, mon
     try:
         monkeypatch.setenv("TINYFLOW_MICROPHONE", str(path))
         said = listen_microphone(
-            at_host.firmware, at_host.board, at_host.compiled, EAGER, lambda heard: heard < len(data) // 2 // RATE
+            on(at_host.firmware, at_host.board, at_host.compiled), EAGER, lambda heard: heard < len(data) // 2 // RATE
         )
     finally:
         process.kill()
         process.wait()
-    streamed = listen_to(at_host.firmware, at_host.board, at_host.compiled, audio, EAGER)["words"]
+    streamed = listen_to(on(at_host.firmware, at_host.board, at_host.compiled), audio, EAGER)["words"]
     assert said["words"] == [word for word in streamed if word["seconds"] <= said["seconds"]] and len(said["words"]) > 1
     assert 3 <= said["seconds"] < 3.1 and said["samples_lost"] == 0
 
@@ -247,9 +252,7 @@ def test_ctrl_c_ends_listening_and_the_result_is_whole(at_host, tmp_path, monkey
     once = iter([signal.SIGINT])
     with until_interrupted(None) as going:
         said = listen_microphone(
-            at_host.firmware,
-            at_host.board,
-            at_host.compiled,
+            on(at_host.firmware, at_host.board, at_host.compiled),
             EAGER,
             going,
             lambda word: [os.kill(os.getpid(), number) for number in once],
@@ -257,7 +260,9 @@ def test_ctrl_c_ends_listening_and_the_result_is_whole(at_host, tmp_path, monkey
     assert said["words"] and said["seconds"] < 5
     assert signal.getsignal(signal.SIGINT) is before
     with until_interrupted(2.5) as going:
-        assert 3 <= listen_microphone(at_host.firmware, at_host.board, at_host.compiled, EAGER, going)["seconds"] < 3.1
+        assert (
+            3 <= listen_microphone(on(at_host.firmware, at_host.board, at_host.compiled), EAGER, going)["seconds"] < 3.1
+        )
 
 
 def test_a_second_ctrl_c_does_not_wait():
@@ -287,14 +292,14 @@ def test_a_microphone_that_fails_says_why(at_host, tmp_path, monkeypatch, sample
         samples = "voice"
     monkeypatch.setenv("TINYFLOW_MICROPHONE", str(tmp_path / samples) if samples else "")
     with pytest.raises(TinyflowError, match=message) as error:
-        listen_microphone(at_host.firmware, at_host.board, at_host.compiled, EAGER, lambda heard: heard < 60)
+        listen_microphone(on(at_host.firmware, at_host.board, at_host.compiled), EAGER, lambda heard: heard < 60)
     assert "the microphone of host (pipe)" in error.value.message and "docs/listen.md" in error.value.hint
 
 
 def test_boards_without_microphone_or_with_an_unknown_one(speaking_built, tmp_path):
     deaf = replace(speaking_built.board, microphone="")
     with pytest.raises(TinyflowError, match="has no microphone") as error:
-        listen_microphone(speaking_built.firmware, deaf, speaking_built.compiled, EAGER, lambda heard: True)
+        listen_microphone(on(speaking_built.firmware, deaf, speaking_built.compiled), EAGER, lambda heard: True)
     assert "--wav" in error.value.hint
     with pytest.raises(TinyflowError, match="no microphone driver 'ear'") as error:
         build(speaking_built.compiled, replace(speaking_built.board, microphone="ear"), tmp_path / "out")
@@ -320,7 +325,7 @@ def test_between_hops_the_core_sleeps_until_the_microphone_wakes_it(speaking_mod
     built = SimpleNamespace(
         compiled=speaking_model, board=board, firmware=build(speaking_model, board, tmp_path / "out")
     )
-    said = listen_microphone(built.firmware, board, speaking_model, EAGER, lambda heard: heard < 4)
+    said = listen_microphone(on(built.firmware, board, speaking_model), EAGER, lambda heard: heard < 4)
     with np.load(speaking_model.selftest) as stored:
         samples = np.tile(stored["clips"][0], 5)
     words = detect(expected(built, samples, EAGER), speaking_model, EAGER)

@@ -5,6 +5,7 @@ import shutil
 import pytest
 from firmware_models import speaking
 from frontend_signals import espeak, recorded
+from targets import on
 
 from tinyflow.board import load_board
 from tinyflow.deploy.build import build
@@ -17,7 +18,7 @@ BOARDS = ["host", pytest.param("mps2-an386", marks=pytest.mark.qemu)]
 
 def passes(compiled, name, folder, audio):
     board = load_board(name)
-    result = validate(build(compiled, board, folder / "firmware"), board, compiled, n=2, audio=audio)
+    result = validate(on(build(compiled, board, folder / "firmware"), board, compiled), n=2, audio=audio)
     assert result["passed"], result["reason"]
     features = result["parity"]["features"]
     assert (

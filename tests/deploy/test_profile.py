@@ -12,13 +12,14 @@ from dataclasses import replace
 
 import pytest
 from keyword_model import keyword_model
+from targets import met, on
 
 from tinyflow.board import DebugProbe, load_board
 from tinyflow.deploy import profile as profile_stage
 from tinyflow.deploy.baseline import baseline_of
 from tinyflow.deploy.build import build
 from tinyflow.deploy.device import connect
-from tinyflow.deploy.places.place import place
+from tinyflow.deploy.places.place import choose_place
 from tinyflow.deploy.profile import profile
 from tinyflow.errors import TinyflowError
 
@@ -45,7 +46,9 @@ def made(tmp_path_factory):
 def test_on_the_emulated_cortex_m(made, tmp_path):
     firmware, board, compiled = made("mps2-an386")
     said = []
-    result = profile(firmware, board, compiled, tmp_path / "out", lambda task, done, total, note="": said.append(note))
+    result = profile(
+        on(firmware, board, compiled), tmp_path / "out", lambda task, done, total, note="": said.append(note)
+    )
     assert (
         result.unit == "instructions" and result.resolution == 5 and result.milliseconds is None
     )  # instructions are not time
@@ -60,7 +63,7 @@ def test_on_the_emulated_cortex_m(made, tmp_path):
     assert [layer.macs for layer in result.layers[:3]] == [25 * 20 * 9 * 8, 25 * 20 * 9 * 8, 25 * 20 * 8 * 16]
     assert result.macs == sum(layer.macs for layer in result.layers)
 
-    with connect(firmware, board) as device:  # the same counts by another way: infer, not profile
+    with connect(firmware, met(board)) as device:  # the same counts by another way: infer, not profile
         import numpy as np
 
         device.infer(np.zeros((2, compiled.input.elements), np.int8))
@@ -175,7 +178,7 @@ def test_layers_that_do_not_sum_to_the_total_are_said_so(made):
 def test_firmware_of_another_model(made):
     firmware, board, compiled = made("host")
     with pytest.raises(TinyflowError, match="counts 6 layers, .* has 5"):
-        profile(firmware, board, replace(compiled, layers=compiled.layers[:5]))
+        profile(on(firmware, board, replace(compiled, layers=compiled.layers[:5])))
 
 
 def test_a_board_on_a_wire_is_profiled_in_cycles(made, tmp_path):
@@ -192,7 +195,7 @@ def test_a_board_on_a_wire_is_profiled_in_cycles(made, tmp_path):
         tty.setraw(end, termios.TCSANOW)
     process = subprocess.Popen([firmware.elf], stdin=ours, stdout=ours)
     try:
-        result = profile(firmware, place(wired, "serial", os.ttyname(theirs)), compiled, tmp_path / "out")
+        result = profile(on(firmware, choose_place(wired, "serial", os.ttyname(theirs)), compiled), tmp_path / "out")
     finally:
         process.kill()
         process.wait()

@@ -5,13 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from firmware_models import speaking
+from targets import met
 
 from tinyflow.board import load_board
 from tinyflow.deploy.build import build
 from tinyflow.deploy.device import connect
 from tinyflow.deploy.places import qemu
 from tinyflow.deploy.places.host import start_host
-from tinyflow.deploy.places.place import place
+from tinyflow.deploy.places.place import choose_place
 from tinyflow.deploy.places.serialport import SerialTransport, find_port
 from tinyflow.errors import TinyflowError
 from tinyflow.frontend.mfcc.config import TABLE_1
@@ -30,7 +31,7 @@ def test_a_loop_of_known_length_is_counted_within_two_ticks(speaking_built):
 
     A count may read a tick high, and again one for the calibration, which is the least of several empty counts.
     """
-    with connect(speaking_built.firmware, speaking_built.board, timeout=60) as device:
+    with connect(speaking_built.firmware, met(speaking_built.board), timeout=60) as device:
         assert device.resolution == 5
         for count in (1, 7, 1000, 12345, 10_000_000):
             counted = device.loop(count)
@@ -43,7 +44,7 @@ def test_a_loop_of_known_length_is_counted_within_two_ticks(speaking_built):
 
 @TARGET
 def test_counts_of_layers_and_steps_sum_to_the_whole(speaking_built, clips):
-    with connect(speaking_built.firmware, speaking_built.board, timeout=60) as device:
+    with connect(speaking_built.firmware, met(speaking_built.board), timeout=60) as device:
         profile = device.profile(audio=clips[0])
         again = device.profile(audio=clips[0])
     invoke, layers, frontend = profile["invoke"]["units"], profile["layers"], profile["frontend"]
@@ -66,7 +67,7 @@ def test_counts_of_layers_and_steps_sum_to_the_whole(speaking_built, clips):
 def test_every_front_end_of_table_1_gives_the_hosts_features(config, board, tmp_path, clips):
     """Bit for bit: the stored features are those of the host's C."""
     compiled = speaking(tmp_path / "model", config, clips[:2])
-    with connect(build(compiled, board, tmp_path / "out"), board, timeout=120) as device:
+    with connect(build(compiled, board, tmp_path / "out"), met(board), timeout=120) as device:
         result = device.selftest()
         streamed, _ = device.recognise(clips[:1])
     assert result["passed"] and result["features_equal"] == result["answers_equal"] == 2
@@ -105,7 +106,7 @@ def test_an_emulator_that_ends_is_quoted(speaking_built, tmp_path):
     with pytest.raises(TinyflowError) as error:
         connect(
             firmware,
-            replace(speaking_built.board, qemu=replace(speaking_built.board.qemu, machine="no-such-machine")),
+            met(replace(speaking_built.board, qemu=replace(speaking_built.board.qemu, machine="no-such-machine"))),
             timeout=20,
         )
     assert "ended" in error.value.message and "no-such-machine" in error.value.message
@@ -113,7 +114,7 @@ def test_an_emulator_that_ends_is_quoted(speaking_built, tmp_path):
 
 @TARGET
 def test_closing_ends_the_emulator_and_its_folder(speaking_built):
-    device = connect(speaking_built.firmware, speaking_built.board, timeout=60)
+    device = connect(speaking_built.firmware, met(speaking_built.board), timeout=60)
     process, folder = device.console.transport._process, device.console.transport._folder.name
     device.close()
     device.close()
@@ -170,7 +171,7 @@ def test_the_serial_transport_speaks_the_protocol(tmp_path, request):
         with pytest.raises(
             TinyflowError, match="^b-l475e-iot01a on /dev/.* runs a firmware of host, not b-l475e-iot01a\n"
         ) as error:
-            connect(firmware, place(load_board("b-l475e-iot01a"), "serial", os.ttyname(theirs)), timeout=20)
+            connect(firmware, met(choose_place(load_board("b-l475e-iot01a"), "serial", os.ttyname(theirs))), timeout=20)
         assert (
             error.value.hint
             == "tinyflow flash --board b-l475e-iot01a; if another board is plugged in: --port or --emulator qemu"

@@ -14,12 +14,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from firmware_models import misbehaving
+from targets import met, on
 
 from tinyflow.board import board_names, load_board
 from tinyflow.deploy.build import build
 from tinyflow.deploy.device import Device, connect
 from tinyflow.deploy.places import renode
-from tinyflow.deploy.places.place import emulator_version, place
+from tinyflow.deploy.places.place import choose_place, emulator_version
 from tinyflow.deploy.places.renode import find_renode, parse_version, renode_command, renode_environment, start_renode
 from tinyflow.deploy.validate import validate
 from tinyflow.errors import TinyflowError
@@ -30,7 +31,7 @@ TARGET = pytest.mark.parametrize("speaking_built", [pytest.param("nucleo-l4r5zi"
 
 @pytest.fixture(scope="module")
 def nucleo():
-    return place(load_board("nucleo-l4r5zi"), "renode")
+    return choose_place(load_board("nucleo-l4r5zi"), "renode")
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +58,8 @@ def own_platform(tmp_path, nucleo):
 @TARGET
 def test_the_flashed_image_boots_to_its_answers(speaking_built, clips, tmp_path):
     """One machine, asked everything: clock and console as on the chip, self-test, rows, recordings, counts."""
-    firmware, board = speaking_built.firmware, place(speaking_built.board, "renode")
-    with connect(firmware, board) as device:
+    firmware, board = speaking_built.firmware, choose_place(speaking_built.board, "renode")
+    with connect(firmware, met(board)) as device:
         assert re.fullmatch(r"Renode \d+\.\d+\.\d+ \(nucleo-l4r5zi\)", device.console.transport.name)
         assert device.hello_line["warning"] == "" and device.hello_line["counter"] == "dwt"
         result = device.selftest()
@@ -80,7 +81,7 @@ def test_the_flashed_image_boots_to_its_answers(speaking_built, clips, tmp_path)
         "qemu-system-arm"
     ):  # the same core and compiler elsewhere: the network is counted alike, within QEMU's two ticks of 5
         other = load_board("mps2-an386")
-        with connect(build(speaking_built.compiled, other, tmp_path / "out"), other) as device:
+        with connect(build(speaking_built.compiled, other, tmp_path / "out"), met(other)) as device:
             there = device.profile(audio=clips[0])
         for here, elsewhere in zip(
             [profile["invoke"], *profile["layers"]], [there["invoke"], *there["layers"]], strict=True
@@ -90,8 +91,8 @@ def test_the_flashed_image_boots_to_its_answers(speaking_built, clips, tmp_path)
 
 @TARGET
 def test_rows_and_recordings_are_bit_exact(speaking_built, clips):
-    board = place(speaking_built.board, "renode")
-    result = validate(speaking_built.firmware, board, speaking_built.compiled, n=2, audio=clips[:1])
+    board = choose_place(speaking_built.board, "renode")
+    result = validate(on(speaking_built.firmware, board, speaking_built.compiled), n=2, audio=clips[:1])
     assert result["passed"] and all(check["passed"] for check in result["parity"].values())
 
 
@@ -99,7 +100,7 @@ def test_rows_and_recordings_are_bit_exact(speaking_built, clips):
 def test_faults_are_reported(stubborn, nucleo):
     # Renode 1.14 leaves out the address by which a stack overflow is told from any other access
     for kind, said in ((1, "undefined instruction"), (3, "(stack overflow|memory protection: data access)")):
-        with connect(stubborn, nucleo) as device, pytest.raises(TinyflowError, match=f"{said}.*cfsr 0x"):
+        with connect(stubborn, met(nucleo)) as device, pytest.raises(TinyflowError, match=f"{said}.*cfsr 0x"):
             device.infer(np.full(8, kind, np.int8))
 
 
@@ -124,7 +125,7 @@ def test_a_dead_peripheral_is_reported_by_the_firmware(stubborn, own_platform):
     """The port's own start-up checks meet a regulator that never gets there."""
     board = own_platform(lambda text: text.replace("0x40007014 0x100", "0x40007014 0x500"))
     with pytest.raises(TinyflowError, match="VOSF of PWR_SR2 stays 1"):
-        connect(stubborn, board)
+        connect(stubborn, met(board))
 
 
 @needs_renode
@@ -155,8 +156,8 @@ import os, subprocess
 from tinyflow.board import load_board
 from tinyflow.deploy.artefact import load_firmware
 from tinyflow.deploy.device import connect
-from tinyflow.deploy.places.place import place
-device = connect(load_firmware({str(stubborn.folder)!r}), place(load_board("nucleo-l4r5zi"), "renode"))
+from tinyflow.deploy.places.place import choose_place
+device = connect(load_firmware({str(stubborn.folder)!r}), met(choose_place(load_board("nucleo-l4r5zi"), "renode")))
 print(device.console.transport._process.pid, flush=True)
 os.kill(os.getpid(), {int(signal.SIGKILL)})
 """

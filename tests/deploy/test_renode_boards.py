@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from firmware_models import misbehaving
 from model_zoo import ds_cnn, every_operator
+from targets import met, on
 
 from tinyflow.board import load_board
 from tinyflow.compile.foreign import compile_tflite
 from tinyflow.deploy.build import build
 from tinyflow.deploy.device import connect
-from tinyflow.deploy.places.place import place
+from tinyflow.deploy.places.place import choose_place
 from tinyflow.deploy.places.renode import renode_version
 from tinyflow.deploy.run import selftest
 from tinyflow.deploy.validate import validate
@@ -25,7 +26,7 @@ BOARDS = ("stm32f4_discovery", "nrf52840dk")
 
 def runnable(name: str):
     """The board under Renode; skips where this Renode is too old for it."""
-    board = place(load_board(name), "renode")
+    board = choose_place(load_board(name), "renode")
     if renode_version() < tuple(map(int, board.renode.minimum_version.split("."))):
         pytest.skip(f"needs Renode {board.renode.minimum_version} for {name}")
     return board
@@ -49,7 +50,7 @@ def networks(tmp_path_factory):
 @pytest.mark.parametrize("speaking_built", BOARDS, indirect=True)
 def test_self_test_and_counts(speaking_built, tmp_path):
     firmware, board = speaking_built.firmware, runnable(speaking_built.board.name)
-    result = selftest(firmware, board)
+    result = selftest(on(firmware, board))
     assert (
         result["passed"]
         and result["features_equal"] == result["answers_equal"] == 3
@@ -58,7 +59,7 @@ def test_self_test_and_counts(speaking_built, tmp_path):
     assert 0 < result["stack_bytes"] < board.stack_bytes
     if shutil.which("qemu-system-arm"):  # the same code on another emulator's Cortex-M4F, counted to within five
         qemu = load_board("mps2-an386")
-        there = selftest(build(speaking_built.compiled, qemu, tmp_path / "qemu"), qemu)
+        there = selftest(on(build(speaking_built.compiled, qemu, tmp_path / "qemu"), qemu))
         for key in ("frontend_units", "network_units"):
             assert result[key] == pytest.approx(there[key], rel=1e-3)
 
@@ -69,9 +70,9 @@ def test_networks_are_bit_exact(board, networks, name, tmp_path):
         pytest.skip("needs Renode 1.16: SSUB8 of 1.15 leaves wrong GE flags to SEL (docs/boards.md)")
     compiled = networks[name]
     firmware = build(compiled, board, tmp_path / "out")
-    result = validate(firmware, board, compiled, n=2)
+    result = validate(on(firmware, board, compiled), n=2)
     assert result["passed"] and result["equal"] == 2
-    with connect(firmware, board) as device:
+    with connect(firmware, met(board)) as device:
         assert (
             device.hello_line["warning"] == "" and device.hello_line["counter"] == "dwt"
         )  # clock, console and counter as on the chip
@@ -85,5 +86,5 @@ def test_faults_are_reported(board, tmp_path):
         (1, "undefined instruction"),
         (3, "(stack overflow|memory protection: data access)"),
     ):  # Renode 1.14 leaves out MMFAR
-        with connect(firmware, board) as device, pytest.raises(TinyflowError, match=f"{said}.*cfsr 0x"):
+        with connect(firmware, met(board)) as device, pytest.raises(TinyflowError, match=f"{said}.*cfsr 0x"):
             device.infer(np.full(8, kind, np.int8))

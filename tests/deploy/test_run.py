@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from firmware_models import LABELS
+from targets import on
 
 from tinyflow.deploy.run import hear_file, read_rows, run_rows, selftest, write_rows
 from tinyflow.errors import TinyflowError
@@ -11,7 +12,7 @@ from tinyflow.reference import oracle
 
 def test_rows_are_answered_as_tflite_micro_does(foreign_built):
     x = np.random.default_rng(1).integers(-128, 128, (5, 49, 40, 1), dtype=np.int8)
-    y, facts = run_rows(foreign_built.firmware, foreign_built.board, foreign_built.compiled, x)
+    y, facts = run_rows(on(foreign_built.firmware, foreign_built.board, foreign_built.compiled), x)
     assert y.shape == (5, len(LABELS)) and y.dtype == np.int8
     np.testing.assert_array_equal(y, oracle.invoke(foreign_built.compiled.tflite, x))
     for key in ("arena_bytes", "flash_bytes", "model_bytes", "ram_bytes"):
@@ -35,12 +36,12 @@ def test_rows_are_answered_as_tflite_micro_does(foreign_built):
 )
 def test_other_shapes_and_types_are_refused_naming_both(foreign_built, rows):
     with pytest.raises(TinyflowError) as error:
-        run_rows(foreign_built.firmware, foreign_built.board, foreign_built.compiled, rows)
+        run_rows(on(foreign_built.firmware, foreign_built.board, foreign_built.compiled), rows)
     assert f"{rows.dtype} {list(rows.shape)}" in error.value.message and "int8 [N, 49, 40, 1]" in error.value.message
 
 
 def test_selftest_passes_and_counts(speaking_built):
-    result = selftest(speaking_built.firmware, speaking_built.board)
+    result = selftest(on(speaking_built.firmware, speaking_built.board))
     assert result["passed"] and result["reason"] == ""
     assert (result["clips"], result["features_equal"], result["answers_equal"]) == (3, 3, 3)
     assert [clip["word"] for clip in result["results"]] == ["yes", "no", "stop"]
@@ -63,14 +64,14 @@ def test_a_wrong_stored_feature_or_answer_fails_the_selftest(speaking_model, tmp
             arrays = dict(stored)
         arrays[key][index] ^= 1
         np.savez(folder / "selftest.npz", **arrays)
-        result = selftest(build(replace(speaking_model, folder=folder), board, tmp_path / f"out-{key}"), board)
+        result = selftest(on(build(replace(speaking_model, folder=folder), board, tmp_path / f"out-{key}"), board))
         assert not result["passed"] and f"clip {index[0]}" in result["reason"] and word in result["reason"]
         assert result[f"{key}_equal"] == 2
 
 
 def test_selftest_without_clips_names_the_other_ways(foreign_built):
     with pytest.raises(TinyflowError, match="no self-test clips") as error:
-        selftest(foreign_built.firmware, foreign_built.board)
+        selftest(on(foreign_built.firmware, foreign_built.board))
     assert "validate" in error.value.hint
 
 
@@ -78,14 +79,14 @@ def test_a_recording_of_another_rate_is_heard(speaking_built, tmp_path, clips):
     import soundfile
 
     soundfile.write(tmp_path / "clip.wav", clips[0], 16000, subtype="PCM_16")
-    heard = hear_file(speaking_built.firmware, speaking_built.board, speaking_built.compiled, tmp_path / "clip.wav")
+    heard = hear_file(on(speaking_built.firmware, speaking_built.board, speaking_built.compiled), tmp_path / "clip.wav")
     with np.load(speaking_built.compiled.selftest) as stored:
         answers = stored["answers"][0]
     assert heard["word"] == LABELS[int(answers.argmax())]
     np.testing.assert_allclose(list(heard["scores"].values()), (answers.astype(float) + 128) / 256)
     soundfile.write(tmp_path / "stereo.wav", np.repeat(clips[1][:12000, None], 2, axis=1), 8000, subtype="PCM_16")
     assert (
-        hear_file(speaking_built.firmware, speaking_built.board, speaking_built.compiled, tmp_path / "stereo.wav")[
+        hear_file(on(speaking_built.firmware, speaking_built.board, speaking_built.compiled), tmp_path / "stereo.wav")[
             "word"
         ]
         in LABELS
@@ -94,7 +95,7 @@ def test_a_recording_of_another_rate_is_heard(speaking_built, tmp_path, clips):
 
 def test_a_foreign_model_hears_nothing(foreign_built, tmp_path):
     with pytest.raises(TinyflowError, match="no front end"):
-        hear_file(foreign_built.firmware, foreign_built.board, foreign_built.compiled, tmp_path / "x.wav")
+        hear_file(on(foreign_built.firmware, foreign_built.board, foreign_built.compiled), tmp_path / "x.wav")
 
 
 def test_rows_files(tmp_path):

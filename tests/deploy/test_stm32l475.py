@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from firmware_models import misbehaving
 from model_zoo import ds_cnn
+from targets import met, on
 
 from tinyflow.board import load_board
 from tinyflow.compile.foreign import compile_tflite
 from tinyflow.deploy.build import build
 from tinyflow.deploy.console import CommandError
 from tinyflow.deploy.device import connect
-from tinyflow.deploy.places.place import place
+from tinyflow.deploy.places.place import choose_place
 from tinyflow.deploy.places.qemu import qemu_version
 from tinyflow.deploy.profile import profile
 from tinyflow.deploy.run import selftest
@@ -33,7 +34,7 @@ def board():
         pytest.skip(
             f"needs QEMU {BOARD.qemu.minimum_version} or newer for {BOARD.qemu.machine}; this is {version}: make setup"
         )
-    return place(BOARD, "qemu")
+    return choose_place(BOARD, "qemu")
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,7 @@ def made(board, speaking_model, tmp_path_factory):
 
 
 def test_boots_and_says_what_counts_and_what_is_missing(made, board):
-    with connect(made, board, timeout=60) as device:
+    with connect(made, met(board), timeout=60) as device:
         said = device.hello()
         assert device.resolution == 2
     assert (
@@ -59,7 +60,7 @@ def test_a_loop_of_known_length_is_counted_beyond_systicks_24_bits(made, board):
     own.
     """
     handler, wrap = 8, 2**24 * 25 // 16
-    with connect(made, board, timeout=120) as device:
+    with connect(made, met(board), timeout=120) as device:
         for count in (1, 7, 1000, 12345, 10_000_000, 100_000_000):
             wraps = 2 * count // wrap + 1
             counted = device.loop(count)
@@ -73,13 +74,13 @@ def test_a_loop_of_known_length_is_counted_beyond_systicks_24_bits(made, board):
 
 
 def test_front_end_self_test_and_parity(made, board, speaking_model, clips):
-    result = selftest(made, board)
+    result = selftest(on(made, board))
     assert (
         result["passed"]
         and result["features_equal"] == result["answers_equal"] == 3
         and result["unit"] == "instructions"
     )
-    checked = validate(made, board, speaking_model, n=1, audio=clips[:1])
+    checked = validate(on(made, board, speaking_model), n=1, audio=clips[:1])
     assert checked["passed"] and checked["parity"]["features"]["identical_on_device_and_host"] == 1
 
 
@@ -87,9 +88,9 @@ def test_a_network_is_bit_exact_and_takes_what_it_takes_on_another_emulated_boar
     (tmp_path / "network.tflite").write_bytes(ds_cnn())
     compiled = compile_tflite(tmp_path / "network.tflite", tmp_path / "compiled")
     firmware = build(compiled, BOARD, tmp_path / "out")
-    result = validate(firmware, board, compiled, n=2)
+    result = validate(on(firmware, board, compiled), n=2)
     assert result["passed"] and result["equal"] == 2
-    counted = profile(firmware, board, compiled)
+    counted = profile(on(firmware, board, compiled))
     assert (
         counted.unit == "instructions"
         and counted.resolution == 2
@@ -100,7 +101,7 @@ def test_a_network_is_bit_exact_and_takes_what_it_takes_on_another_emulated_boar
     assert 0 < counted.stack_bytes < board.stack_bytes
     assert any("SysTick" in note for note in counted.notes)
     other = load_board("mps2-an386")  # the same core: the same instructions
-    elsewhere = profile(build(compiled, other, tmp_path / "mps2"), other, compiled)
+    elsewhere = profile(on(build(compiled, other, tmp_path / "mps2"), other, compiled))
     assert abs(elsewhere.invoke_units - counted.invoke_units) <= 2 * (
         elsewhere.resolution + counted.resolution
     )  # a tick each, and one of the calibration
@@ -109,12 +110,15 @@ def test_a_network_is_bit_exact_and_takes_what_it_takes_on_another_emulated_boar
 def test_faults_are_reported(board, tmp_path):
     firmware = build(misbehaving(tmp_path / "model"), BOARD, tmp_path / "out")
     for kind, said in ((1, "undefined instruction"), (2, "bus fault"), (3, "stack overflow"), (4, "division by zero")):
-        with connect(firmware, board, timeout=20) as device, pytest.raises(TinyflowError, match=f"{said}.*cfsr 0x"):
+        with (
+            connect(firmware, met(board), timeout=20) as device,
+            pytest.raises(TinyflowError, match=f"{said}.*cfsr 0x"),
+        ):
             device.infer(np.full(8, kind, np.int8))
 
 
 def test_the_counter_means_what_it_counts_where_the_board_is_met(board):
-    serial = place(BOARD, "serial", "/dev/ttyACM0")
+    serial = choose_place(BOARD, "serial", "/dev/ttyACM0")
     assert serial.counter == BOARD.counter and serial.counter.unit == "cycles" and board.counter.unit == "instructions"
     assert (
         serial.counter.frequency_hz == board.counter.frequency_hz
@@ -134,7 +138,7 @@ def test_the_microphone_driver_is_linked_and_says_what_qemu_lacks(made, board):
     names = subprocess.run(["arm-none-eabi-nm", made.elf], capture_output=True, text=True, check=True).stdout
     assert re.search(r" T microphone_start\n", names)
     with (
-        connect(made, board, timeout=60) as device,
+        connect(made, met(board), timeout=60) as device,
         pytest.raises(CommandError, match="DFSDM1 gives no samples: CNDTR4 of DMA1 stands still"),
     ):
         device.console.request("microphone", seconds=1)

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from firmware_models import foreign
+from targets import met, on
 
 from tinyflow.artefacts import read_json
 from tinyflow.board import load_board
@@ -16,7 +17,7 @@ from tinyflow.deploy.artefact import load_firmware
 from tinyflow.deploy.build import build
 from tinyflow.deploy.device import connect
 from tinyflow.deploy.image.linker import linker_script
-from tinyflow.deploy.places.place import place
+from tinyflow.deploy.places.place import choose_place
 from tinyflow.deploy.profile import profile
 from tinyflow.deploy.run import run_rows, selftest
 from tinyflow.deploy.tflm import arena
@@ -48,20 +49,20 @@ def speaking(speaking_model, tmp_path_factory):
 class TestOnTheEmulatedCore:
     def test_both_runtimes_agree_bit_for_bit(self, network, tmp_path):
         ours = built(network.compiled, tmp_path / "aot", "aot")
-        answers = [run_rows(side.firmware, BOARD, side.compiled, ROWS)[0] for side in (network, ours)]
+        answers = [run_rows(on(side.firmware, BOARD, side.compiled), ROWS)[0] for side in (network, ours)]
         assert np.array_equal(*answers) and np.array_equal(answers[0], oracle.invoke(network.compiled.tflite, ROWS))
         assert ours.firmware.build_id != network.firmware.build_id
 
     def test_the_self_test_passes(self, speaking):
-        result = selftest(speaking.firmware, BOARD)
+        result = selftest(on(speaking.firmware, BOARD))
         assert result["passed"] and result["clips"] == 3 and result["answers_equal"] == 3 and result["stack_bytes"] > 0
 
     def test_the_parity_gate_passes(self, speaking, clips):
-        result = validate(speaking.firmware, BOARD, speaking.compiled, n=2, audio=clips[:1])
+        result = validate(on(speaking.firmware, BOARD, speaking.compiled), n=2, audio=clips[:1])
         assert result["passed"] and result["equal"] == 2 and result["parity"]["end_to_end"]["equal"] == 1
 
     def test_the_profile_lists_the_files_operators(self, network, tmp_path):
-        found = profile(network.firmware, BOARD, network.compiled, tmp_path / "profile")
+        found = profile(on(network.firmware, BOARD, network.compiled), tmp_path / "profile")
         assert [layer.kind for layer in found.layers] == [
             "CONV_2D",
             "DEPTHWISE_CONV_2D",
@@ -89,7 +90,7 @@ class TestOnTheEmulatedCore:
     def test_operators_run_alone_do_what_invoke_does(self, network):
         """One after another on the same input, then the output: the profile counts real work."""
         expected = oracle.invoke(network.compiled.tflite, ROWS).reshape(len(ROWS), -1)
-        with connect(network.firmware, BOARD) as device:
+        with connect(network.firmware, met(BOARD)) as device:
             device.infer(ROWS[:1])
             device.console.put("put", ROWS[1].tobytes())
             device.console.request("profile")
@@ -102,7 +103,7 @@ class TestOnTheEmulatedCore:
         monkeypatch.setattr(arena, "arena_need", lambda *_: need - 16)
         less = build(network.compiled, BOARD, tmp_path / "out", runtime="tflm")
         with pytest.raises(TinyflowError, match="TFLM: AllocateTensors failed: the arena is too small"):
-            connect(less, BOARD)
+            connect(less, met(BOARD))
 
     def test_no_heap_no_printf_no_runtime_of_cpp(self, speaking):
         said = subprocess.run(
@@ -159,7 +160,7 @@ class TestOnTheEmulatedCore:
     def test_validate_names_the_output_that_differs(self, network, tmp_path):
         """The image of one network beside another's file: there is no layer to be read back, and that is said."""
         other = foreign(tmp_path / "other", seed=1)
-        result = validate(network.firmware, BOARD, other, n=1)
+        result = validate(on(network.firmware, BOARD, other), n=1)
         assert not result["passed"] and "random rows: row 0, output " in result["reason"]
         assert "does not keep what its operators compute" in result["reason"]
 
@@ -170,9 +171,9 @@ class TestOnTheEmulatedCore:
 def test_the_image_of_a_real_board_answers_under_renode(network, tmp_path, monkeypatch):
     """The arena of the same core, found under QEMU, holds on another board and emulator."""
     monkeypatch.setattr(arena, "arena_need", lambda *_: network.firmware.arena_bytes)
-    board = place(load_board("nucleo-l4r5zi"), "renode")
+    board = choose_place(load_board("nucleo-l4r5zi"), "renode")
     firmware = build(network.compiled, board, tmp_path / "out", runtime="tflm")
-    answers, facts = run_rows(firmware, board, network.compiled, ROWS)
+    answers, facts = run_rows(on(firmware, board, network.compiled), ROWS)
     assert np.array_equal(answers, oracle.invoke(network.compiled.tflite, ROWS)) and facts["unit"] == "instructions"
 
 

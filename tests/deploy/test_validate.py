@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from targets import on
 
 from tinyflow.board import load_board
 from tinyflow.deploy.build import build
@@ -13,12 +14,12 @@ from tinyflow.errors import TinyflowError
 
 
 def test_random_rows_agree(foreign_built):
-    result = validate(foreign_built.firmware, foreign_built.board, foreign_built.compiled, n=3, seed=4)
+    result = validate(on(foreign_built.firmware, foreign_built.board, foreign_built.compiled), n=3, seed=4)
     assert result["passed"] and result["rows"] == result["equal"] == 3 and "TFLM" in result["oracle"]
 
 
 def test_the_parity_gate(speaking_built, clips):
-    result = validate(speaking_built.firmware, speaking_built.board, speaking_built.compiled, n=1, audio=clips[:2])
+    result = validate(on(speaking_built.firmware, speaking_built.board, speaking_built.compiled), n=1, audio=clips[:2])
     parity = result["parity"]
     assert result["passed"] and all(check["passed"] for check in parity.values())
     assert parity["features"]["identical_on_device_and_host"] == 2 and parity["features"]["values"] == 2 * 49 * 40
@@ -38,7 +39,7 @@ def test_the_first_differing_layer_and_element_are_named(foreign_model, tmp_path
     source.write_text(head + f"model_const_{name}[" + array.replace(first, str(int(first) + 3000), 1))
     board = load_board("host")
     firmware = build(replace(foreign_model, folder=folder), board, tmp_path / "out")
-    result = validate(firmware, board, foreign_model, n=2)
+    result = validate(on(firmware, board, foreign_model), n=2)
     assert not result["passed"] and result["equal"] < 2
     assert "layer 1 DEPTHWISE_CONV_2D" in result["reason"] and "element [0, 0, 0, 0]" in result["reason"]
 
@@ -49,7 +50,7 @@ def test_a_wrong_front_end_fails_the_gate(speaking_model, clips, tmp_path):
     board = load_board("host")
     # the reference is told of another offset than the C was generated with
     wrong = replace(speaking_model, folder=folder, offset=tuple(value + 0.5 for value in speaking_model.offset))
-    result = validate(build(wrong, board, tmp_path / "out"), board, wrong, n=1, audio=clips[:1])
+    result = validate(on(build(wrong, board, tmp_path / "out"), board, wrong), n=1, audio=clips[:1])
     assert not result["passed"] and "C against torch" in result["reason"]
     assert not result["parity"]["features"]["passed"] and result["parity"]["end_to_end"]["passed"]
 
@@ -57,5 +58,5 @@ def test_a_wrong_front_end_fails_the_gate(speaking_model, clips, tmp_path):
 def test_given_rows_of_another_shape_are_refused(foreign_built):
     with pytest.raises(TinyflowError, match="int8 \\[N, 49, 40, 1\\]"):
         validate(
-            foreign_built.firmware, foreign_built.board, foreign_built.compiled, x=np.zeros((1, 40, 49, 1), np.int8)
+            on(foreign_built.firmware, foreign_built.board, foreign_built.compiled), x=np.zeros((1, 40, 49, 1), np.int8)
         )

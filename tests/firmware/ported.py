@@ -91,7 +91,7 @@ def check_object_for_the_chip(board: Board, folder: Path, *more: str) -> None:
         [
             compiler,
             *WARNINGS,
-            *board.cpu_flags,
+            *board.core.flags,
             "-Os",
             *defines(board),
             *include,

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from firmware_models import foreign, misbehaving, speaking
 from frontend_signals import spoken_like
+from targets import met
 
 from tinyflow.board import load_board
 from tinyflow.deploy.build import build
@@ -31,7 +32,7 @@ def built(request, tmp_path_factory):
 @pytest.fixture
 def device(built):
     _, board, firmware = built
-    with connect(firmware, board, timeout=20) as device:
+    with connect(firmware, met(board), timeout=20) as device:
         yield device
 
 
@@ -162,7 +163,7 @@ def broken(request, tmp_path_factory):
 
 def provoke(broken, kind: int, timeout: float = 20) -> TinyflowError:
     board, firmware = broken
-    with connect(firmware, board, timeout=timeout) as device, pytest.raises(TinyflowError) as error:
+    with connect(firmware, met(board), timeout=timeout) as device, pytest.raises(TinyflowError) as error:
         device.infer(np.full(8, kind, np.int8))
     return error.value
 
@@ -197,7 +198,7 @@ def test_another_build_is_noticed(broken, tmp_path):
 
     board, firmware = broken
     with pytest.raises(TinyflowError, match="runs build .*, not 0123"):
-        connect(replace(firmware, build_id="0123"), board, timeout=20)
+        connect(replace(firmware, build_id="0123"), met(board), timeout=20)
 
 
 def test_audio_in_pieces(tmp_path):
@@ -207,7 +208,7 @@ def test_audio_in_pieces(tmp_path):
         speaking(tmp_path / "model", MfccConfig(window=400, hop=200, n_mels=40), clip[None]),
         load_board("host"),
     )
-    with connect(build(compiled, board, tmp_path / "out", clips=0), board, timeout=20) as device:
+    with connect(build(compiled, board, tmp_path / "out", clips=0), met(board), timeout=20) as device:
         features, answers = device.recognise(clip[None])
         with np.load(compiled.selftest) as stored:
             np.testing.assert_array_equal(features[0], stored["features"][0].reshape(-1))

@@ -203,7 +203,7 @@ def test_compiles_clean_for_the_chip_and_for_no_other_rate_or_chip(tmp_path):
     def compile_with(flags: list[str], rate: int) -> str:
         command = [
             compiler,
-            *BOARD.cpu_flags,
+            *BOARD.core.flags,
             *flags,
             "-Os",
             *include(tmp_path, rate),

@@ -6,6 +6,7 @@ import torch
 import torchaudio
 from firmware_models import speaking
 from frontend_signals import signals
+from targets import on
 from tone_dataset import every_operation, tone_dataset
 
 from tinyflow.board import load_board
@@ -109,10 +110,10 @@ def test_the_gate_on_emulated_boards(name, tmp_path):
     config, audio, board = CONFIGS[0], signals()["speech"][:2], load_board(name)
     compiled = speaking(tmp_path / "model", config, audio)
     firmware = build(compiled, board, tmp_path / "firmware")
-    result = validate(firmware, board, compiled, n=2, audio=audio)
+    result = validate(on(firmware, board, compiled), n=2, audio=audio)
     assert result["passed"], result["reason"]
     assert result["parity"]["features"]["identical_on_device_and_host"] == len(audio)
-    counted = profile(firmware, board, compiled).frontend
+    counted = profile(on(firmware, board, compiled)).frontend
     assert tuple(step.name for step in counted.steps) == config.steps
     if board.name == "mps2-an386":  # the core that the prices are of
         assert frontend_instructions(config) == pytest.approx(counted.units_per_second, rel=0.02)
@@ -131,7 +132,7 @@ def test_a_genotype_with_it_is_trained_compiled_and_validated(tmp_path):
     assert compiled.frontend.kind == "logmel" and compiled.input.shape == (1, 49, 16, 1)
     board = load_board("mps2-an386")
     audio = np.ascontiguousarray(dataset.split("validation").audio[:2])
-    result = validate(build(compiled, board, tmp_path / "firmware"), board, compiled, n=1, audio=audio)
+    result = validate(on(build(compiled, board, tmp_path / "firmware"), board, compiled), n=1, audio=audio)
     assert result["passed"], result["reason"]
 
 

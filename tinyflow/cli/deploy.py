@@ -96,8 +96,8 @@ def flash(
         result = stages(reporter, run, "build", Image(board, runtime), True)
         if any(step.runs for step in result["steps"]):
             return result | {"flash": None}  # no image yet
-    board, _, firmware, _ = make_firmware(run, board_name, runtime, "serial", port)
-    plan = make_plan(firmware, board, probe, way, drive, not no_hello)
+    target, _ = make_firmware(run, board_name, runtime, "serial", port)
+    plan = make_plan(target.firmware, target.place, probe, way, drive, not no_hello)
     if dry_run:
         reporter.flash_plan(plan.to_dict())
         return result | {"flash": plan.to_dict()}

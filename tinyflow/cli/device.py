@@ -15,9 +15,9 @@ from tinyflow.show import Reporter
 RENEW = "if that is meant, write the baseline anew (--write-baseline in place of --baseline) and commit it"
 
 
-def _hint(board, usual: str) -> str:
+def _hint(place, usual: str) -> str:
     """The way out of wrong answers: a flaw of the emulator where one is known, else ``usual``."""
-    if board.emulator == "renode":
+    if place.where == "renode":
         from tinyflow.deploy.places.renode import known_flaw
 
         return known_flaw() or usual
@@ -55,23 +55,25 @@ def run_command(
     if output_path and output_path.is_dir():
         raise TinyflowError(f"--output {output_path} is a folder", "name the .npy file to write")
     rows = on_board.read_rows(input_path) if input_path else None
-    board, compiled, firmware, _ = make_firmware(enter(reporter, runs, **options), board_name, runtime, emulator, port)
+    target, _ = make_firmware(enter(reporter, runs, **options), board_name, runtime, emulator, port)
     if wav:
-        result = on_board.hear_file(firmware, board, compiled, wav)
+        result = on_board.hear_file(target, wav)
         reporter.heard(result)
     elif rows is not None:
-        answers, result = on_board.run_rows(firmware, board, compiled, rows, reporter.progress)
+        answers, result = on_board.run_rows(target, rows, reporter.progress)
         if output_path:
             on_board.write_rows(output_path, answers)
             result["output"] = str(output_path)
         reporter.rows(result)
     else:
-        result = on_board.selftest(firmware, board)
+        result = on_board.selftest(target)
         reporter.selftest(result)
         if not result["passed"]:
             raise Failed(
-                f"the self-test failed on {board.name}: {result.get('reason', 'see --json')}",
-                _hint(board, f"tinyflow validate --board {board.name} finds the first layer that differs"),
+                f"the self-test failed on {target.board.name}: {result.get('reason', 'see --json')}",
+                _hint(
+                    target.place, f"tinyflow validate --board {target.board.name} finds the first layer that differs"
+                ),
                 result,
             )
     return result
@@ -105,16 +107,14 @@ def validate(
 
     x = read_rows(input_path) if input_path else None
     run = enter(reporter, runs, seed=seed, **options)
-    board, compiled, firmware, _ = make_firmware(run, board_name, runtime, emulator, port)
-    audio = run.parity_audio() if compiled.frontend and x is None else None
-    result = validate_stage(
-        firmware, board, compiled, x=x, n=rows, seed=seed or 0, audio=audio, progress=reporter.progress
-    )
+    target, _ = make_firmware(run, board_name, runtime, emulator, port)
+    audio = run.parity_audio() if target.compiled.frontend and x is None else None
+    result = validate_stage(target, x=x, n=rows, seed=seed or 0, audio=audio, progress=reporter.progress)
     reporter.validation(result)
     if not result["passed"]:
         raise Failed(
-            f"{board.name} differs from the reference: {result.get('reason', 'see --json')}",
-            _hint(board, "report it with the JSON of `tinyflow validate --json`"),
+            f"{target.board.name} differs from the reference: {result.get('reason', 'see --json')}",
+            _hint(target.place, "report it with the JSON of `tinyflow validate --json`"),
             result,
         )
     return result
@@ -193,10 +193,10 @@ def profile(
     was = limits.read()
     estimate = load_board(estimate_name) if estimate_name else None
     run = enter(reporter, runs, **options)
-    board, compiled, firmware, _ = make_firmware(run, board_name, runtime, emulator, port)
-    limits.expect(was, firmware, board)
-    folder = run.folder.profile(board.name, runtime)
-    counted = profile_stage(firmware, board, compiled, folder, reporter.progress, estimate)
+    target, _ = make_firmware(run, board_name, runtime, emulator, port)
+    limits.expect(was, target)
+    folder = run.folder.profile(target.board.name, runtime)
+    counted = profile_stage(target, folder, reporter.progress, estimate)
     result = counted.to_dict()
     reporter.profile(result, folder)
     comparison = limits.compare(was, counted)
@@ -204,7 +204,8 @@ def profile(
     result["comparison"] = comparison.to_dict() if comparison else None
     if comparison and comparison.worse:
         raise Failed(
-            f"{board.name} is worse than {limits.baseline} allows: " + "; ".join(map(describe, comparison.worse)),
+            f"{target.board.name} is worse than {limits.baseline} allows: "
+            + "; ".join(map(describe, comparison.worse)),
             RENEW,
             result,
         )
@@ -226,17 +227,19 @@ def _compare(
     if sorted(name.strip() for name in compared.split(",")) != sorted(RUNTIMES):
         raise TinyflowError(f"--compare {compared}", f"the runtimes are {' and '.join(RUNTIMES)}: --compare aot,tflm")
     run = enter(reporter, seed=seed, **options)
-    board, compiled, aot, _ = make_firmware(run, board_name, "aot", emulator, port)
+    target, _ = make_firmware(run, board_name, "aot", emulator, port)
     tflm = None
-    if board.emulator != "host":  # there tflite_micro plays the other part
-        _, _, tflm, _ = make_firmware(run, board_name, "tflm", emulator, port)
-    folder = run.folder.profile(board.name, "compared")
-    result = compare_runtimes(aot, tflm, board, compiled, folder, seed or 0, reporter.progress).to_dict()
+    if target.place.where != "host":  # there tflite_micro plays the other part
+        tflm = make_firmware(run, board_name, "tflm", emulator, port)[0].firmware
+    folder = run.folder.profile(target.board.name, "compared")
+    result = compare_runtimes(target, tflm, folder, seed or 0, reporter.progress).to_dict()
     reporter.runtimes(result, folder)
     if result["equal"] < result["rows"]:
-        hint = f"tinyflow validate --board {board.name} --runtime tflm says which is right"
+        hint = f"tinyflow validate --board {target.board.name} --runtime tflm says which is right"
         raise Failed(
-            f"aot and tflm differ on {board.name}: {result['equal']} of {result['rows']} rows agree", hint, result
+            f"aot and tflm differ on {target.board.name}: {result['equal']} of {result['rows']} rows agree",
+            hint,
+            result,
         )
     return result
 
@@ -263,24 +266,22 @@ def check(
 
     was = limits.read()
     run = enter(reporter, runs, seed=seed, **options)
-    board, compiled, firmware, _ = make_firmware(run, board_name, runtime, emulator, port)
-    audio = run.parity_audio() if compiled.frontend else None
+    target, _ = make_firmware(run, board_name, runtime, emulator, port)
+    audio = run.parity_audio() if target.compiled.frontend else None
     result = check_stage(
-        firmware,
-        board,
-        compiled,
+        target,
         audio,
         limits,
         was,
-        run.folder.profile(board.name, runtime),
+        run.folder.profile(target.board.name, runtime),
         seed or 0,
         reporter.progress,
     )
     reporter.checked(result)
     if not result["passed"]:
         worse_only = all(reason.startswith("regression") for reason in result["reasons"])
-        hint = RENEW if worse_only else _hint(board, f"tinyflow validate --board {board.name} says more")
-        raise Failed(f"{board.name} failed: " + "; ".join(result["reasons"]), hint, result)
+        hint = RENEW if worse_only else _hint(target.place, f"tinyflow validate --board {target.board.name} says more")
+        raise Failed(f"{target.board.name} failed: " + "; ".join(result["reasons"]), hint, result)
     return result
 
 
@@ -323,14 +324,12 @@ def listen(
     if not wav:
         stage.must_have_microphone(load_board(board_name))
     run = enter_recipe(reporter, runs, **options)
-    board, compiled, firmware, _ = make_firmware(run, board_name, runtime, emulator, port)
+    target, _ = make_firmware(run, board_name, runtime, emulator, port)
     if audio is not None:
-        result = {
-            "wav": str(wav),
-            **stage.listen_to(firmware, board, compiled, audio, run.listen, reporter.progress, reporter.word),
-        }
+        heard = stage.listen_to(target, audio, run.listen, reporter.progress, reporter.word)
+        result = {"wav": str(wav), **heard}
     else:
         with stage.until_interrupted(seconds) as going:
-            result = stage.listen_microphone(firmware, board, compiled, run.listen, going, reporter.word)
+            result = stage.listen_microphone(target, run.listen, going, reporter.word)
     reporter.listened(result)
     return result

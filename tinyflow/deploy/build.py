@@ -5,7 +5,6 @@ that is not in firmware/). Equal inputs give an equal ELF, byte for byte, wherev
 """
 
 import shutil
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,7 +54,7 @@ def build(
     version = compiler_version(board)
     progress(f"build {board.name}", 0, 3, "generating")
     with atomic_folder(out) as stage:
-        found = load_clips(compiled, clips, fixed=not board.fpu)
+        found = load_clips(compiled, clips, fixed=not board.core.fpu)
         generated = stage / "generated"
         _generate(compiled, board, found, generated, runtime)
         operators, arena_bytes = (), compiled.arena_bytes
@@ -69,7 +68,7 @@ def build(
             operators = write_source(compiled, tflm, arena_bytes, generated)
         if can_listen(compiled):
             write_constants(compiled, listen, generated)
-        if board.compiler != "host":
+        if board.core.compiler != "host":
             (stage / "linker.ld").write_text(linker_script(board))
         sources = image_sources(
             board, runtime, compiled.frontend.kind if compiled.frontend else "", can_listen(compiled)
@@ -93,10 +92,12 @@ def build(
             flags=flags,
             flash_bytes=sizes.flash_bytes,
             # The sanitizers of a host build pad every object, so there the plan's figure stands.
-            model_bytes=sizes.model_bytes if sizes.model_bytes and board.compiler != "host" else compiled.model_bytes,
+            model_bytes=sizes.model_bytes
+            if sizes.model_bytes and board.core.compiler != "host"
+            else compiled.model_bytes,
             ram_bytes=sizes.ram_bytes,
             arena_bytes=arena_bytes,
-            stack_reserved_bytes=0 if board.compiler == "host" else board.stack_bytes,
+            stack_reserved_bytes=0 if board.core.compiler == "host" else board.stack_bytes,
             clips=0 if found is None else len(found["clips"]),
             sections={section.name: section.bytes for section in sizes.sections},
             runtime=runtime,
@@ -111,7 +112,7 @@ def build(
 def _generate(compiled: CompiledModel, board: Board, found: dict | None, generated: Path, runtime: Runtime) -> None:
     network = ["model.c", "model_config.h"] if runtime == "aot" else []
     fixed = [f"{FIXED}/frontend_fixed_config.h", f"{FIXED}/frontend_fixed_tables.c"]
-    tables = ["frontend_config.h", *(["frontend_tables.c"] if board.fpu else fixed)] if compiled.frontend else []
+    tables = ["frontend_config.h", *(["frontend_tables.c"] if board.core.fpu else fixed)] if compiled.frontend else []
     generated.mkdir()
     for name in [*network, *tables]:
         path = compiled.c / name
@@ -124,10 +125,8 @@ def _generate(compiled: CompiledModel, board: Board, found: dict | None, generat
 
 def _build_id(board: Board, sources: ImageSources, stage: Path, compiler_version: str) -> str:
     """A hash of all that goes into the image: sources, generated C, linker script, board and compiler."""
-    values = asdict(board)
-    del values["folder"]  # where it lies on this machine
     generated = {path.relative_to(stage).as_posix(): sha256(path) for path in stage.rglob("*") if path.is_file()}
-    return fingerprint([values, compiler_version, sources.hashes(board), generated])[:16]
+    return fingerprint([board.facts(), compiler_version, sources.hashes(board), generated])[:16]
 
 
 def _write_config(compiled: CompiledModel, board: Board, clips: int, build_id: str, path: Path) -> None:

@@ -6,9 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from tinyflow.board import Board
-from tinyflow.compile.artefact import CompiledModel
-from tinyflow.deploy.artefact import Firmware
 from tinyflow.deploy.baseline import (
     POINTS,
     Comparison,
@@ -21,6 +18,7 @@ from tinyflow.deploy.baseline import (
 )
 from tinyflow.deploy.profile import Profile, profile
 from tinyflow.deploy.run import selftest
+from tinyflow.deploy.target import Target
 from tinyflow.deploy.validate import validate
 from tinyflow.errors import TinyflowError
 from tinyflow.progress import Progress, silent
@@ -46,14 +44,14 @@ class Limits:
             )
         return read_baseline(self.baseline) if self.baseline and (self.baseline.is_file() or not self.write) else None
 
-    def expect(self, was: dict[str, Any] | None, firmware: Firmware, board: Board) -> None:
+    def expect(self, was: dict[str, Any] | None, target: Target) -> None:
         """Refuses a baseline of something else before the board is asked anything."""
-        if was and board.emulator:
+        if was and self.baseline:
             known = {
-                "board": board.name,
-                "runtime": firmware.runtime,
-                "place": board.emulator,
-                "unit": board.counter.unit,
+                "board": target.board.name,
+                "runtime": target.firmware.runtime,
+                "place": target.place.where,
+                "unit": target.place.counter.unit,
             }
             refuse_unlike(self.baseline, was, known)
 
@@ -71,9 +69,7 @@ class Limits:
 
 
 def check(
-    firmware: Firmware,
-    board: Board,
-    compiled: CompiledModel,
+    target: Target,
     audio: np.ndarray | None,
     limits: Limits,
     was: dict[str, Any] | None = None,
@@ -86,15 +82,15 @@ def check(
     out: the profile's folder. Returns passed, reasons (one line for each thing that failed), selftest, validation,
     figures (as a baseline has them), comparison (None without a baseline). Errors: those of its parts.
     """
-    limits.expect(was, firmware, board)
+    limits.expect(was, target)
     reasons = []
-    test = selftest(firmware, board) if firmware.clips else None
+    test = selftest(target) if target.firmware.clips else None
     if test and not test["passed"]:
         reasons.append(f"self-test: {test['reason']}")
-    proof = validate(firmware, board, compiled, seed=seed, audio=audio, progress=progress)
+    proof = validate(target, seed=seed, audio=audio, progress=progress)
     if not proof["passed"]:
         reasons.append(f"lost parity: {proof['reason']}")
-    counts = profile(firmware, board, compiled, out, progress)
+    counts = profile(target, out, progress)
     sound = not reasons
     try:
         comparison = limits.compare(was, counts, write=sound)  # a firmware that answers wrongly is no baseline

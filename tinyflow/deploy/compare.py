@@ -1,17 +1,18 @@
 """Both runtimes side by side on one board: what each takes, operator by operator, and that they agree bit for bit."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from tinyflow.artefacts import write_json
-from tinyflow.board import Board
-from tinyflow.compile.artefact import CompiledModel, Layer
+from tinyflow.compile.artefact import Layer
 from tinyflow.deploy.artefact import Firmware
 from tinyflow.deploy.counts import Group, Profile, Side, SideBySide
 from tinyflow.deploy.image.linkmap import CLIPS
 from tinyflow.deploy.profile import profile
 from tinyflow.deploy.run import run_rows
+from tinyflow.deploy.target import Target
 from tinyflow.progress import Progress, silent
 
 COMPARISON = "comparison.json"
@@ -20,33 +21,32 @@ ROWS = 8  # of random input, answered by both
 
 
 def compare_runtimes(
-    aot: Firmware,
+    target: Target,
     tflm: Firmware | None,
-    board: Board,
-    compiled: CompiledModel,
     out: Path | None = None,
     seed: int = 0,
     progress: Progress = silent,
 ) -> SideBySide:
-    """Profiles both firmwares of ``compiled`` on ``board`` and gives both the same random rows of ``seed``.
+    """Profiles both firmwares of a network at one place and gives both the same random rows of ``seed``.
 
-    tflm: None for the board host, where tflite_micro plays its part: arena, operators and answers, and nothing is
-    counted.
+    target: the generated C's. tflm: the interpreter's firmware of the same network; None for the board host, where
+    tflite_micro plays its part: arena, operators and answers, and nothing is counted.
     out: a folder that gets comparison.json, comparison.png and each runtime's own profile. Errors: those of profile().
     """
+    aot, compiled = target.firmware, target.compiled
     x = np.random.default_rng(seed).integers(-128, 128, (ROWS, *compiled.input.shape[1:]), dtype=np.int8)
-    ours, _ = run_rows(aot, board, compiled, x, progress)
+    ours, _ = run_rows(target, x, progress)
     if tflm is None:
-        result = _on_host(aot, board, compiled, x, ours)
+        result = _on_host(target, x, ours)
     else:
+        other = replace(target, firmware=tflm)
         profiles = [
-            profile(firmware, board, compiled, None if out is None else out / firmware.runtime, progress)
-            for firmware in (aot, tflm)
+            profile(side, None if out is None else out / side.firmware.runtime, progress) for side in (target, other)
         ]
-        theirs, _ = run_rows(tflm, board, compiled, x, progress)
+        theirs, _ = run_rows(other, x, progress)
         counts = [{layer.index: layer.units for layer in item.layers} for item in profiles]
         result = SideBySide(
-            board=board.name,
+            board=target.board.name,
             place=profiles[0].place,
             emulator=profiles[0].emulator,
             model=compiled.name,
@@ -75,14 +75,15 @@ def _side(counted: Profile, firmware: Firmware, by: str) -> Side:
     )  # fmt: skip
 
 
-def _on_host(aot: Firmware, board: Board, compiled: CompiledModel, x: np.ndarray, ours: np.ndarray) -> SideBySide:
+def _on_host(target: Target, x: np.ndarray, ours: np.ndarray) -> SideBySide:
     from tinyflow.deploy.tflm.source import operators
     from tinyflow.deploy.tflm.wheel import arena_need
     from tinyflow.reference import oracle
 
+    compiled = target.compiled
     theirs = operators(compiled.tflite)
     return SideBySide(
-        board=board.name,
+        board=target.board.name,
         place="host",
         emulator="",
         model=compiled.name,

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from tinyflow.board import Board
+from tinyflow.board import Board, Counter
 from tinyflow.deploy.artefact import Firmware
 from tinyflow.deploy.console import PROTOCOL, CommandError, Console, Transport, payload
-from tinyflow.deploy.places.place import place, places_of
+from tinyflow.deploy.places.place import Place, places_of
 from tinyflow.errors import TinyflowError
 
 
@@ -20,13 +20,21 @@ class Device:
     model_invoke; frontend_ticks, of each clip's front end; stack_bytes, the deepest the stack got during invoke.
     """
 
-    def __init__(self, board: Board, transport: Transport, timeout: float = 60.0):
-        self.board = board
+    def __init__(self, place: Place, transport: Transport, timeout: float = 60.0):
+        self.place = place
         self.console = Console(transport, timeout)
         self.hello_line: dict[str, Any] = {}
         self.ticks: list[int] = []
         self.frontend_ticks: list[int] = []
         self.stack_bytes = 0
+
+    @property
+    def board(self) -> Board:
+        return self.place.board
+
+    @property
+    def counter(self) -> Counter:
+        return self.place.counter
 
     def __enter__(self) -> "Device":
         return self
@@ -38,13 +46,13 @@ class Device:
         self.console.transport.close()
 
     def units(self, ticks: int) -> int:
-        """Counter ticks in the board's unit (instructions, cycles, nanoseconds)."""
-        return round(ticks * self.board.counter.rate)
+        """Counter ticks in the counter's unit (instructions, cycles, nanoseconds)."""
+        return round(ticks * self.counter.rate)
 
     @property
     def resolution(self) -> int:
-        """One tick in the board's unit, rounded up."""
-        return max(1, ceil(self.board.counter.rate))
+        """One tick in the counter's unit, rounded up."""
+        return max(1, ceil(self.counter.rate))
 
     def hello(self) -> dict[str, Any]:
         """What the firmware says of itself: build, board, protocol, model, counter, counter_bits, counter_hz,
@@ -82,7 +90,7 @@ class Device:
             "frontend_units": last["frontend_units"],
             "network_units": last["network_units"],
             "stack_bytes": answer["stack"],
-            "unit": self.board.counter.unit,
+            "unit": self.counter.unit,
             "results": results,
         }
 
@@ -144,9 +152,9 @@ class Device:
         events: list[dict] = []
         answer = self.console.request("profile", on_event=events.append)
         return {
-            "unit": self.board.counter.unit,
+            "unit": self.counter.unit,
             "resolution": self.resolution,
-            "counter": self.board.counter.name,
+            "counter": self.counter.name,
             "timer_overhead_ticks": answer["overhead"],
             "invoke": self._count(self.ticks[-1]),
             "layers": [self._count(event["ticks"]) for event in events],
@@ -211,20 +219,18 @@ class Device:
         return np.ascontiguousarray(value).reshape(-1, width)
 
 
-def connect(firmware: Firmware, board: Board, timeout: float = 60.0) -> Device:
+def connect(firmware: Firmware, place: Place, timeout: float = 60.0) -> Device:
     """Starts ``firmware`` (or opens the board's port) and checks that it is this very build that answers.
 
-    board: as place() gives it; one that has no place yet is given its usual one. timeout: wall seconds per answer.
-    Errors: no emulator, no port, no permission, silence, another build on the board.
+    timeout: wall seconds per answer. Errors: no emulator, no port, no permission, silence, another build on the board.
     """
-    if not board.emulator:
-        board = place(board)
-    if board.emulator != "serial":
+    board = place.board
+    if place.where != "serial":
         firmware.check()
-    device = Device(board, start(firmware, board), timeout)
+    device = Device(place, start(firmware, place), timeout)
     try:
         said = _first_hello(device)
-        again = f"tinyflow {'flash' if board.emulator == 'serial' else 'build'} --board {board.name}"
+        again = f"tinyflow {'flash' if place.where == 'serial' else 'build'} --board {board.name}"
         if said["board"] != board.name:
             raise TinyflowError(
                 f"{device.console.transport.name} runs a firmware of {said['board']}, not {board.name}", again
@@ -237,9 +243,7 @@ def connect(firmware: Firmware, board: Board, timeout: float = 60.0) -> Device:
             )
     except BaseException as error:
         device.close()
-        if (
-            isinstance(error, TinyflowError) and board.emulator == "serial"
-        ):  # boards share USB ids: this may be another one
+        if isinstance(error, TinyflowError) and place.where == "serial":  # boards share USB ids: this may be another
             elsewhere = ["--port", *(f"--emulator {name}" for name in places_of(board) if name != "serial")]
             error.hint += f"; if another board is plugged in: {' or '.join(elsewhere)}"
         raise
@@ -257,20 +261,21 @@ def _first_hello(device: Device, attempts: Sequence[int] = (1, 2, 3)) -> dict[st
     raise AssertionError
 
 
-def start(firmware: Firmware, board: Board) -> Transport:
-    """The console of ``firmware`` where ``board`` is met: its emulator, started, or its serial port."""
-    if board.emulator == "qemu":
+def start(firmware: Firmware, place: Place) -> Transport:
+    """The console of ``firmware`` at ``place``: the emulator, started, or the serial port."""
+    board = place.board
+    if place.where == "qemu":
         from tinyflow.deploy.places.qemu import start_qemu
 
         return start_qemu(firmware, board)
-    if board.emulator == "renode":
+    if place.where == "renode":
         from tinyflow.deploy.places.renode import start_renode
 
         return start_renode(firmware, board)
-    if board.emulator == "host":
+    if place.where == "host":
         from tinyflow.deploy.places.host import start_host
 
         return start_host(firmware, board)
     from tinyflow.deploy.places.serialport import SerialTransport
 
-    return SerialTransport(board, board.console.device or None)
+    return SerialTransport(board, place.port)

@@ -21,10 +21,10 @@ def estimate_time(profile: Profile, counted: Board, target: Board) -> EstimatedT
             f"{counted.name} counts {profile.unit}, and an estimate needs instructions",
             "profile on an emulated board of the same core",
         )
-    if counted.cpu_flags != target.cpu_flags:
+    if counted.core.flags != target.core.flags:
         raise TinyflowError(
-            f"instructions of {counted.name} ({' '.join(counted.cpu_flags)}) say nothing of {target.name}"
-            f" ({' '.join(target.cpu_flags)})",
+            f"instructions of {counted.name} ({' '.join(counted.core.flags)}) say nothing of {target.name}"
+            f" ({' '.join(target.core.flags)})",
             "choose an emulated board of the same core: mps2-an386 for a Cortex-M4F",
         )
     network, frontend = target.estimate.network, target.estimate.frontend

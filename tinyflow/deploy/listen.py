@@ -16,11 +16,12 @@ from tinyflow.board import Board, board_names, load_board
 from tinyflow.compile.artefact import CompiledModel
 from tinyflow.data.audio import BadRecording, load_background
 from tinyflow.data.store import SAMPLE_RATE
-from tinyflow.deploy.artefact import Firmware
 from tinyflow.deploy.console import CHUNK_BYTES, CommandError
 from tinyflow.deploy.detector import Settings, frontend
 from tinyflow.deploy.device import Device, connect
+from tinyflow.deploy.places.place import Place
 from tinyflow.deploy.run import TIMEOUT
+from tinyflow.deploy.target import Target
 from tinyflow.errors import TinyflowError
 from tinyflow.progress import Progress, silent
 from tinyflow.recipe import Listen
@@ -51,9 +52,7 @@ def read_long(wav: Path) -> np.ndarray:
 
 
 def listen_to(
-    firmware: Firmware,
-    board: Board,
-    compiled: CompiledModel,
+    target: Target,
     audio: np.ndarray,
     listen: Listen,
     progress: Progress = silent,
@@ -67,6 +66,7 @@ def listen_to(
     settings, and what it cost (``costs``). on_word is called with each word as the board tells it. Errors: shorter
     audio than the network takes at once.
     """
+    compiled, board = target.compiled, target.board
     rate = frontend(compiled).sample_rate
     if len(audio) < _window(compiled):
         raise TinyflowError(
@@ -77,7 +77,7 @@ def listen_to(
     data = np.concatenate([audio, np.zeros(_window(compiled), np.int16)]).astype("<i2").tobytes()
     words: list[dict[str, Any]] = []
     hear, peers = _hearer(words, rate, on_word), _peers(board)
-    with connect(firmware, board, timeout=timeout) as device:
+    with connect(target.firmware, target.place, timeout) as device:
         begin(device, Settings.of(listen, compiled))
         answer: dict[str, Any] = {}
         for at in range(0, len(data), CHUNK_BYTES):
@@ -95,9 +95,7 @@ def listen_to(
 
 
 def listen_microphone(
-    firmware: Firmware,
-    board: Board,
-    compiled: CompiledModel,
+    target: Target,
     listen: Listen,
     going: Callable[[float], bool],
     on_word: OnWord | None = None,
@@ -106,11 +104,12 @@ def listen_microphone(
     """The board's own microphone, as long as ``going`` (called every second with the seconds heard) says so. Returns as
     listen_to.
     """
+    compiled, board = target.compiled, target.board
     must_have_microphone(board)
     rate = frontend(compiled).sample_rate
     words: list[dict[str, Any]] = []
     hear, peers = _hearer(words, rate, on_word), _peers(board)
-    with connect(firmware, board, timeout=timeout) as device:
+    with connect(target.firmware, target.place, timeout) as device:
         begin(device, Settings.of(listen, compiled))
         answer: dict[str, Any] = {
             "samples": 0,
@@ -195,12 +194,12 @@ def _result(
         "words": words,
         "settings": dict(vars(listen).items()),
         "samples_lost": answer["lost"],
-        "costs": costs(device.board, compiled, listen, answer, peers),
+        "costs": costs(device.place, compiled, listen, answer, peers),
     }
 
 
 def costs(
-    board: Board, compiled: CompiledModel, listen: Listen, answer: dict[str, Any], peers: list[Board]
+    place: Place, compiled: CompiledModel, listen: Listen, answer: dict[str, Any], peers: list[Board]
 ) -> dict[str, Any]:
     """What a second of audio costs in the steady state, from the counts of a stream: every frame and every run of the
     network by its mean, times how many there are in a second.
@@ -209,7 +208,7 @@ def costs(
     and
     budgets: for every one of ``peers`` {board, what, budget, share}; for a board that counts its own cycles its clock.
     """
-    config = frontend(compiled)
+    config, counter = frontend(compiled), place.counter
     frames_a_second = config.sample_rate / config.hop
     rates = {
         "frontend": ("frames", frames_a_second),
@@ -218,18 +217,18 @@ def costs(
     }
     per_second = {}
     for part, (of, rate) in rates.items():
-        units = answer[f"{part}_ticks"] * board.counter.rate
+        units = answer[f"{part}_ticks"] * counter.rate
         per_second[part] = float(units / answer[of] * rate) if answer[of] else 0.0
     per_second["all"] = sum(per_second.values())
     return {
-        "unit": board.counter.unit,
-        "counter": board.counter.note,
+        "unit": counter.unit,
+        "counter": counter.note,
         "frames": answer["frames"],
         "runs": answer["runs"],
         "frames_a_second": frames_a_second,
         "runs_a_second": frames_a_second / listen.every,
         "per_second": per_second,
-        "budgets": _budgets(board, per_second["all"], peers),
+        "budgets": _budgets(place, per_second["all"], peers),
     }
 
 
@@ -241,10 +240,11 @@ def _peers(board: Board) -> list[Board]:
     return [other for other in (board, *others) if other.core == board.core and other.instruction_budget]
 
 
-def _budgets(board: Board, per_second: float, peers: list[Board]) -> list[dict[str, Any]]:
-    if board.counter.unit == "cycles":
+def _budgets(place: Place, per_second: float, peers: list[Board]) -> list[dict[str, Any]]:
+    board, unit = place.board, place.counter.unit
+    if unit == "cycles":
         return [{"board": board.name, "what": "clock", "budget": board.clock_hz, "share": per_second / board.clock_hz}]
-    if board.counter.unit != "instructions":
+    if unit != "instructions":
         return []
     return [
         {

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from tinyflow.artefacts import atomic_path, sha256, write_json
-from tinyflow.board import Board
+from tinyflow.board import Board, Counter
 from tinyflow.compile.artefact import CompiledModel
 from tinyflow.deploy.artefact import Firmware
 from tinyflow.deploy.counts import FrontendCount, LayerCount, Profile, StepCount
 from tinyflow.deploy.estimate import estimate_time
 from tinyflow.deploy.image.sizes import Sizes, measure
-from tinyflow.deploy.places.place import emulator_version, place
+from tinyflow.deploy.places.place import Place
+from tinyflow.deploy.target import Target
 from tinyflow.errors import TinyflowError
 from tinyflow.progress import Progress, silent
 
@@ -23,28 +24,25 @@ AGREEMENT = 0.005  # the layers' sum lies this near to the invoke total
 
 
 def profile(
-    firmware: Firmware,
-    board: Board,
-    compiled: CompiledModel,
+    target: Target,
     out: Path | None = None,
     progress: Progress = silent,
     estimate: Board | None = None,
 ) -> Profile:
-    """Counts every layer and front-end step of ``firmware`` on ``board``, and measures its image.
+    """Counts every layer and front-end step of ``target``, and measures its image.
 
     The input is the first self-test clip when the model has one, else zeros. out: a folder that gets profile.json,
     layers.png, frontend.png, flash.png and arena.png. estimate: a real board to estimate the time of; without,
-    ``board`` itself when it has an estimate and instructions were counted. Errors: those of connect() and
+    the target's own when it has an estimate and instructions were counted. Errors: those of connect() and
     estimate_time(), and a firmware that is not of ``compiled``.
     """
     from tinyflow.deploy.device import connect
 
+    firmware, compiled, board = target.firmware, target.compiled, target.board
     task = f"profile on {board.name}"
-    if not board.emulator:
-        board = place(board)
     progress(task, 0, 3, "counting")
     features, audio = _clip(compiled)
-    with connect(firmware, board) as device:
+    with connect(firmware, target.place) as device:
         counted = device.profile(features, audio if compiled.frontend else None)
         said = device.hello_line
     if len(counted["layers"]) != len(firmware.operators or compiled.layers):
@@ -54,7 +52,7 @@ def profile(
             f"tinyflow build --board {board.name} --runtime {firmware.runtime}",
         )
     progress(task, 1, 3, "measuring")
-    result = _profile(firmware, board, compiled, counted, said, measure(firmware.elf))
+    result = _profile(firmware, target.place, compiled, counted, said, measure(firmware.elf))
     estimate = estimate or (board if board.estimate and result.unit == "instructions" else None)
     if estimate is not None:
         result = replace(result, estimate=estimate_time(result, board, estimate))
@@ -81,7 +79,7 @@ def _clip(compiled: CompiledModel) -> tuple[np.ndarray | None, np.ndarray | None
 
 def _profile(
     firmware: Firmware,
-    board: Board,
+    place: Place,
     compiled: CompiledModel,
     counted: dict[str, Any],
     said: dict[str, Any],
@@ -109,8 +107,8 @@ def _profile(
     )
     difference = (total - invoke) / invoke if invoke else 0.0
     notes = [f"counted: {unit} of {counted['counter']}, resolution {resolution}"]
-    if board.counter.note:
-        notes.append(board.counter.note)
+    if place.counter.note:
+        notes.append(place.counter.note)
     if firmware.library:
         notes.append(f"the network runs in {firmware.library}; the arena is the smallest that its allocator accepts")
     if abs(difference) > AGREEMENT:
@@ -123,9 +121,9 @@ def _profile(
     if said.get("warning"):
         notes.append(f"the firmware warns: {said['warning']}")
     return Profile(
-        board=board.name,
-        place=board.emulator,
-        emulator=emulator_version(board.emulator),
+        board=place.board.name,
+        place=place.where,
+        emulator=place.emulator(),
         runtime=firmware.runtime,
         model=compiled.name,
         model_sha256=sha256(compiled.tflite) if compiled.tflite.is_file() else "",
@@ -133,7 +131,7 @@ def _profile(
         build_id=firmware.build_id,
         unit=unit,
         counter=counted["counter"],
-        counter_note=board.counter.note,
+        counter_note=place.counter.note,
         resolution=resolution,
         invoke_units=invoke,
         macs=compiled.macs,
@@ -149,16 +147,16 @@ def _profile(
         sizes=sizes,
         compiler=firmware.compiler,
         flags=firmware.flags,
-        milliseconds=_milliseconds(board, counted["invoke"]),
+        milliseconds=_milliseconds(place.counter, counted["invoke"]),
         notes=tuple(notes),
     )
 
 
-def _milliseconds(board: Board, count: dict[str, int]) -> float | None:
+def _milliseconds(counter: Counter, count: dict[str, int]) -> float | None:
     """Time of a count, where the unit is time or cycles; instructions are not time."""
-    if board.counter.unit == "instructions" or not board.counter.frequency_hz:
+    if counter.unit == "instructions" or not counter.frequency_hz:
         return None
-    return 1000 * count["ticks"] / board.counter.frequency_hz
+    return 1000 * count["ticks"] / counter.frequency_hz
 
 
 def _frontend(counted: dict[str, Any], said: dict[str, Any]) -> FrontendCount:

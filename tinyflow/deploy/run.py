@@ -6,28 +6,29 @@ from typing import Any
 import numpy as np
 
 from tinyflow.artefacts import atomic_path
-from tinyflow.board import Board
+from tinyflow.board import Counter
 from tinyflow.compile.artefact import CompiledModel
-from tinyflow.deploy.artefact import Firmware
 from tinyflow.deploy.device import Device, connect
+from tinyflow.deploy.target import Target
 from tinyflow.errors import TinyflowError
 from tinyflow.progress import Progress, silent
 
 TIMEOUT = 300.0  # wall seconds per answer: a large model on a slow emulator
 
 
-def selftest(firmware: Firmware, board: Board, timeout: float = TIMEOUT) -> dict[str, Any]:
+def selftest(target: Target, timeout: float = TIMEOUT) -> dict[str, Any]:
     """Every embedded clip through front end and network on the board, compared there with what compile stored.
 
     Returns Device.selftest's dict with ``reason`` ("" when passed) and the model, front-end and network counts.
     Errors: a firmware without clips.
     """
+    firmware, counter = target.firmware, target.place.counter
     if not firmware.clips:
         raise TinyflowError(
             f"{firmware.elf} has no self-test clips (a foreign model, or built with none)",
             "tinyflow validate compares it with tflite_micro; tinyflow run --input X.npy runs rows on it",
         )
-    with connect(firmware, board, timeout=timeout) as device:
+    with connect(firmware, target.place, timeout) as device:
         result = device.selftest()
         hello = device.hello_line
     reason = ""
@@ -38,22 +39,17 @@ def selftest(firmware: Firmware, board: Board, timeout: float = TIMEOUT) -> dict
         what, at = ("feature", wrong["feature"]) if wrong["feature"] < hello["input"] else ("answer", wrong["answer"])
         reason = f"clip {wrong['clip']} ({wrong['word']}): {what} {at} differs from the stored one"
     return {
-        "board": board.name,
+        "board": target.board.name,
         "build_id": firmware.build_id,
         **result,
         "reason": reason,
-        **_counted(board, "frontend", result["frontend_units"]),
-        **_counted(board, "inference", result["network_units"]),
+        **_counted(counter, "frontend", result["frontend_units"]),
+        **_counted(counter, "inference", result["network_units"]),
     }
 
 
 def run_rows(
-    firmware: Firmware,
-    board: Board,
-    compiled: CompiledModel,
-    x: np.ndarray,
-    progress: Progress = silent,
-    timeout: float = TIMEOUT,
+    target: Target, x: np.ndarray, progress: Progress = silent, timeout: float = TIMEOUT
 ) -> tuple[np.ndarray, dict[str, Any]]:
     """int8 ``x`` (N, *input shape without batch) on the board -> (int8 (N, *output shape without batch), facts).
 
@@ -61,6 +57,7 @@ def run_rows(
     ``units_per_inference``), their least and greatest, resolution, arena, flash, model, RAM and stack bytes, compiler,
     flags. Counts are of model_invoke alone, from the second run on. Errors: another shape or type, both named.
     """
+    firmware, compiled, counter = target.firmware, target.compiled, target.place.counter
     shape = compiled.input.shape[1:]
     if x.dtype != np.int8 or x.shape[1:] != shape or x.ndim != len(shape) + 1 or not len(x):
         raise TinyflowError(
@@ -71,18 +68,18 @@ def run_rows(
     answers = np.empty((len(x), compiled.output.elements), np.int8)
     ticks: list[int] = []
     stack = 0
-    with connect(firmware, board, timeout=timeout) as device:
+    with connect(firmware, target.place, timeout) as device:
         device.infer(x[:1])  # the first run is not counted
         for index, row in enumerate(x):
             answers[index] = device.infer(row)
             ticks += device.ticks
             stack = max(stack, device.stack_bytes)
-            progress(f"run on {board.name}", index + 1, len(x), f"{device.units(ticks[-1]):,} {board.counter.unit}")
+            progress(f"run on {target.board.name}", index + 1, len(x), f"{device.units(ticks[-1]):,} {counter.unit}")
         facts = {
-            "board": board.name,
+            "board": target.board.name,
             "build_id": firmware.build_id,
             "rows": len(x),
-            **_counted(board, "inference", round(sum(ticks) * board.counter.rate / len(ticks))),
+            **_counted(counter, "inference", round(sum(ticks) * counter.rate / len(ticks))),
             "least": device.units(min(ticks)),
             "greatest": device.units(max(ticks)),
             "resolution": device.resolution,
@@ -99,27 +96,25 @@ def run_rows(
     return answers.reshape(len(x), *compiled.output.shape[1:]), facts
 
 
-def hear(
-    firmware: Firmware, board: Board, compiled: CompiledModel, audio: np.ndarray, timeout: float = TIMEOUT
-) -> dict[str, Any]:
+def hear(target: Target, audio: np.ndarray, timeout: float = TIMEOUT) -> dict[str, Any]:
     """Which word the board hears in int16 ``audio`` (samples,); features and network are computed there.
 
     Returns word, score (the network's output for it), scores {label: output}, and counts of front end and network.
     """
+    compiled = target.compiled
     if not compiled.labels:
         raise TinyflowError(
             f"{compiled.name} has no labels: it is a foreign model", "tinyflow run --input X.npy --output Y.npy"
         )
-    with connect(firmware, board, timeout=timeout) as device:
+    with connect(target.firmware, target.place, timeout) as device:
         return _heard(device, compiled, audio)
 
 
-def hear_file(
-    firmware: Firmware, board: Board, compiled: CompiledModel, wav: Path, timeout: float = TIMEOUT
-) -> dict[str, Any]:
+def hear_file(target: Target, wav: Path, timeout: float = TIMEOUT) -> dict[str, Any]:
     """``hear`` for a recording of any rate, length and number of channels; a longer one is cut to
     its loudest window.
     """
+    compiled = target.compiled
     if compiled.frontend is None:
         raise TinyflowError(
             f"{compiled.name} has no front end: it is a foreign model", "tinyflow run --input X.npy --output Y.npy"
@@ -127,7 +122,7 @@ def hear_file(
     from tinyflow.data.audio import read_wav
 
     rate = compiled.frontend.sample_rate
-    return {"wav": str(wav), **hear(firmware, board, compiled, read_wav(wav, rate, rate), timeout)}
+    return {"wav": str(wav), **hear(target, read_wav(wav, rate, rate), timeout)}
 
 
 def _heard(device: Device, compiled: CompiledModel, audio: np.ndarray) -> dict[str, Any]:
@@ -140,19 +135,19 @@ def _heard(device: Device, compiled: CompiledModel, audio: np.ndarray) -> dict[s
         "word": compiled.labels[best],
         "score": float(values[best]),
         "scores": {label: float(value) for label, value in zip(compiled.labels, values)},
-        **_counted(device.board, "frontend", device.units(device.frontend_ticks[-1])),
-        **_counted(device.board, "inference", device.units(device.ticks[-1])),
+        **_counted(device.counter, "frontend", device.units(device.frontend_ticks[-1])),
+        **_counted(device.counter, "inference", device.units(device.ticks[-1])),
         "stack_bytes": device.stack_bytes,
     }
 
 
-def _counted(board: Board, what: str, units: int) -> dict[str, Any]:
+def _counted(counter: Counter, what: str, units: int) -> dict[str, Any]:
     """A count under its honest name: instructions only where instructions were counted."""
     key = "per_inference" if what == "inference" else f"of_{what}"
     return {
-        f"instructions_{key}": units if board.counter.unit == "instructions" else None,
+        f"instructions_{key}": units if counter.unit == "instructions" else None,
         f"units_{key}": units,
-        "unit": board.counter.unit,
+        "unit": counter.unit,
     }
 
 

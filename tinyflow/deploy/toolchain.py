@@ -26,7 +26,7 @@ CROSS_COMPILER = "arm-none-eabi-gcc"
 
 
 def compiler_of(board: Board) -> list[str]:
-    if board.compiler == "host":
+    if board.core.compiler == "host":
         return host_compiler()
     path = shutil.which(CROSS_COMPILER)
     if path is None:
@@ -78,7 +78,7 @@ def compile_image(
             "TINYFLOW_TFLM_INCLUDES": _list(tflm.includes),
             "TINYFLOW_TFLM_DEFINES": ";".join(tflm.defines),
         }
-    if board.compiler == "host":
+    if board.core.compiler == "host":
         settings |= {
             "CMAKE_C_COMPILER": shutil.which(compiler[0]),
             "CMAKE_C_FLAGS": shlex.join(compiler[1:]),
@@ -87,7 +87,7 @@ def compile_image(
     else:
         settings |= {
             "CMAKE_TOOLCHAIN_FILE": FIRMWARE / "toolchain.cmake",
-            "TINYFLOW_CPU_FLAGS": shlex.join(board.cpu_flags),
+            "TINYFLOW_CPU_FLAGS": shlex.join(board.core.flags),
             "TINYFLOW_LINKER_SCRIPT": stage / "linker.ld",
         }
     build = stage / "cmake"

@@ -11,19 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from tinyflow.board import Board
 from tinyflow.compile.artefact import CompiledModel, Layer
-from tinyflow.deploy.artefact import Firmware
 from tinyflow.deploy.device import Device, connect
 from tinyflow.deploy.run import TIMEOUT
+from tinyflow.deploy.target import Target
 from tinyflow.errors import TinyflowError
 from tinyflow.progress import Progress, silent
 
 
 def validate(
-    firmware: Firmware,
-    board: Board,
-    compiled: CompiledModel,
+    target: Target,
     x: np.ndarray | None = None,
     n: int = 8,
     seed: int = 0,
@@ -39,18 +36,19 @@ def validate(
     """
     from tinyflow.reference import oracle
 
+    firmware, compiled = target.firmware, target.compiled
     rows = _rows(compiled, x, n, seed)
     if firmware.runtime != "aot":
         compiled = replace(compiled, layers=())  # they can be read back from our own arena alone
     result: dict[str, Any] = {
-        "board": board.name,
+        "board": target.board.name,
         "build_id": firmware.build_id,
         "model": compiled.name,
         "oracle": oracle.version(),
         "compiler": firmware.compiler,
     }
     reasons = []
-    with connect(firmware, board, timeout=timeout) as device:
+    with connect(firmware, target.place, timeout) as device:
         network = _network(device, compiled, rows, progress, "random rows" if x is None else "given rows")
         reasons.append(network["reason"])
         result |= {
@@ -147,7 +145,7 @@ def _parity(
             values.append(value[0])
         progress(f"parity on {device.board.name}", index + 1, len(audio), "clips")
     on_device = np.array(features)
-    on_host = HostFrontend(compiled.c, fixed=not device.board.fpu).features(audio).reshape(on_device.shape)
+    on_host = HostFrontend(compiled.c, fixed=not device.board.core.fpu).features(audio).reshape(on_device.shape)
     in_torch = torch_features(compiled, audio).reshape(on_device.shape)
     against_torch = compare(on_host, in_torch)
     identical = int((on_device == on_host).all(axis=1).sum())

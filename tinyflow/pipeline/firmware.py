@@ -1,7 +1,7 @@
 """The stage build, the last of both kinds of run: a compiled model becomes firmware for a board."""
 
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tinyflow.artefacts import read_json
 from tinyflow.board import load_board
@@ -9,25 +9,29 @@ from tinyflow.deploy.artefact import Runtime
 from tinyflow.errors import TinyflowError
 from tinyflow.pipeline import sources
 from tinyflow.pipeline.run import Run
-from tinyflow.pipeline.stage import Image, Stage
+from tinyflow.pipeline.stage import Image, Stage, Step
+
+if TYPE_CHECKING:
+    from tinyflow.deploy.target import Target
 
 
 def make_firmware(
     run: Run, board_name: str, runtime: Runtime = "aot", emulator: str | None = None, port: str | None = None
-):
-    """(Board, CompiledModel, Firmware, steps): everything that run, validate, profile, listen and flash need.
+) -> "tuple[Target, list[Step]]":
+    """What run, validate, profile, listen and flash work on, and the stages that were run for it.
 
     emulator, port: where it is to run (deploy/places/place.py); the firmware is the same wherever that is.
     """
     from tinyflow.compile import load_compiled
     from tinyflow.deploy.artefact import load_firmware
-    from tinyflow.deploy.places.place import place
+    from tinyflow.deploy.places.place import choose_place
+    from tinyflow.deploy.target import Target
 
     board = load_board(board_name)
-    there = place(board, emulator, port)  # a place that the board does not have should show before hours of training
+    place = choose_place(board, emulator, port)  # one that the board does not have should show before hours of training
     image = Image(board, runtime)
     steps = run.make("build", image)
-    return there, load_compiled(run.folder.compile), load_firmware(run.path("build", image)), steps
+    return Target(load_firmware(run.path("build", image)), load_compiled(run.folder.compile), place), steps
 
 
 def _part(run: Run, image: Image | None) -> Any:
@@ -35,7 +39,7 @@ def _part(run: Run, image: Image | None) -> Any:
 
     board = _wanted(image).board
     part = {
-        "board": {**asdict(board), "folder": ""},
+        "board": board.facts(),
         "compiler": compiler_version(board),
         "listen": asdict(run.listen),
     }

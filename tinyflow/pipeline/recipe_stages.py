@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tinyflow.artefacts import Manifest, RunFolder, fingerprint
+from tinyflow.artefacts import RunFolder
 from tinyflow.board import Board, load_board
 from tinyflow.errors import TinyflowError
 from tinyflow.network.genotype import Genotype, read_genotype
@@ -139,24 +139,11 @@ def _make_data(run: RecipeRun, image: Image | None) -> None:
 
 def _search_part(run: RecipeRun, image: Image | None) -> Any:
     board = _budget_board(run)
-    return {"search": _what(run.search), "board": _budget(board) if board else None}
+    return {"search": _what(run.search), "board": board.facts() if board else None}
 
 
 def _budget_board(run: RecipeRun) -> Board | None:
     return load_board(run.search.board) if run.search.board else None
-
-
-def _budget(board: Board) -> dict[str, Any]:
-    """What a search reads of its board."""
-    memory = {region.name: region.length for region in board.memory}
-    return {"instructions": board.instruction_budget, "memory": memory, "stack": board.stack_bytes}
-
-
-def _searched_before(run: RecipeRun, manifest: Manifest) -> bool:
-    """Whether a search that an older tinyflow made is this one: its fingerprint held all of board.yaml, so the keys of
-    the recipe that it noted are compared instead."""
-    before = manifest.recipe.get("search") or {}
-    return all(fingerprint(before.get(key, value)) == fingerprint(value) for key, value in _what(run.search).items())
 
 
 def _make_search(run: RecipeRun, image: Image | None) -> None:
@@ -208,7 +195,6 @@ SEARCH_STAGES: tuple[Stage[Any], ...] = (
         needs=("data",),
         part=_search_part,
         make=_make_search,
-        older=_searched_before,
         packages=("torch", "torchaudio"),
         sections=("search",),
     ),

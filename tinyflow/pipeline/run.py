@@ -91,17 +91,13 @@ class Run(ABC):
         value = _fingerprint(stage, part, sources, inputs)
         if manifest is None:
             reason = "not finished before" if folder.exists() else "not made yet"
-        elif manifest.fingerprint != value and not self._stands(stage, manifest, inputs):
+        elif manifest.fingerprint != value:
             reason = self._changes(stage, manifest, sources)
         elif missing := [name for name in manifest.outputs if not (folder / name).is_file()]:
             reason = f"{missing[0]} is gone"
         else:
             return Step(stage.name, folder, value, False, "up to date", last)
         return Step(stage.name, folder, value, True, reason, last)
-
-    def _stands(self, stage: Stage[Any], manifest: Manifest, inputs: dict[str, str]) -> bool:
-        """Whether what an older tinyflow made, which fingerprinted otherwise, is what this one would make."""
-        return manifest.version == 0 and manifest.inputs == inputs and stage.older(self, manifest)
 
     def _changes(self, stage: Stage[Any], manifest: Manifest, sources: dict[str, str]) -> str:
         """What differs from when ``stage`` was last made: keys of the recipe, or sources of tinyflow."""

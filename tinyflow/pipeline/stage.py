@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from tinyflow.artefacts import Manifest
 from tinyflow.board import Board
 from tinyflow.deploy.artefact import Runtime
 
@@ -34,8 +33,6 @@ class Stage(Generic[AnyRun]):
     part: Callable[[AnyRun, Image | None], Any]  # what else it depends on, JSON-able
     make: Callable[[AnyRun, Image | None], None]
     sources: Callable[[AnyRun, Image | None], dict[str, str]] = lambda run, image: {}  # of tinyflow, with their SHA-256
-    # whether what a tinyflow before sources were noted made, with another fingerprint of the same inputs, still stands
-    older: Callable[[AnyRun, Manifest], bool] = lambda run, manifest: False
     packages: tuple[str, ...] = ()
     sections: tuple[str, ...] = ()  # of the recipe that its part reads, to say what changed
 

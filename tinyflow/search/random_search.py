@@ -231,7 +231,7 @@ def _what(config: Search) -> dict[str, Any]:
 
 
 def _budget(board: Board | None) -> dict[str, Any] | None:
-    return {**asdict(board), "folder": ""} if board else None
+    return board.facts() if board else None
 
 
 def _file(index: int) -> str:

@@ -81,7 +81,7 @@ def search_network(
             "format": FORMAT,
             "search": _what(config),
             "data": dataset.fingerprint,
-            "board": board and {**asdict(board), "folder": ""},
+            "board": board and board.facts(),
         }
     )
     data = (

@@ -58,12 +58,12 @@ class Reporter(Learning, Making, OnBoard):
             )
 
         def counts(board) -> str:
-            from tinyflow.deploy.places.place import place
+            from tinyflow.deploy.places.place import choose_place
 
             return "\n".join(
                 dict.fromkeys(
                     f"{there.counter.unit} ({there.counter.name})"
-                    for there in (place(board, item.name) for item in places[board.name])
+                    for there in (choose_place(board, item.where) for item in places[board.name])
                 )
             )
 
@@ -71,7 +71,7 @@ class Reporter(Learning, Making, OnBoard):
             [
                 board.name,
                 board.title,
-                board.core,
+                board.core.name,
                 memory(board, "FLASH"),
                 memory(board, "RAM"),
                 counts(board),

@@ -219,7 +219,7 @@ def _key(point: Point, out: Path, train: bool) -> str:
         del recipe[part]
     for where in ("device", "checkpoint_minutes"):
         del recipe["search"][where]
-    board = {**asdict(load_board(_board(point.recipe))), "folder": ""}
+    board = load_board(_board(point.recipe)).facts()
     return fingerprint(
         {
             "format": FORMAT,

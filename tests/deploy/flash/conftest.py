@@ -16,6 +16,7 @@ from scripted import BOARD, OPENOCD, SERIAL, loaded, looked, write_elf
 from tinyflow.deploy.artefact import Firmware
 from tinyflow.deploy.flash import mass_storage, probes
 from tinyflow.deploy.flash.flashing import flash, make_plan
+from tinyflow.deploy.places.place import Place
 
 
 @pytest.fixture
@@ -95,7 +96,7 @@ def run(firmware, usb):
 
     def run(board=BOARD, progress=lambda *said: None, **chosen):
         chosen = {"wait": False} | chosen
-        return flash(make_plan(firmware, board, **chosen), progress)
+        return flash(make_plan(firmware, Place(board, "serial"), **chosen), progress)
 
     return run
 

@@ -12,7 +12,8 @@ from tinyflow.board import load_board
 from tinyflow.deploy.flash.confirm import console_port
 from tinyflow.deploy.flash.flashing import find_probe
 from tinyflow.deploy.flash.probes import list_probes, own_probes
-from tinyflow.deploy.places.place import place, places_here
+from tinyflow.deploy.places.place import choose_place
+from tinyflow.deploy.places.readiness import places_here
 from tinyflow.deploy.places.serialport import find_port
 from tinyflow.errors import TinyflowError
 
@@ -46,7 +47,7 @@ def serial_place(board) -> tuple[bool, str]:
 def test_a_plugged_in_nucleo_leaves_the_discovery_kit_to_its_emulator(usb, ports):
     usb.plug("N1", drive=NUCLEO)
     ports("N1")
-    assert (place(BOARD).emulator, place(KIT).emulator) == ("serial", "qemu")
+    assert (choose_place(BOARD).where, choose_place(KIT).where) == ("serial", "qemu")
     assert serial_place(BOARD) == (True, "debug probe N1") and serial_place(KIT) == (False, "no board plugged in")
     assert find_port(BOARD) == "/dev/N1" and console_port(KIT, "") == ""
     with pytest.raises(
@@ -70,7 +71,7 @@ def test_both_plugged_in_need_no_choice(usb, ports, openocd, run):
         == ("/dev/N1", "/dev/D1")
         == (console_port(BOARD, ""), console_port(KIT, "D1"))
     )
-    assert place(KIT).emulator == "serial" and serial_place(KIT) == (True, "debug probe D1")
+    assert choose_place(KIT).where == "serial" and serial_place(KIT) == (True, "debug probe D1")
 
 
 def test_another_boards_probe_is_refused_whatever_the_way(usb, openocd, run, documented, tmp_path):
@@ -107,7 +108,7 @@ def test_unknown_labels_may_be_anybodys(usb, documented):
         "D1",
         "U1",
     ]
-    assert find_probe(BOARD).serial == "U1" and place(BOARD).emulator == "serial"
+    assert find_probe(BOARD).serial == "U1" and choose_place(BOARD).where == "serial"
     with pytest.raises(TinyflowError) as caught:
         find_probe(KIT)
     assert caught.value.message == "2 probes are plugged in: D1 (STM32 STLink), U1 (STM32 STLink)"

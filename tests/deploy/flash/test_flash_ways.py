@@ -15,6 +15,7 @@ from tinyflow.deploy.flash import confirm, probes
 from tinyflow.deploy.flash.flashing import WAYS, choose_way, find_probe, flash, make_plan
 from tinyflow.deploy.flash.image import Image, read_image
 from tinyflow.deploy.flash.way import Job
+from tinyflow.deploy.places.place import Place
 from tinyflow.errors import TinyflowError
 
 BUILD = "tinyflow build --board nucleo-l4r5zi"
@@ -24,7 +25,7 @@ BUILD = "tinyflow build --board nucleo-l4r5zi"
 def test_boards_without_a_probe(firmware, name, place, documented):
     for attempt in (
         lambda: find_probe(load_board(name)),
-        lambda: make_plan(replace(firmware, board=name), load_board(name)),
+        lambda: make_plan(replace(firmware, board=name), Place(load_board(name), "serial")),
     ):
         with pytest.raises(TinyflowError) as caught:
             attempt()
@@ -33,11 +34,11 @@ def test_boards_without_a_probe(firmware, name, place, documented):
 
 def test_firmware_of_another_board_or_missing(firmware, usb, documented):
     with pytest.raises(TinyflowError) as caught:
-        make_plan(replace(firmware, board="host"), BOARD)
+        make_plan(replace(firmware, board="host"), Place(BOARD, "serial"))
     documented(caught.value, ".../firmware.elf was built for host, not nucleo-l4r5zi", BUILD)
     firmware.elf.unlink()
     with pytest.raises(TinyflowError) as caught:
-        make_plan(firmware, BOARD)
+        make_plan(firmware, Place(BOARD, "serial"))
     documented(caught.value, ".../firmware.elf does not exist", BUILD)
 
 
@@ -125,7 +126,7 @@ def test_no_permission_prints_the_udev_rule(usb, openocd, pyocd, run, monkeypatc
 
 def test_the_first_way_that_can_be_used_is_taken(firmware, usb, openocd, pyocd, monkeypatch):
     usb.plug(SERIAL, drive="NODE_L4R5ZI")
-    chosen = lambda way=None: make_plan(firmware, BOARD, way=way, wait=False).to_dict()  # noqa: E731
+    chosen = lambda way=None: make_plan(firmware, Place(BOARD, "serial"), way=way, wait=False).to_dict()  # noqa: E731
     openocd()
     pyocd()
     assert (chosen()["way"], chosen()["why"]) == ("openocd", "the first choice")
@@ -180,7 +181,7 @@ def test_the_plan_touches_nothing(firmware, usb, openocd):
     usb.plug(SERIAL)
     arguments = openocd()
     before = sorted(firmware.folder.iterdir())
-    plan = make_plan(firmware, BOARD, wait=False)
+    plan = make_plan(firmware, Place(BOARD, "serial"), wait=False)
     assert plan.to_dict() == {
         "board": "nucleo-l4r5zi",
         "way": "openocd",
@@ -318,6 +319,6 @@ def test_where_the_system_lists_no_usb_devices(firmware, usb, openocd, monkeypat
     """macOS: the serial number is the user's word; the port is the only one of a probe of this board."""
     monkeypatch.setattr(sys, "platform", "darwin")
     arguments = openocd()
-    plan = make_plan(firmware, BOARD, probe="S1", wait=False)
+    plan = make_plan(firmware, Place(BOARD, "serial"), probe="S1", wait=False)
     assert flash(plan)["probe"] == "S1" and "adapter serial {S1}" in arguments.read_text()
     assert (firmware.folder / "flash.log").read_text() == OPENOCD and list(WAYS) == ["openocd", "pyocd", "mass-storage"]

@@ -6,6 +6,7 @@ from typing import Any
 
 from tinyflow.board import Board
 from tinyflow.deploy.artefact import Firmware
+from tinyflow.deploy.places.place import Place
 from tinyflow.deploy.places.serialport import SerialTransport, board_ports
 from tinyflow.errors import TinyflowError
 
@@ -22,12 +23,13 @@ def console_port(board: Board, serial: str) -> str:
     return own[0] if own else ports[0].device if len(ports) == 1 and not serial else ""
 
 
-def find_console(board: Board, serial: str) -> str:
+def find_console(place: Place, serial: str) -> str:
     """The serial port to hear the firmware on. TinyflowError: none, or no permission for it."""
-    port = board.console.device or console_port(board, serial)
+    board = place.board
+    port = place.port or console_port(board, serial)
     if not port:
         raise TinyflowError(
-            f"no console: the probe{f' {serial}' if serial else ''} has no serial port here",
+            f"no console: the probe{f' {serial}' if serial else ''} has no serial port here for {board.console.name}",
             "name it with --port, or flash without waiting for the firmware's hello: --no-hello; `tinyflow doctor`"
             " lists the ports",
         )
@@ -64,5 +66,5 @@ def confirm(firmware: Firmware, board: Board, port: str, again: float) -> str:
 def _hello(board: Board, port: str) -> dict[str, Any]:
     from tinyflow.deploy.device import Device
 
-    with Device(board, SerialTransport(board, port), HELLO_SECONDS) as device:
+    with Device(Place(board, "serial", port), SerialTransport(board, port), HELLO_SECONDS) as device:
         return device.hello()

@@ -14,6 +14,7 @@ from tinyflow.deploy.flash import mass_storage, openocd, pyocd
 from tinyflow.deploy.flash.image import read_image
 from tinyflow.deploy.flash.probes import Probe, choose_probe, list_probes, may_be
 from tinyflow.deploy.flash.way import Job
+from tinyflow.deploy.places.place import Place
 from tinyflow.errors import TinyflowError
 from tinyflow.progress import Progress, silent
 
@@ -47,7 +48,7 @@ class Plan:
 
 def make_plan(
     firmware: Firmware,
-    board: Board,
+    place: Place,
     probe: str | None = None,
     way: str | None = None,
     drive: Path | None = None,
@@ -59,6 +60,7 @@ def make_plan(
     first that can be used. drive: folder of the probe's drag-and-drop drive, where it is not found by itself.
     wait: for the firmware's hello. Errors: TinyflowError; where no way can be used, each one's reason.
     """
+    board = place.board
     if firmware.board != board.name:
         raise TinyflowError(
             f"{firmware.elf} was built for {firmware.board}, not {board.name}", f"tinyflow build --board {board.name}"
@@ -68,7 +70,7 @@ def make_plan(
     serial = chosen.serial if chosen else (probe or "")
     job = Job(firmware, board, read_image(firmware.elf, board), chosen, serial, drive)
     name, tool, why = choose_way(job, way or ("mass-storage" if drive else None))
-    return Plan(job, name, tool, why, hello.find_console(board, serial) if wait else "")
+    return Plan(job, name, tool, why, hello.find_console(place, serial) if wait else "")
 
 
 def find_probe(board: Board, serial: str | None = None, drive: Path | None = None) -> Probe | None:
@@ -77,7 +79,7 @@ def find_probe(board: Board, serial: str | None = None, drive: Path | None = Non
     Errors: a board that does not exist to plug in; no such probe; several; another board's.
     """
     if board.probe is None:
-        place = "this machine" if board.compiler == "host" else "emulated"
+        place = "this machine" if board.core.compiler == "host" else "emulated"
         raise TinyflowError(f"{board.name} cannot be flashed: it is {place}", f"tinyflow run --board {board.name}")
     probes = list_probes(board)
     there = bool(probes) if serial else any(may_be(board, probe) for probe in probes)

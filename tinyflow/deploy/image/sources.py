@@ -50,20 +50,20 @@ def image_sources(
     if not port.is_dir():
         known = ", ".join(sorted(path.name for path in (FIRMWARE / "port").iterdir() if path.name not in ("cortexm",)))
         raise TinyflowError(f"board {board.name}: no port {board.port!r}", f"firmware/port has {known}")
-    ports = [port] if board.compiler == "host" else [port, FIRMWARE / "port" / "cortexm"]
+    ports = [port] if board.core.compiler == "host" else [port, FIRMWARE / "port" / "cortexm"]
     microphone = microphone_of(board) if listens else None
     app = list(_in(FIRMWARE / "app", "*.c")) if program == "model" else [FIRMWARE / "app" / name for name in PROBE]
     app += [path for folder in ports for path in _in(folder, "*.c")]
     app += [*_in(FIRMWARE / "listen", "*.c"), *([microphone] if microphone else [])] if listens else []
     names = ["app", "listen", "microphone", "port", *(f"port/{folder.name}" for folder in ports), "model"]
     includes = [FIRMWARE / name for name in names]
-    includes += [*(source_folders(frontend, not board.fpu) if frontend else ()), FIRMWARE / "kernels"]
+    includes += [*(source_folders(frontend, not board.core.fpu) if frontend else ()), FIRMWARE / "kernels"]
     interpreter = FIRMWARE / "model" / "tflm"
     headers = [path for folder in includes for path in _in(folder, "*.h")]
     return ImageSources(
         app=tuple(app),
         kernels=_in(FIRMWARE / "kernels", "*.c") if runtime == "aot" else (),
-        frontend=sources(frontend, not board.fpu) if frontend else (),
+        frontend=sources(frontend, not board.core.fpu) if frontend else (),
         interpreter=(interpreter / f"{program}.cc",) if runtime == "tflm" else (),
         headers=(*headers, *(_in(interpreter, "*.h") if runtime == "tflm" else ())),
         includes=tuple(includes),

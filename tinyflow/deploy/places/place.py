@@ -1,27 +1,44 @@
-"""Where a firmware runs: under an emulator, on this machine, or on the board itself. The image is
-the same everywhere.
+"""Place: a board where it runs now: under an emulator, on this machine, or itself, plugged in.
+
+The image is the same everywhere; what its counter counts is not.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import cache
+from dataclasses import dataclass
+from typing import Literal, cast, get_args
 
-from tinyflow.board import Board
+from tinyflow.board import Board, Counter
 from tinyflow.errors import TinyflowError
 
-PLACES = ("qemu", "renode", "host", "serial")
+Where = Literal["qemu", "renode", "host", "serial"]
+WHERE: tuple[Where, ...] = get_args(Where)
 
 
-def place(board: Board, emulator: str | None = None, port: str | None = None) -> Board:
-    """``board`` as it is met there: ``emulator`` set, its counter meaning what it counts there.
+@dataclass(frozen=True)
+class Place:
+    board: Board
+    where: Where
+    port: str = ""  # serial device of the console; empty: found by the probe's USB id
 
-    emulator: one of PLACES; empty: this machine for the host board, the real board when ``port`` is given or a probe
-    is plugged in that may be its own, else an emulator that the board has, QEMU first. port: serial device of the
-    console.
+    @property
+    def counter(self) -> Counter:
+        """What the firmware's counts mean there."""
+        there = {"qemu": self.board.qemu, "renode": self.board.renode}.get(self.where)
+        return there.counter if there and there.counter else self.board.counter
+
+    def emulator(self) -> str:
+        """With its version, "QEMU 10.0.2"; empty for host and serial. TinyflowError: not installed."""
+        return emulator_version(self.where)
+
+
+def choose_place(board: Board, where: str | None = None, port: str | None = None) -> Place:
+    """Where ``board`` is met.
+
+    where: one of WHERE; empty: this machine for the host board, the real board when ``port`` is given or a probe is
+    plugged in that may be its own, else an emulator that the board has, QEMU first. port: serial device of the console.
     Errors: a place that the board does not have.
     """
     has = places_of(board)
-    chosen = emulator or board.emulator or _usual(board, has, port)
+    chosen = where or _usual(board, has, port)
     if chosen not in has:
         raise TinyflowError(
             f"board {board.name} does not run on {chosen or 'anything'}",
@@ -32,18 +49,16 @@ def place(board: Board, emulator: str | None = None, port: str | None = None) ->
             f"--port {port} is the console of a real board; {board.name} runs under {chosen} here",
             "leave one of the two out",
         )
-    board = replace(board, emulator=chosen, console=replace(board.console, device=port or board.console.device))
-    there = board.renode if chosen == "renode" else board.qemu if chosen == "qemu" else None
-    return replace(board, counter=there.counter) if there and there.counter else board
+    return Place(board, cast(Where, chosen), port or "")
 
 
-def places_of(board: Board) -> list[str]:
-    """Those of PLACES that the board has, plugged in or installed or not."""
+def places_of(board: Board) -> list[Where]:
+    """Those of WHERE that the board has, plugged in or installed or not."""
     there = {"qemu": board.qemu, "renode": board.renode, "host": board.port == "host", "serial": board.real}
-    return [name for name in PLACES if there[name]]
+    return [where for where in WHERE if there[where]]
 
 
-def _usual(board: Board, has: list[str], port: str | None) -> str:
+def _usual(board: Board, has: list[Where], port: str | None) -> str:
     if not has:
         return ""
     if "serial" in has and (port or len(has) == 1):
@@ -56,60 +71,14 @@ def _usual(board: Board, has: list[str], port: str | None) -> str:
     return has[0]
 
 
-def emulator_version(name: str) -> str:
-    """The emulator of the place ``name`` with its version: "QEMU 10.0.2"; empty for host and serial. TinyflowError: not
-    installed.
-    """
-    if name == "qemu":
+def emulator_version(where: Where) -> str:
+    """The emulator there with its version: "QEMU 10.0.2"; empty for host and serial. TinyflowError: not installed."""
+    if where == "qemu":
         from tinyflow.deploy.places.qemu import qemu_version
 
         return "QEMU " + ".".join(map(str, qemu_version()))
-    if name == "renode":
+    if where == "renode":
         from tinyflow.deploy.places.renode import renode_version
 
         return "Renode " + ".".join(map(str, renode_version()))
     return ""
-
-
-@dataclass(frozen=True)
-class Place:
-    """A place that a board has, as this machine finds it now."""
-
-    name: str  # of PLACES
-    ready: bool
-    found: str  # "QEMU 10.0.2 (mps2-an386)", or why it is not ready
-
-
-def places_here(boards: list[Board]) -> dict[str, tuple[Place, ...]]:
-    """Where each of ``boards`` could run at this moment, by its name. Quick: only emulators' versions and USB are
-    asked.
-    """
-    version = cache(emulator_version)
-    return {board.name: tuple(_here(board, name, version) for name in places_of(board)) for board in boards}
-
-
-def _here(board: Board, name: str, version: Callable[[str], str]) -> Place:
-    if name == "host":
-        return Place(name, True, "this machine")
-    if name == "serial":
-        from tinyflow.deploy.flash.probes import own_probes
-
-        probes = own_probes(board)
-        return Place(
-            name,
-            bool(probes),
-            (
-                "debug probe " + ", ".join(probe.serial or probe.usb_id for probe in probes)
-                if probes
-                else "no board plugged in"
-            ),
-        )
-    needs = board.qemu if name == "qemu" else board.renode
-    what = f" ({board.qemu.machine})" if name == "qemu" else ""
-    try:
-        found = version(name)
-    except TinyflowError as error:
-        return Place(name, False, error.message + what)
-    if not needs.takes(tuple(map(int, found.split()[1].split(".")))):
-        return Place(name, False, f"{found} is older than {needs.minimum_version}{what}")
-    return Place(name, True, found + what)

@@ -63,7 +63,7 @@ def _usb_ids(board: Board) -> list[str]:
 class SerialTransport:
     """115200 8N1 or what board.yaml says."""
 
-    def __init__(self, board: Board, port: str | None = None):
+    def __init__(self, board: Board, port: str = ""):
         import serial
 
         device = port or find_port(board)

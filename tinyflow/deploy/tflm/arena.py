@@ -7,7 +7,7 @@ from tinyflow.board import Board, board_names, load_board
 from tinyflow.compile.artefact import CompiledModel
 from tinyflow.deploy.artefact import Firmware
 from tinyflow.deploy.console import Console
-from tinyflow.deploy.places.place import place
+from tinyflow.deploy.places.place import Place
 from tinyflow.deploy.tflm.library import Tflm
 from tinyflow.errors import TinyflowError
 from tinyflow.progress import Progress, silent
@@ -16,24 +16,19 @@ TIMEOUT = 300.0  # host seconds
 SHARE = 8  # of RAM, 1/SHARE is left to all but the arena
 
 
-def emulated(board: Board) -> Board:
-    """``board``, or another of the same core and TFLM library, on the emulator there with the most RAM. TinyflowError
-    where there is none.
-    """
+def emulated(board: Board) -> Place:
+    """``board``, or another of the same core, on the emulator there with the most RAM. TinyflowError: there is none."""
     alike = [board, *(load_board(name) for name in board_names())]
-    alike = [other for other in alike if (other.tflm, other.cpu_flags) == (board.tflm, board.cpu_flags)]
-    found = []
-    for other in alike:
-        found += [
-            place(other, emulator) for emulator, there in (("qemu", other.qemu), ("renode", other.renode)) if there
-        ]
+    alike = [other for other in alike if (other.core.tflm, other.core.flags) == (board.core.tflm, board.core.flags)]
+    found = [Place(other, "qemu") for other in alike if other.qemu]
+    found += [Place(other, "renode") for other in alike if other.renode]
     if not found:
         raise TinyflowError(
-            f"no emulator of the core of {board.name} ({board.tflm}, {' '.join(board.cpu_flags)}): TFLM's arena is"
-            " found by running its allocator there",
-            "give one of boards/ the same `tflm` and `cpu_flags`, or take --runtime aot, whose arena is planned",
+            f"no emulator of the core of {board.name} ({board.core.tflm}, {' '.join(board.core.flags)}): TFLM's arena"
+            " is found by running its allocator there",
+            "name a core that an emulated board has, or take --runtime aot, whose arena is planned",
         )
-    return max(found, key=lambda other: (other.emulator == "qemu", other.region("RAM").length))
+    return max(found, key=lambda place: (place.where == "qemu", place.board.region("RAM").length))
 
 
 def arena_need(compiled: CompiledModel, board: Board, tflm: Tflm, progress: Progress = silent) -> int:
@@ -46,27 +41,27 @@ def arena_need(compiled: CompiledModel, board: Board, tflm: Tflm, progress: Prog
     from tinyflow.deploy.toolchain import compile_probe
 
     where = emulated(board)
-    progress(f"build {board.name}", 0, 3, f"TFLM's arena, by its own allocator on {where.name}")
-    ram = where.region("RAM").length
+    progress(f"build {board.name}", 0, 3, f"TFLM's arena, by its own allocator on {where.board.name}")
+    ram = where.board.region("RAM").length
     with tempfile.TemporaryDirectory(prefix="tinyflow-") as folder:
         stage = Path(folder)
         (stage / "generated").mkdir()
         write_source(compiled, tflm, (ram - ram // SHARE) // 16 * 16, stage / "generated")
-        compile_probe(where, tflm, stage)
-        firmware = Firmware(stage, where.name, "", str(compiled.folder), "", "", 0, 0, 0, 0, 0)
+        compile_probe(where.board, tflm, stage)
+        firmware = Firmware(stage, where.board.name, "", str(compiled.folder), "", "", 0, 0, 0, 0, 0)
         return _ask(firmware, where, compiled)
 
 
-def _ask(firmware: Firmware, board: Board, compiled: CompiledModel) -> int:
+def _ask(firmware: Firmware, place: Place, compiled: CompiledModel) -> int:
     from tinyflow.deploy.device import start
 
-    console = Console(start(firmware, board), TIMEOUT)
+    console = Console(start(firmware, place), TIMEOUT)
     try:
         return int(console.request("arena")["bytes"])
     except TinyflowError as error:
         hint = "TFLM's operators refuse what they do not compute; take --runtime aot"
         raise TinyflowError(
-            f"TFLM does not run {compiled.tflite.name} on {board.name}: {error.message}", hint
+            f"TFLM does not run {compiled.tflite.name} on {place.board.name}: {error.message}", hint
         ) from None
     finally:
         console.transport.close()

@@ -146,7 +146,7 @@ def find_tflm(board: Board) -> Tflm:
     """The best library for ``board``, checked. Errors: those of libraries(), check_compiler() and Tflm.check(); none
     for the board's core.
     """
-    if not board.tflm:
+    if not board.core.tflm:
         on_host = "tflite_micro plays its part there: tinyflow profile --board host --compare aot,tflm"
         hint = on_host if board.port == "host" else "set `tflm:` in board.yaml (docs/boards.md)"
         raise TinyflowError(
@@ -155,11 +155,11 @@ def find_tflm(board: Board) -> Tflm:
     found = libraries()
     check_compiler()
     for tflm in found:
-        if tflm.arch == board.tflm:
+        if tflm.arch == board.core.tflm:
             tflm.check()
             return tflm
     archs = ", ".join(sorted({item.arch for item in found}))
     raise TinyflowError(
-        f"TFLM_ROOT is {found[0].root}, which has {LIBRARY} for {archs}; board {board.name} needs {board.tflm}",
-        f"TFLM's own build makes it: {MAKE.format(arch=board.tflm)} microlite",
+        f"TFLM_ROOT is {found[0].root}, which has {LIBRARY} for {archs}; board {board.name} needs {board.core.tflm}",
+        f"TFLM's own build makes it: {MAKE.format(arch=board.core.tflm)} microlite",
     )

@@ -1,0 +1,43 @@
+"""board.yaml, read and checked."""
+
+from difflib import get_close_matches
+from pathlib import Path
+
+from tinyflow.artefacts import BOARDS
+from tinyflow.board.core import read_core, refuse_old_keys
+from tinyflow.board.facts import Board
+from tinyflow.board.schema import read_yaml, validated
+from tinyflow.errors import TinyflowError
+
+KEYS = "docs/boards.md lists the keys"
+
+
+def board_names() -> list[str]:
+    return sorted(path.parent.name for path in BOARDS.glob("*/board.yaml"))
+
+
+def load_board(name: str) -> Board:
+    """The board ``name``: a folder of boards/, or a path to a folder with a board.yaml."""
+    folder = Path(name) if Path(name, "board.yaml").is_file() else BOARDS / name
+    path = folder / "board.yaml"
+    if not path.is_file():
+        near = get_close_matches(name, board_names(), 1)
+        raise TinyflowError(
+            f"no board {name!r}",
+            f"did you mean {near[0]!r}?" if near else f"`tinyflow boards` lists: {', '.join(board_names())}",
+        )
+    value = read_yaml(path)
+    if "emulator" in value:
+        raise TinyflowError(
+            f"{path}: emulator is {value['emulator']!r}: where a board runs is not its own fact",
+            "each command chooses it: --emulator",
+        )
+    if isinstance(value.get("console"), dict) and "device" in value["console"]:
+        raise TinyflowError(
+            f"{path}: console.device is {value['console']['device']!r}, which is this machine's, no fact of a board",
+            "take it out; each command finds it by the probe's USB id, or takes --port",
+        )
+    refuse_old_keys(value, path)
+    if "core" in value:
+        value["core"] = read_core(value["core"], path)
+    return validated(Board, {"name": folder.name, "folder": str(folder.resolve()), **value}, path, KEYS)
