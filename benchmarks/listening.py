@@ -256,6 +256,7 @@ def main() -> None:
         if options.board:
             from tinyflow.deploy.listen import listen_to
             from tinyflow.pipeline import make_firmware
+            from tinyflow.results import to_json
 
             target, _ = make_firmware(run, options.board)
             said = listen_to(
@@ -268,8 +269,8 @@ def main() -> None:
                 {
                     "where": target.board.name,
                     **vars(listen),
-                    **score(said["words"], spoken, len(audio) / RATE),
-                    "costs": said["costs"],
+                    **score(to_json(said.words), spoken, len(audio) / RATE),
+                    "costs": to_json(said.costs),
                 }
             )
     print(json.dumps(rows, indent=2) if options.json else "\n".join(map(str, rows)))

@@ -21,6 +21,7 @@ from tinyflow.deploy.profile import profile
 from tinyflow.deploy.run import run_rows
 from tinyflow.deploy.target import Target
 from tinyflow.errors import TinyflowError
+from tinyflow.results import to_json
 
 BOARD = "mps2-an386"
 UNIT = "executed instructions under QEMU, not cycles"
@@ -69,10 +70,10 @@ def count(tflite: Path, folder: Path, rows: int = 2, reference: bool = False) ->
         "label": "counted",
         "macs": compiled.macs,
         "input_shape": list(compiled.input.shape),
-        "instructions_per_mac": facts["instructions_per_inference"] / compiled.macs if compiled.macs else None,
+        "instructions_per_mac": facts.instructions_per_inference / compiled.macs if compiled.macs else None,
         "arena_bound_bytes": compiled.arena_bound_bytes,
         "bit_exact_rows": rows,
-        **facts,
+        **to_json(facts),
         "layers": layers,
     }
 

@@ -27,6 +27,7 @@ from tinyflow.frontend.mfcc.config import TABLE_1
 from tinyflow.network.genotype import read_genotype
 from tinyflow.network.module import DerivedNetwork
 from tinyflow.recipe import Compile
+from tinyflow.results import to_json
 from tinyflow.train.artefact import load_trained, save_trained
 from tinyflow.train.batches import fit_scaler
 
@@ -75,20 +76,20 @@ def main() -> None:
             with connect(firmware, choose_place(board)) as device:
                 device.recognise(audio[:1])
                 counted = device.units(device.frontend_ticks[-1])
-        parity = result["parity"]
-        features, network_, own = parity["features"], parity["network"], parity["end_to_end"]
+        parity = result.parity
+        features, network_, own = parity.features, parity.network, parity.end_to_end
         results[config.name] = {
-            "passed": result["passed"],
-            "parity": parity,
+            "passed": result.passed,
+            "parity": to_json(parity),
             "frontend_instructions_per_second": counted,
             "board": board.name,
             "clips": dataset.description,
         }
         print(
-            f"| {config.name} | {features['identical_on_device_and_host']} of {features['clips']} |"
-            f" {features['differing_from_torch']} of {features['values']:,}"
-            f" ({100 * features['share_differing_from_torch']:.4f} %) | {features['largest_lsb']} LSB |"
-            f" {network_['equal']} of {network_['rows']} | {own['equal']} of {own['rows']} | {counted:,} |",
+            f"| {config.name} | {features.identical_on_device_and_host} of {features.clips} |"
+            f" {features.differing_from_torch} of {features.values:,}"
+            f" ({100 * features.share_differing_from_torch:.4f} %) | {features.largest_lsb} LSB |"
+            f" {network_.equal} of {network_.rows} | {own.equal} of {own.rows} | {counted:,} |",
             flush=True,
         )
     if args.json:

@@ -20,6 +20,7 @@ from tinyflow.deploy.profile import profile
 from tinyflow.deploy.run import run_rows
 from tinyflow.deploy.target import Target
 from tinyflow.deploy.tflm.library import Tflm, check_compiler, libraries
+from tinyflow.results import to_json
 
 
 def sides(board: Board) -> list[Tflm]:
@@ -48,4 +49,4 @@ def count_tflm(tflm: Tflm, compiled: CompiledModel, board: Board, x: np.ndarray,
         {"kind": op.kind, "sort": sort(op), "tensor": op.tensor, "macs": op.macs, "instructions": layer.units}
         for op, layer in zip(firmware.operators, counted, strict=True)
     ]
-    return {"kernels": name_of(tflm), "label": "counted", **facts, "layers": layers, "outputs": outputs}
+    return {"kernels": name_of(tflm), "label": "counted", **to_json(facts), "layers": layers, "outputs": outputs}

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from json_documents import as_written
 
 from tinyflow.artefacts import alone_in
 from tinyflow.cli import commands, main
@@ -152,22 +153,23 @@ def test_a_failed_check_is_one_document_with_its_result(tmp_path, monkeypatch, c
     from tinyflow import demo
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(
-        demo,
-        "run_demo",
-        lambda run: {
-            "passed": False,
-            "boards": {},
-            "clips": 1,
-            "recordings": "",
-            "accuracy": {"float": 0.0, "int8": 0.0},
-            "checks": {},
-        },
+    found = demo.Demonstrated(
+        passed=False,
+        run=tmp_path,
+        recordings="",
+        clips=1,
+        accuracy={"float": 0.0, "int8": 0.0},
+        checks={},
+        macs=0,
+        frontend=None,
+        boards={},
+        seconds={},
     )
+    monkeypatch.setattr(demo, "run_demo", lambda run: found)
     monkeypatch.setattr("tinyflow.show.Reporter.demo", lambda self, result: None)
     with pytest.raises(SystemExit) as stop:
         main(["demo", "--json"])
-    answer = json.loads(capsys.readouterr().out)
+    answer = as_written("demo", json.loads(capsys.readouterr().out))
     assert stop.value.code == 1 and answer["passed"] is False and "did not all pass" in answer["error"]
 
 

@@ -16,7 +16,7 @@ from tinyflow.results import hidden, json_property, json_schema, sometimes, to_j
 
 
 def test_every_command_has_a_schema():
-    assert set(RESULTS) == set(commands.commands) - {"demo", "run", "validate", "profile", "check", "listen", "flash"}
+    assert set(RESULTS) == set(commands.commands)
 
 
 def test_a_command_returns_what_its_schema_is_of():
@@ -123,5 +123,17 @@ def test_commands_from_a_foreign_model_on_this_machine(foreign, monkeypatch, cap
     assert said(capsys, "compile", *model)["compiled"]["by_layer"]
     assert said(capsys, "build", *model, "--board", "host")["firmware"]["board"] == "host"
     assert said(capsys, "export", *model, "--out", "c")["kernels"]
+    np.save("x.npy", np.zeros((2, 7, 5, 6), np.int8))
+    on_host = (*model, "--board", "host")
+    assert said(capsys, "run", *on_host, "--input", "x.npy", "--output", "y.npy")["rows"] == 2
+    assert said(capsys, "validate", *on_host, "--rows", "1")["passed"]
+    assert said(capsys, "profile", *on_host)["comparison"] is None
+    assert set(said(capsys, "profile", *on_host, "--compare", "aot,tflm")["profiles"]) == set()
+    assert said(capsys, "check", *on_host, "--write-baseline", "b.json")["written"] == "b.json"
+    figures = json.loads(Path("b.json").read_text())
+    figures["figures"]["arena_bytes"] -= 1000
+    Path("b.json").write_text(json.dumps(figures))
+    assert not said(capsys, "check", *on_host, "--baseline", "b.json", status=1)["passed"]
+    assert said(capsys, "profile", *on_host, "--baseline", "b.json", status=1)["comparison"]["changes"]
     assert said(capsys, "runs")["runs"][0]["stages"]
     assert said(capsys, "clean", "--stage", "build")["bytes"] > 0

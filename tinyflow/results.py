@@ -4,7 +4,7 @@ A result is a frozen dataclass; its fields are the keys. Three things a type may
 
     ratio: a ``json_property``                a figure that is computed, and is a key too
     folder: Path = hidden()                   a field that is no key
-    parity: Parity | None = sometimes()       a key that is left out where it is None
+    parity: Parity | None = sometimes()       a key that is left out where it is None (``sometimes_property`` likewise)
 """
 
 import ast
@@ -39,6 +39,10 @@ class json_property(Generic[Value]):
         return self if instance is None else self.function(instance)
 
 
+class sometimes_property(json_property[Value]):
+    """One whose key is left out where it is None."""
+
+
 def hidden() -> Any:
     return field(metadata={"json": "hidden"})
 
@@ -55,7 +59,10 @@ def to_json(value: Any) -> Any:
             for item in fields(value)
             if not _left_out(item, getattr(value, item.name))
         }
-        found |= {name: getattr(value, name) for name in _computed(type(value))}
+        for name, item in _computed(type(value)).items():
+            figure = getattr(value, name)
+            if figure is not None or not isinstance(item, sometimes_property):
+                found[name] = figure
         return {name: to_json(item) for name, item in found.items()}
     if isinstance(value, Mapping):
         return {str(key): to_json(item) for key, item in value.items()}
@@ -76,11 +83,11 @@ def _left_out(item: "dataclasses.Field[Any]", value: Any) -> bool:
 
 
 @cache
-def _computed(kind: type) -> dict[str, Callable[[Any], Any]]:
+def _computed(kind: type) -> dict[str, json_property[Any]]:
     """The json_properties of ``kind``, by name."""
-    found: dict[str, Callable[[Any], Any]] = {}
+    found: dict[str, json_property[Any]] = {}
     for base in reversed(kind.__mro__):
-        found |= {name: item.function for name, item in vars(base).items() if isinstance(item, json_property)}
+        found |= {name: item for name, item in vars(base).items() if isinstance(item, json_property)}
     return found
 
 
@@ -150,17 +157,24 @@ def _object(kind: type, parts: _Parts) -> dict[str, Any]:
         if how == "hidden":
             continue
         if how == "sometimes":
-            hint = typing.Union[tuple(set(typing.get_args(hint)) - {type(None)})]  # noqa: UP007 (of a tuple)
+            hint = _without_none(hint)
         else:
             needed.append(item.name)
         properties[item.name] = _said(_schema(hint, parts), told.get(item.name))
-    for name, function in _computed(kind).items():
-        needed.append(name)
-        returned = typing.get_type_hints(function, localns=parts.names)["return"]
-        properties[name] = _said(_schema(returned, parts), inspect.getdoc(function))
+    for name, computed in _computed(kind).items():
+        hint = typing.get_type_hints(computed.function, localns=parts.names)["return"]
+        if isinstance(computed, sometimes_property):
+            hint = _without_none(hint)
+        else:
+            needed.append(name)
+        properties[name] = _said(_schema(hint, parts), inspect.getdoc(computed.function))
     about = "" if (kind.__doc__ or "").startswith(f"{kind.__name__}(") else inspect.getdoc(kind)
     whole = {"type": "object", "properties": properties, "required": needed, "additionalProperties": False}
     return _said(whole, about)
+
+
+def _without_none(hint: Any) -> Any:
+    return typing.Union[tuple(item for item in typing.get_args(hint) if item is not type(None))]  # noqa: UP007 (a tuple)
 
 
 def _said(schema: dict[str, Any], text: str | None) -> dict[str, Any]:

@@ -88,8 +88,8 @@ def test_each_regression_is_named_with_what_was_is_and_is_allowed(tmp_path):
         "accuracy int8 73.80 %, was 75.00 %: -1.20 points, allowed -1.00",
         "instructions per inference 6,121,000, was 6,000,000: +2.02 %, allowed +2.00 %",
     ]
-    assert not result.to_dict()["passed"] and [change.figure for change in result.better] == ["flash_bytes"]
-    assert compare(tmp_path / "b.json", was, now, 0.03, 2.0).to_dict()["passed"]
+    assert not result.passed and [change.figure for change in result.better] == ["flash_bytes"]
+    assert compare(tmp_path / "b.json", was, now, 0.03, 2.0).passed
 
 
 def test_a_tolerance_is_met_exactly_and_nothing_grows_from_nothing(tmp_path):
@@ -121,7 +121,7 @@ def test_unlike_things_are_refused(changes, what, tmp_path):
 def test_another_model_compiler_or_emulator_is_a_note(tmp_path):
     now = made(compiler="gcc 13.2.1", emulator="QEMU 9.2.0", model_sha256="cd" * 32)
     result = compare(tmp_path / "b.json", baseline_of(made()), now)
-    assert result.to_dict()["passed"] and len(result.notes) == 3
+    assert result.passed and len(result.notes) == 3
     assert "another emulator than the baseline's: QEMU 9.2.0, was QEMU 10.0.2" in result.notes
 
 

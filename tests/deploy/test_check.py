@@ -22,15 +22,15 @@ def test_all_is_well_and_the_baseline_is_written(speaking_built, clips, tmp_path
     made = speaking_built
     limits = Limits(write=tmp_path / "ci" / "board.json")
     result = check(on(made.firmware, made.board, made.compiled), clips, limits, out=tmp_path / "profile")
-    assert result["passed"] and result["reasons"] == [] and result["comparison"] is None
+    assert result.passed and result.reasons == [] and result.comparison is None
     assert (
-        result["selftest"]["clips"] == 3
-        and result["validation"]["equal"] == 8
-        and all(part["passed"] for part in result["validation"]["parity"].values())
+        result.selftest.clips == 3
+        and result.validation.equal == 8
+        and all(part.passed for part in vars(result.validation.parity).values())
     )
     written = read_baseline(limits.write)
     assert (
-        written["figures"] == result["figures"]
+        written["figures"] == result.figures
         and "frontend_stack_bytes" in written["figures"]
         and (tmp_path / "profile" / "frontend.png").is_file()
     )
@@ -39,9 +39,9 @@ def test_all_is_well_and_the_baseline_is_written(speaking_built, clips, tmp_path
     was = kept.read() | {"figures": {**written["figures"], "arena_bytes": written["figures"]["arena_bytes"] - 1}}
     again = check(on(made.firmware, made.board, made.compiled), None, kept, was)
     assert (
-        not again["passed"]
-        and len(again["reasons"]) == 1
-        and again["reasons"][0].startswith(f"regression: arena bytes {written['figures']['arena_bytes']:,}, was")
+        not again.passed
+        and len(again.reasons) == 1
+        and again.reasons[0].startswith(f"regression: arena bytes {written['figures']['arena_bytes']:,}, was")
     )
 
 
@@ -57,9 +57,9 @@ def test_a_failed_selftest_is_named_beside_what_passed(speaking_model, tmp_path)
     host = load_board("host")
     limits = Limits(baseline=tmp_path / "absent.json", write=tmp_path / "new.json")
     result = check(on(build(compiled, host, tmp_path / "out"), host, compiled), None, limits)
-    assert not result["passed"] and result["validation"]["passed"] and result["written"] is None
-    assert result["reasons"][0].startswith("self-test: clip 0 (yes): answer 0 differs")
-    assert len(result["reasons"]) == 2 and "there is no baseline" in result["reasons"][1]  # does not hide the first
+    assert not result.passed and result.validation.passed and result.written is None
+    assert result.reasons[0].startswith("self-test: clip 0 (yes): answer 0 differs")
+    assert len(result.reasons) == 2 and "there is no baseline" in result.reasons[1]  # does not hide the first
     assert not limits.write.exists()  # what answers wrongly is no baseline
 
 

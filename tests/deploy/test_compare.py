@@ -170,4 +170,4 @@ def test_on_an_emulated_core_everything_is_counted(foreign_model, tmp_path):
     assert [group.tflm for group in result.operators][0] == ("CONV_2D",) and all(
         group.ratio > 0 for group in result.operators
     )
-    assert np.isclose(sum(group.tflm_units for group in result.operators), result.profiles[1].layers_units)
+    assert np.isclose(sum(group.tflm_units for group in result.operators), result.profiles["tflm"].layers_units)

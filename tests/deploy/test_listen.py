@@ -18,6 +18,7 @@ from keyword_model import keyword_model
 from targets import met, on
 
 from tinyflow.board import load_board
+from tinyflow.deploy.answers import Listened
 from tinyflow.deploy.build import build
 from tinyflow.deploy.console import CommandError
 from tinyflow.deploy.detector import Settings, detect, sample_of
@@ -27,6 +28,7 @@ from tinyflow.errors import TinyflowError
 from tinyflow.frontend.host import HostFrontend
 from tinyflow.recipe import Listen
 from tinyflow.reference import oracle
+from tinyflow.results import to_json
 
 RATE = 16000
 EAGER = Listen(
@@ -64,7 +66,7 @@ def padded(built, audio: np.ndarray) -> np.ndarray:
     return np.concatenate([audio, np.zeros(RATE, np.int16)])
 
 
-def check_words(built, audio: np.ndarray, listen: Listen, on_word=None) -> dict:
+def check_words(built, audio: np.ndarray, listen: Listen, on_word=None) -> Listened:
     """The words that the board hears are those of tflite_micro's answers, as Python detects them."""
     said = listen_to(on(built.firmware, built.board, built.compiled), audio, listen, on_word=on_word)
     answers = expected(built, padded(built, audio), listen)
@@ -72,14 +74,14 @@ def check_words(built, audio: np.ndarray, listen: Listen, on_word=None) -> dict:
         (built.compiled.labels[word.label], word.score / 256, sample_of(word.run, built.compiled, listen))
         for word in detect(answers, built.compiled, listen)
     ]
-    assert [(word["word"], word["score"], word["sample"]) for word in said["words"]] == words
-    assert said["costs"]["runs"] == len(answers) and said["seconds"] == len(audio) / RATE and said["samples_lost"] == 0
+    assert [(word.word, word.score, word.sample) for word in said.words] == words
+    assert said.costs.runs == len(answers) and said.seconds == len(audio) / RATE and said.samples_lost == 0
     return said
 
 
 def test_words_are_those_of_tflite_micro_and_the_twin(speaking_built, audio):
     told = []
-    assert check_words(speaking_built, audio, EAGER, told.append)["words"] == told
+    assert check_words(speaking_built, audio, EAGER, told.append).words == tuple(told)
     assert len(told) > 2  # a test that hears nothing proves nothing
 
 
@@ -92,7 +94,7 @@ def test_words_at_the_ends_of_every_range(at_host, audio, every, average, refrac
 
 @FIXED
 def test_words_on_a_core_without_fpu(speaking_built, audio):
-    assert len(check_words(speaking_built, audio, EAGER)["words"]) > 2
+    assert len(check_words(speaking_built, audio, EAGER).words) > 2
 
 
 def test_every_answer_in_a_stream_is_that_of_the_clip(speaking_built, audio):
@@ -128,7 +130,7 @@ def test_logits_and_softmax_alike(tmp_path, audio):
     )  # what the numbers mean is the detector's alone
     board = load_board("host")
     built = SimpleNamespace(compiled=compiled, board=board, firmware=build(compiled, board, tmp_path / "out"))
-    assert len(check_words(built, audio, replace(EAGER, ignore=(), threshold=0.2))["words"]) > 2
+    assert len(check_words(built, audio, replace(EAGER, ignore=(), threshold=0.2)).words) > 2
 
 
 def test_what_is_wrong_is_named_and_changes_nothing(speaking_built, audio):
@@ -180,19 +182,18 @@ def test_what_a_second_of_audio_costs(speaking_built, audio):
     said = listen_to(
         on(speaking_built.firmware, speaking_built.board, speaking_built.compiled), audio, Listen(every=10)
     )
-    parts, costs = said["costs"]["per_second"], said["costs"]
+    parts, costs = said.costs.per_second, said.costs
     with connect(speaking_built.firmware, met(speaking_built.board), timeout=60) as device:
         profile = device.profile(audio=audio[:RATE])
-    assert costs["unit"] == "instructions" and (costs["frames_a_second"], costs["runs_a_second"]) == (50, 5)
-    assert parts["all"] == parts["frontend"] + parts["network"] + parts["detector"]
-    assert abs(parts["network"] / 5 - profile["invoke"]["units"]) < 0.01 * profile["invoke"]["units"]
+    assert costs.unit == "instructions" and (costs.frames_a_second, costs.runs_a_second) == (50, 5)
+    assert parts.all == parts.frontend + parts.network + parts.detector
+    assert abs(parts.network / 5 - profile["invoke"]["units"]) < 0.01 * profile["invoke"]["units"]
     assert (
-        abs(parts["frontend"] / 50 - profile["frontend"]["frame"]["units"])
-        < 0.1 * profile["frontend"]["frame"]["units"]
+        abs(parts.frontend / 50 - profile["frontend"]["frame"]["units"]) < 0.1 * profile["frontend"]["frame"]["units"]
     )
-    assert 0 < parts["detector"] < 50_000
-    nucleo = next(item for item in costs["budgets"] if item["board"] == "nucleo-l4r5zi")
-    assert nucleo["budget"] == 60_000_000 and nucleo["share"] == parts["all"] / 60_000_000
+    assert 0 < parts.detector < 50_000
+    nucleo = next(item for item in costs.budgets if item.board == "nucleo-l4r5zi")
+    assert nucleo.budget == 60_000_000 and nucleo.share == parts.all / 60_000_000
 
 
 def test_recordings_of_any_rate_and_channels(tmp_path, audio):
@@ -240,9 +241,9 @@ def test_the_hosts_microphone_hears_what_a_recording_says(at_host, tmp_path, mon
     finally:
         process.kill()
         process.wait()
-    streamed = listen_to(on(at_host.firmware, at_host.board, at_host.compiled), audio, EAGER)["words"]
-    assert said["words"] == [word for word in streamed if word["seconds"] <= said["seconds"]] and len(said["words"]) > 1
-    assert 3 <= said["seconds"] < 3.1 and said["samples_lost"] == 0
+    streamed = listen_to(on(at_host.firmware, at_host.board, at_host.compiled), audio, EAGER).words
+    assert list(said.words) == [word for word in streamed if word.seconds <= said.seconds] and len(said.words) > 1
+    assert 3 <= said.seconds < 3.1 and said.samples_lost == 0
 
 
 def test_ctrl_c_ends_listening_and_the_result_is_whole(at_host, tmp_path, monkeypatch, clips):
@@ -257,12 +258,10 @@ def test_ctrl_c_ends_listening_and_the_result_is_whole(at_host, tmp_path, monkey
             going,
             lambda word: [os.kill(os.getpid(), number) for number in once],
         )
-    assert said["words"] and said["seconds"] < 5
+    assert said.words and said.seconds < 5
     assert signal.getsignal(signal.SIGINT) is before
     with until_interrupted(2.5) as going:
-        assert (
-            3 <= listen_microphone(on(at_host.firmware, at_host.board, at_host.compiled), EAGER, going)["seconds"] < 3.1
-        )
+        assert 3 <= listen_microphone(on(at_host.firmware, at_host.board, at_host.compiled), EAGER, going).seconds < 3.1
 
 
 def test_a_second_ctrl_c_does_not_wait():
@@ -330,9 +329,9 @@ def test_between_hops_the_core_sleeps_until_the_microphone_wakes_it(speaking_mod
         samples = np.tile(stored["clips"][0], 5)
     words = detect(expected(built, samples, EAGER), speaking_model, EAGER)
     times = [(speaking_model.labels[word.label], sample_of(word.run, speaking_model, EAGER)) for word in words]
-    assert said["samples_lost"] == 0 and said["seconds"] >= 4
-    heard = [(word["word"], word["sample"]) for word in said["words"]]
-    assert heard == [(word, sample) for word, sample in times if sample <= said["seconds"] * RATE] and len(heard) > 2
+    assert said.samples_lost == 0 and said.seconds >= 4
+    heard = [(word.word, word.sample) for word in said.words]
+    assert heard == [(word, sample) for word, sample in times if sample <= said.seconds * RATE] and len(heard) > 2
 
 
 # --- a network that learnt something ----------------------------------------------------------------------------------
@@ -375,7 +374,7 @@ def test_tones_in_two_minutes_of_noise_are_heard_at_their_times(tmp_path, one_to
     board = load_board("mps2-an386")
     built = SimpleNamespace(compiled=compiled, board=board, firmware=build(compiled, board, tmp_path / "out"))
     said = check_words(built, audio, Listen())
-    result = score(said["words"], spoken, 120)
+    result = score(to_json(said.words), spoken, 120)
     print(json.dumps(result))
     assert result["words"] > 30 and result["share"] > 0.8 and result["false_alarms"] <= 0.2 * result["words"]
     assert -0.5 < result["late_least"] and result["late_greatest"] < 1

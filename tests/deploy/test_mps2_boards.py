@@ -44,7 +44,7 @@ def test_networks_are_bit_exact(board, networks, name, tmp_path):
     compiled = networks[name]
     firmware = build(compiled, board, tmp_path / "out")
     result = validate(on(firmware, board, compiled), n=2)
-    assert result["passed"] and result["equal"] == 2
+    assert result.passed and result.equal == 2
     with connect(firmware, met(board), timeout=60) as device:
         for count in (1, 7, 1000, 12345, 10_000_000):  # a loop of two instructions an iteration, known within two ticks
             assert 2 * count - device.resolution <= device.loop(count) <= 2 * count + 2 + 2 * device.resolution
@@ -59,12 +59,12 @@ def test_networks_are_bit_exact(board, networks, name, tmp_path):
 def test_front_end_and_self_test(speaking_built, clips):
     firmware, board, compiled = speaking_built.firmware, speaking_built.board, speaking_built.compiled
     result = selftest(on(firmware, board))
-    assert result["passed"] and result["features_equal"] == result["answers_equal"] == 3
+    assert result.passed and result.features_equal == result.answers_equal == 3
     names = subprocess.run(["arm-none-eabi-nm", firmware.elf], capture_output=True, text=True, check=True).stdout
     assert "frontend_fixed_power" in names if not board.core.fpu else "frontend_fixed" not in names
     assert board.core.fpu or not re.search(r"__aeabi_[df]|__aeabi_u?[il]2[df]", names)  # no float arithmetic anywhere
     checked = validate(on(firmware, board, compiled), n=1, audio=clips[:1])
-    assert checked["passed"] and checked["parity"]["features"]["identical_on_device_and_host"] == 1
+    assert checked.passed and checked.parity.features.identical_on_device_and_host == 1
 
 
 @pytest.mark.slow
@@ -73,7 +73,7 @@ def test_front_ends_of_table_1_in_integers(config, tmp_path, clips):
     """Bit for bit the host's; and what a second of audio costs."""
     compiled, m3 = speaking(tmp_path / "model", config, clips[:2]), load_board("mps2-an385")
     result = selftest(on(build(compiled, m3, tmp_path / "out"), m3))
-    assert result["passed"] and result["features_equal"] == 2
+    assert result.passed and result.features_equal == 2
     print(f"{config.name}: {result['frontend_units']:,} instructions a second of audio on mps2-an385")
 
 

@@ -19,13 +19,13 @@ BOARDS = ["host", pytest.param("mps2-an386", marks=pytest.mark.qemu)]
 def passes(compiled, name, folder, audio):
     board = load_board(name)
     result = validate(on(build(compiled, board, folder / "firmware"), board, compiled), n=2, audio=audio)
-    assert result["passed"], result["reason"]
-    features = result["parity"]["features"]
+    assert result.passed, result.reason
+    features = result.parity.features
     assert (
-        features["identical_on_device_and_host"] == len(audio)
-        and features["values"] == audio.shape[0] * compiled.input.elements
+        features.identical_on_device_and_host == len(audio)
+        and features.values == audio.shape[0] * compiled.input.elements
     )
-    assert result["parity"]["network"]["equal"] == result["parity"]["end_to_end"]["equal"] == len(audio)
+    assert result.parity.network.equal == result.parity.end_to_end.equal == len(audio)
     print(
         f"{compiled.name} on {name}: {features['differing_from_torch']} of {features['values']} differ, at most"
         f" {features['largest_lsb']} LSB"

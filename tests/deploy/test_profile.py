@@ -22,6 +22,7 @@ from tinyflow.deploy.device import connect
 from tinyflow.deploy.places.place import choose_place
 from tinyflow.deploy.profile import profile
 from tinyflow.errors import TinyflowError
+from tinyflow.results import to_json
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -142,7 +143,7 @@ def test_on_the_host_time_is_named_as_time(made):
     if not shutil.which("cc"):
         pytest.skip("no host C compiler: apt-get install gcc")
     result = profile(*made("host"))
-    assert result.unit == "nanoseconds" and "instructions_per_inference" not in result.to_dict()
+    assert result.unit == "nanoseconds" and "instructions_per_inference" not in to_json(result)
     assert result.milliseconds == pytest.approx(result.invoke_units / 1e6)
     assert any("wall time" in note for note in result.notes)
     assert [layer.kind for layer in result.layers][-1] == "SOFTMAX" and result.frontend is not None

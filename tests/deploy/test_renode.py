@@ -93,7 +93,7 @@ def test_the_flashed_image_boots_to_its_answers(speaking_built, clips, tmp_path)
 def test_rows_and_recordings_are_bit_exact(speaking_built, clips):
     board = choose_place(speaking_built.board, "renode")
     result = validate(on(speaking_built.firmware, board, speaking_built.compiled), n=2, audio=clips[:1])
-    assert result["passed"] and all(check["passed"] for check in result["parity"].values())
+    assert result.passed and all(check.passed for check in vars(result.parity).values())
 
 
 @needs_renode

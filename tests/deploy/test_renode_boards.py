@@ -51,12 +51,8 @@ def networks(tmp_path_factory):
 def test_self_test_and_counts(speaking_built, tmp_path):
     firmware, board = speaking_built.firmware, runnable(speaking_built.board.name)
     result = selftest(on(firmware, board))
-    assert (
-        result["passed"]
-        and result["features_equal"] == result["answers_equal"] == 3
-        and result["unit"] == "instructions"
-    )
-    assert 0 < result["stack_bytes"] < board.stack_bytes
+    assert result.passed and result.features_equal == result.answers_equal == 3 and result.unit == "instructions"
+    assert 0 < result.stack_bytes < board.stack_bytes
     if shutil.which("qemu-system-arm"):  # the same code on another emulator's Cortex-M4F, counted to within five
         qemu = load_board("mps2-an386")
         there = selftest(on(build(speaking_built.compiled, qemu, tmp_path / "qemu"), qemu))
@@ -71,7 +67,7 @@ def test_networks_are_bit_exact(board, networks, name, tmp_path):
     compiled = networks[name]
     firmware = build(compiled, board, tmp_path / "out")
     result = validate(on(firmware, board, compiled), n=2)
-    assert result["passed"] and result["equal"] == 2
+    assert result.passed and result.equal == 2
     with connect(firmware, met(board)) as device:
         assert (
             device.hello_line["warning"] == "" and device.hello_line["counter"] == "dwt"

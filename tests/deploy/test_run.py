@@ -16,13 +16,13 @@ def test_rows_are_answered_as_tflite_micro_does(foreign_built):
     assert y.shape == (5, len(LABELS)) and y.dtype == np.int8
     np.testing.assert_array_equal(y, oracle.invoke(foreign_built.compiled.tflite, x))
     for key in ("arena_bytes", "flash_bytes", "model_bytes", "ram_bytes"):
-        assert facts[key] == getattr(foreign_built.firmware, key) > 0
+        assert getattr(facts, key) == getattr(foreign_built.firmware, key) > 0
     if foreign_built.board.name == "host":
-        assert facts["instructions_per_inference"] is None and facts["unit"] == "nanoseconds"
+        assert facts.instructions_per_inference is None and facts.unit == "nanoseconds"
     else:
-        assert facts["instructions_per_inference"] > foreign_built.compiled.macs
-        assert facts["greatest"] - facts["least"] < 0.01 * facts["least"] and facts["resolution"] == 5
-        assert 0 < facts["stack_bytes"] < foreign_built.board.stack_bytes
+        assert facts.instructions_per_inference > foreign_built.compiled.macs
+        assert facts.greatest - facts.least < 0.01 * facts.least and facts.resolution == 5
+        assert 0 < facts.stack_bytes < foreign_built.board.stack_bytes
 
 
 @pytest.mark.parametrize(
@@ -42,10 +42,10 @@ def test_other_shapes_and_types_are_refused_naming_both(foreign_built, rows):
 
 def test_selftest_passes_and_counts(speaking_built):
     result = selftest(on(speaking_built.firmware, speaking_built.board))
-    assert result["passed"] and result["reason"] == ""
-    assert (result["clips"], result["features_equal"], result["answers_equal"]) == (3, 3, 3)
-    assert [clip["word"] for clip in result["results"]] == ["yes", "no", "stop"]
-    assert result["units_of_frontend"] > 0 and result["units_per_inference"] > 0
+    assert result.passed and result.reason == ""
+    assert (result.clips, result.features_equal, result.answers_equal) == (3, 3, 3)
+    assert [clip.word for clip in result.results] == ["yes", "no", "stop"]
+    assert result.units_of_frontend > 0 and result.units_per_inference > 0
 
 
 def test_a_wrong_stored_feature_or_answer_fails_the_selftest(speaking_model, tmp_path):
@@ -65,8 +65,8 @@ def test_a_wrong_stored_feature_or_answer_fails_the_selftest(speaking_model, tmp
         arrays[key][index] ^= 1
         np.savez(folder / "selftest.npz", **arrays)
         result = selftest(on(build(replace(speaking_model, folder=folder), board, tmp_path / f"out-{key}"), board))
-        assert not result["passed"] and f"clip {index[0]}" in result["reason"] and word in result["reason"]
-        assert result[f"{key}_equal"] == 2
+        assert not result.passed and f"clip {index[0]}" in result.reason and word in result.reason
+        assert getattr(result, f"{key}_equal") == 2
 
 
 def test_selftest_without_clips_names_the_other_ways(foreign_built):
@@ -82,13 +82,13 @@ def test_a_recording_of_another_rate_is_heard(speaking_built, tmp_path, clips):
     heard = hear_file(on(speaking_built.firmware, speaking_built.board, speaking_built.compiled), tmp_path / "clip.wav")
     with np.load(speaking_built.compiled.selftest) as stored:
         answers = stored["answers"][0]
-    assert heard["word"] == LABELS[int(answers.argmax())]
-    np.testing.assert_allclose(list(heard["scores"].values()), (answers.astype(float) + 128) / 256)
+    assert heard.word == LABELS[int(answers.argmax())]
+    np.testing.assert_allclose(list(heard.scores.values()), (answers.astype(float) + 128) / 256)
     soundfile.write(tmp_path / "stereo.wav", np.repeat(clips[1][:12000, None], 2, axis=1), 8000, subtype="PCM_16")
     assert (
-        hear_file(on(speaking_built.firmware, speaking_built.board, speaking_built.compiled), tmp_path / "stereo.wav")[
-            "word"
-        ]
+        hear_file(
+            on(speaking_built.firmware, speaking_built.board, speaking_built.compiled), tmp_path / "stereo.wav"
+        ).word
         in LABELS
     )
 

@@ -9,6 +9,7 @@ import pytest
 
 from tinyflow.deploy.image.sizes import measure
 from tinyflow.errors import TinyflowError
+from tinyflow.results import to_json
 
 C = r"""
 #include <stdint.h>
@@ -73,11 +74,11 @@ def test_flash_and_ram_equal_binutils(image):
         .stdout.splitlines()[1]
         .split()[:3],
     )
-    init = {section.name: section for section in sizes.sections}[".init_array"]
+    init = {section.name: section for section in sizes.elf_sections}[".init_array"]
     assert init.flash and not init.ram  # binutils' size counts it as data
     assert sizes.flash_bytes == text + data
     assert sizes.ram_bytes == data + bss - init.bytes
-    by_name = {section.name: section for section in sizes.sections}
+    by_name = {section.name: section for section in sizes.elf_sections}
     assert by_name[".stack"].bytes == 2048 and by_name[".stack"].ram and not by_name[".stack"].flash
     assert by_name[".data"].flash and by_name[".data"].ram
 
@@ -101,7 +102,7 @@ def test_functions_and_constants_equal_nm(image):
 def test_to_dict_is_json(image):
     import json
 
-    value = json.loads(json.dumps(measure(image).to_dict()))
+    value = json.loads(json.dumps(to_json(measure(image))))
     assert value["model_bytes"] == 128 and value["functions"][0]["bytes"] >= value["functions"][-1]["bytes"]
     assert (
         sum(value["sections"].values()) == value["flash_bytes"]

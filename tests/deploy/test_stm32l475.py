@@ -75,13 +75,9 @@ def test_a_loop_of_known_length_is_counted_beyond_systicks_24_bits(made, board):
 
 def test_front_end_self_test_and_parity(made, board, speaking_model, clips):
     result = selftest(on(made, board))
-    assert (
-        result["passed"]
-        and result["features_equal"] == result["answers_equal"] == 3
-        and result["unit"] == "instructions"
-    )
+    assert result.passed and result.features_equal == result.answers_equal == 3 and result.unit == "instructions"
     checked = validate(on(made, board, speaking_model), n=1, audio=clips[:1])
-    assert checked["passed"] and checked["parity"]["features"]["identical_on_device_and_host"] == 1
+    assert checked.passed and checked.parity.features.identical_on_device_and_host == 1
 
 
 def test_a_network_is_bit_exact_and_takes_what_it_takes_on_another_emulated_board(board, tmp_path):
@@ -89,7 +85,7 @@ def test_a_network_is_bit_exact_and_takes_what_it_takes_on_another_emulated_boar
     compiled = compile_tflite(tmp_path / "network.tflite", tmp_path / "compiled")
     firmware = build(compiled, BOARD, tmp_path / "out")
     result = validate(on(firmware, board, compiled), n=2)
-    assert result["passed"] and result["equal"] == 2
+    assert result.passed and result.equal == 2
     counted = profile(on(firmware, board, compiled))
     assert (
         counted.unit == "instructions"

@@ -55,11 +55,11 @@ class TestOnTheEmulatedCore:
 
     def test_the_self_test_passes(self, speaking):
         result = selftest(on(speaking.firmware, BOARD))
-        assert result["passed"] and result["clips"] == 3 and result["answers_equal"] == 3 and result["stack_bytes"] > 0
+        assert result.passed and result.clips == 3 and result.answers_equal == 3 and result.stack_bytes > 0
 
     def test_the_parity_gate_passes(self, speaking, clips):
         result = validate(on(speaking.firmware, BOARD, speaking.compiled), n=2, audio=clips[:1])
-        assert result["passed"] and result["equal"] == 2 and result["parity"]["end_to_end"]["equal"] == 1
+        assert result.passed and result.equal == 2 and result.parity.end_to_end.equal == 1
 
     def test_the_profile_lists_the_files_operators(self, network, tmp_path):
         found = profile(on(network.firmware, BOARD, network.compiled), tmp_path / "profile")
@@ -161,8 +161,8 @@ class TestOnTheEmulatedCore:
         """The image of one network beside another's file: there is no layer to be read back, and that is said."""
         other = foreign(tmp_path / "other", seed=1)
         result = validate(on(network.firmware, BOARD, other), n=1)
-        assert not result["passed"] and "random rows: row 0, output " in result["reason"]
-        assert "does not keep what its operators compute" in result["reason"]
+        assert not result.passed and "random rows: row 0, output " in result.reason
+        assert "does not keep what its operators compute" in result.reason
 
 
 @pytest.mark.tflm
@@ -174,7 +174,7 @@ def test_the_image_of_a_real_board_answers_under_renode(network, tmp_path, monke
     board = choose_place(load_board("nucleo-l4r5zi"), "renode")
     firmware = build(network.compiled, board, tmp_path / "out", runtime="tflm")
     answers, facts = run_rows(on(firmware, board, network.compiled), ROWS)
-    assert np.array_equal(answers, oracle.invoke(network.compiled.tflite, ROWS)) and facts["unit"] == "instructions"
+    assert np.array_equal(answers, oracle.invoke(network.compiled.tflite, ROWS)) and facts.unit == "instructions"
 
 
 @pytest.mark.qemu

@@ -15,15 +15,15 @@ from tinyflow.errors import TinyflowError
 
 def test_random_rows_agree(foreign_built):
     result = validate(on(foreign_built.firmware, foreign_built.board, foreign_built.compiled), n=3, seed=4)
-    assert result["passed"] and result["rows"] == result["equal"] == 3 and "TFLM" in result["oracle"]
+    assert result.passed and result.rows == result.equal == 3 and "TFLM" in result.oracle
 
 
 def test_the_parity_gate(speaking_built, clips):
     result = validate(on(speaking_built.firmware, speaking_built.board, speaking_built.compiled), n=1, audio=clips[:2])
-    parity = result["parity"]
-    assert result["passed"] and all(check["passed"] for check in parity.values())
-    assert parity["features"]["identical_on_device_and_host"] == 2 and parity["features"]["values"] == 2 * 49 * 40
-    assert parity["network"]["equal"] == parity["end_to_end"]["equal"] == 2
+    parity = result.parity
+    assert result.passed and all(check.passed for check in vars(parity).values())
+    assert parity.features.identical_on_device_and_host == 2 and parity.features.values == 2 * 49 * 40
+    assert parity.network.equal == parity.end_to_end.equal == 2
 
 
 def test_the_first_differing_layer_and_element_are_named(foreign_model, tmp_path):
@@ -40,8 +40,8 @@ def test_the_first_differing_layer_and_element_are_named(foreign_model, tmp_path
     board = load_board("host")
     firmware = build(replace(foreign_model, folder=folder), board, tmp_path / "out")
     result = validate(on(firmware, board, foreign_model), n=2)
-    assert not result["passed"] and result["equal"] < 2
-    assert "layer 1 DEPTHWISE_CONV_2D" in result["reason"] and "element [0, 0, 0, 0]" in result["reason"]
+    assert not result.passed and result.equal < 2
+    assert "layer 1 DEPTHWISE_CONV_2D" in result.reason and "element [0, 0, 0, 0]" in result.reason
 
 
 def test_a_wrong_front_end_fails_the_gate(speaking_model, clips, tmp_path):
@@ -51,8 +51,8 @@ def test_a_wrong_front_end_fails_the_gate(speaking_model, clips, tmp_path):
     # the reference is told of another offset than the C was generated with
     wrong = replace(speaking_model, folder=folder, offset=tuple(value + 0.5 for value in speaking_model.offset))
     result = validate(on(build(wrong, board, tmp_path / "out"), board, wrong), n=1, audio=clips[:1])
-    assert not result["passed"] and "C against torch" in result["reason"]
-    assert not result["parity"]["features"]["passed"] and result["parity"]["end_to_end"]["passed"]
+    assert not result.passed and "C against torch" in result.reason
+    assert not result.parity.features.passed and result.parity.end_to_end.passed
 
 
 def test_given_rows_of_another_shape_are_refused(foreign_built):

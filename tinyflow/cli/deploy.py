@@ -10,8 +10,10 @@ from tinyflow.cli.command import command, dry, enter, stages
 from tinyflow.show import Reporter
 
 if TYPE_CHECKING:
-    from tinyflow.cli.results import Built, Compiled
+    from tinyflow.cli.results import Built, Compiled, FlashPlanned
+    from tinyflow.deploy.artefact import Runtime
     from tinyflow.deploy.export import Exported
+    from tinyflow.deploy.flash.flashing import Flashed
 
 
 @command("compile", recipe=True, tflite=True)
@@ -37,7 +39,7 @@ def compile_command(reporter: Reporter, runs: Path, dry_run: bool, board_name: s
 
 @command("build", recipe=True, tflite=True, board="")
 @dry
-def build(reporter: Reporter, runs: Path, board_name: str, runtime: str, dry_run: bool, **options) -> "Built":
+def build(reporter: Reporter, runs: Path, board_name: str, runtime: "Runtime", dry_run: bool, **options) -> "Built":
     """Firmware for a board, running whatever stages are missing."""
     from tinyflow.board import load_board
     from tinyflow.cli.results import Built
@@ -74,7 +76,7 @@ def flash(
     reporter: Reporter,
     runs: Path,
     board_name: str,
-    runtime: str,
+    runtime: "Runtime",
     dry_run: bool,
     way: str | None,
     probe: str | None,
@@ -82,9 +84,10 @@ def flash(
     port: str | None,
     no_hello: bool,
     **options,
-):
+) -> "FlashPlanned | Flashed":
     """Program the board, verify, reset, and wait for the firmware's hello."""
     from tinyflow.board import load_board
+    from tinyflow.cli.results import FlashPlanned
     from tinyflow.deploy.flash.flashing import find_probe, make_plan
     from tinyflow.deploy.flash.flashing import flash as flash_stage
     from tinyflow.pipeline import Image, make_firmware
@@ -92,15 +95,14 @@ def flash(
     board = load_board(board_name)
     find_probe(board, probe, drive)  # before what may be hours of training
     run = enter(reporter, runs, **options)
-    if dry_run:
-        result = stages(reporter, run, "build", Image(board, runtime), True)
-        if any(step.runs for step in result["steps"]):
-            return result | {"flash": None}  # no image yet
+    made = stages(reporter, run, "build", Image(board, runtime), True) if dry_run else {}
+    if dry_run and any(step.runs for step in made["steps"]):
+        return FlashPlanned(**made, flash=None)  # no image yet
     target, _ = make_firmware(run, board_name, runtime, "serial", port)
     plan = make_plan(target.firmware, target.place, probe, way, drive, not no_hello)
     if dry_run:
-        reporter.flash_plan(plan.to_dict())
-        return result | {"flash": plan.to_dict()}
+        reporter.flash_plan(plan.said())
+        return FlashPlanned(**made, flash=plan.said())
     result = flash_stage(plan, reporter.progress)
     reporter.flashed(result)
     return result

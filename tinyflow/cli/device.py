@@ -3,14 +3,22 @@ the network in it.
 """
 
 import functools
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from tinyflow.cli.command import Failed, command, enter, enter_recipe, where
 from tinyflow.errors import TinyflowError
 from tinyflow.show import Reporter
+
+if TYPE_CHECKING:
+    from tinyflow.cli.results import Profiled
+    from tinyflow.deploy.answers import Heard, Listened, RowsAnswered, SelfTest, Validation
+    from tinyflow.deploy.artefact import Runtime
+    from tinyflow.deploy.check import Checked
+    from tinyflow.deploy.counts import SideBySide
 
 RENEW = "if that is meant, write the baseline anew (--write-baseline in place of --baseline) and commit it"
 
@@ -35,14 +43,14 @@ def run_command(
     reporter: Reporter,
     runs: Path,
     board_name: str,
-    runtime: str,
+    runtime: "Runtime",
     wav: Path | None,
     input_path: Path | None,
     output_path: Path | None,
     emulator: str | None,
     port: str | None,
     **options,
-):
+) -> "SelfTest | RowsAnswered | Heard":
     """Self-test on the board; or one recording; or rows of int8 inputs, computed wholly on the board."""
     from tinyflow.deploy import run as on_board
     from tinyflow.pipeline import make_firmware
@@ -57,25 +65,25 @@ def run_command(
     rows = on_board.read_rows(input_path) if input_path else None
     target, _ = make_firmware(enter(reporter, runs, **options), board_name, runtime, emulator, port)
     if wav:
-        result = on_board.hear_file(target, wav)
-        reporter.heard(result)
-    elif rows is not None:
-        answers, result = on_board.run_rows(target, rows, reporter.progress)
+        heard = on_board.hear_file(target, wav)
+        reporter.heard(heard)
+        return heard
+    if rows is not None:
+        answers, answered = on_board.run_rows(target, rows, reporter.progress)
         if output_path:
             on_board.write_rows(output_path, answers)
-            result["output"] = str(output_path)
-        reporter.rows(result)
-    else:
-        result = on_board.selftest(target)
-        reporter.selftest(result)
-        if not result["passed"]:
-            raise Failed(
-                f"the self-test failed on {target.board.name}: {result.get('reason', 'see --json')}",
-                _hint(
-                    target.place, f"tinyflow validate --board {target.board.name} finds the first layer that differs"
-                ),
-                result,
-            )
+            answered = replace(answered, output=output_path)
+        reporter.rows(answered)
+        return answered
+    result = on_board.selftest(target)
+    reporter.selftest(result)
+    if not result.passed:
+        name = target.board.name
+        raise Failed(
+            f"the self-test failed on {name}: {result.reason}",
+            _hint(target.place, f"tinyflow validate --board {name} finds the first layer that differs"),
+            result,
+        )
     return result
 
 
@@ -92,14 +100,14 @@ def validate(
     reporter: Reporter,
     runs: Path,
     board_name: str,
-    runtime: str,
+    runtime: "Runtime",
     input_path: Path | None,
     rows: int,
     seed: int | None,
     emulator: str | None,
     port: str | None,
     **options,
-):
+) -> "Validation":
     """The board's answers against the tflite_micro interpreter, bit for bit; with a front end, the parity gate."""
     from tinyflow.deploy.run import read_rows
     from tinyflow.deploy.validate import validate as validate_stage
@@ -111,9 +119,9 @@ def validate(
     audio = run.parity_audio() if target.compiled.frontend and x is None else None
     result = validate_stage(target, x=x, n=rows, seed=seed or 0, audio=audio, progress=reporter.progress)
     reporter.validation(result)
-    if not result["passed"]:
+    if not result.passed:
         raise Failed(
-            f"{target.board.name} differs from the reference: {result.get('reason', 'see --json')}",
+            f"{target.board.name} differs from the reference: {result.reason}",
             _hint(target.place, "report it with the JSON of `tinyflow validate --json`"),
             result,
         )
@@ -170,14 +178,14 @@ def profile(
     reporter: Reporter,
     runs: Path,
     board_name: str,
-    runtime: str,
+    runtime: "Runtime",
     emulator: str | None,
     port: str | None,
     estimate_name: str | None,
     compared: str | None,
     limits,
     **options,
-):
+) -> "Profiled | SideBySide":
     """Per layer and front-end step: counts, sizes, stack; pictures beside the JSON. With --baseline, what got worse."""
     if compared is not None:
         if estimate_name or limits.baseline or limits.write:
@@ -186,6 +194,7 @@ def profile(
             )
         return _compare(reporter, compared, board_name, emulator, port, runs=runs, **options)
     from tinyflow.board import load_board
+    from tinyflow.cli.results import Profiled
     from tinyflow.deploy.baseline import describe
     from tinyflow.deploy.profile import profile as profile_stage
     from tinyflow.pipeline import make_firmware
@@ -197,11 +206,10 @@ def profile(
     limits.expect(was, target)
     folder = run.folder.profile(target.board.name, runtime)
     counted = profile_stage(target, folder, reporter.progress, estimate)
-    result = counted.to_dict()
-    reporter.profile(result, folder)
+    reporter.profile(counted, folder)
     comparison = limits.compare(was, counted)
     reporter.compared(comparison, limits)
-    result["comparison"] = comparison.to_dict() if comparison else None
+    result = Profiled(**vars(counted), comparison=comparison)
     if comparison and comparison.worse:
         raise Failed(
             f"{target.board.name} is worse than {limits.baseline} allows: "
@@ -220,7 +228,7 @@ def _compare(
     port: str | None,
     seed: int | None,
     **options,
-) -> dict[str, Any]:
+) -> "SideBySide":
     from tinyflow.deploy.compare import RUNTIMES, compare_runtimes
     from tinyflow.pipeline import make_firmware
 
@@ -232,12 +240,12 @@ def _compare(
     if target.place.where != "host":  # there tflite_micro plays the other part
         tflm = make_firmware(run, board_name, "tflm", emulator, port)[0].firmware
     folder = run.folder.profile(target.board.name, "compared")
-    result = compare_runtimes(target, tflm, folder, seed or 0, reporter.progress).to_dict()
+    result = compare_runtimes(target, tflm, folder, seed or 0, reporter.progress)
     reporter.runtimes(result, folder)
-    if result["equal"] < result["rows"]:
+    if result.equal < result.rows:
         hint = f"tinyflow validate --board {target.board.name} --runtime tflm says which is right"
         raise Failed(
-            f"aot and tflm differ on {target.board.name}: {result['equal']} of {result['rows']} rows agree",
+            f"aot and tflm differ on {target.board.name}: {result.equal} of {result.rows} rows agree",
             hint,
             result,
         )
@@ -251,13 +259,13 @@ def check(
     reporter: Reporter,
     runs: Path,
     board_name: str,
-    runtime: str,
+    runtime: "Runtime",
     seed: int | None,
     emulator: str | None,
     port: str | None,
     limits,
     **options,
-):
+) -> "Checked":
     """What CI asks: self-test, validate and profile in one, failing on lost parity and on what got worse than
     --baseline.
     """
@@ -278,10 +286,10 @@ def check(
         reporter.progress,
     )
     reporter.checked(result)
-    if not result["passed"]:
-        worse_only = all(reason.startswith("regression") for reason in result["reasons"])
+    if not result.passed:
+        worse_only = all(reason.startswith("regression") for reason in result.reasons)
         hint = RENEW if worse_only else _hint(target.place, f"tinyflow validate --board {target.board.name} says more")
-        raise Failed(f"{target.board.name} failed: " + "; ".join(result["reasons"]), hint, result)
+        raise Failed(f"{target.board.name} failed: " + "; ".join(result.reasons), hint, result)
     return result
 
 
@@ -297,13 +305,13 @@ def listen(
     reporter: Reporter,
     runs: Path,
     board_name: str,
-    runtime: str,
+    runtime: "Runtime",
     wav: Path | None,
     seconds: float | None,
     emulator: str | None,
     port: str | None,
     **options,
-):
+) -> "Listened":
     """Words as the board hears them, in a long recording or through its microphone, and what a
     second of audio costs.
     """
@@ -326,8 +334,7 @@ def listen(
     run = enter_recipe(reporter, runs, **options)
     target, _ = make_firmware(run, board_name, runtime, emulator, port)
     if audio is not None:
-        heard = stage.listen_to(target, audio, run.listen, reporter.progress, reporter.word)
-        result = {"wav": str(wav), **heard}
+        result = replace(stage.listen_to(target, audio, run.listen, reporter.progress, reporter.word), wav=wav)
     else:
         with stage.until_interrupted(seconds) as going:
             result = stage.listen_microphone(target, run.listen, going, reporter.word)

@@ -4,12 +4,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tinyflow.board import Board
+from tinyflow.board import Board, Counter
+from tinyflow.board.emulator import Qemu, Renode
+from tinyflow.board.facts import Estimate, Memory, SerialConsole
+from tinyflow.board.probe import DebugProbe
 from tinyflow.compile.artefact import CompiledModel
 from tinyflow.cost.board_fit import BoardFit
 from tinyflow.data.dataset import Summary
 from tinyflow.deploy.artefact import Firmware
-from tinyflow.deploy.places.place import Place
+from tinyflow.deploy.baseline import Comparison
+from tinyflow.deploy.counts import Profile
+from tinyflow.deploy.flash.flashing import PlanSaid
+from tinyflow.deploy.places.readiness import Readiness
 from tinyflow.pipeline import Step
 from tinyflow.results import sometimes
 from tinyflow.search.artefact import SearchResult
@@ -25,10 +31,57 @@ class Initialised:
 
 
 @dataclass(frozen=True)
-class BoardHere(Board):
-    """What board.yaml says, and where the board runs."""
+class ConsoleHere(SerialConsole):
+    device: str = ""  # always "": --port names it
 
-    places: tuple[Place, ...] = ()
+
+@dataclass(frozen=True)
+class BoardHere:
+    """What board.yaml says, with the facts of its core, and where the board runs."""
+
+    name: str
+    title: str
+    core: str  # cortex-m4f, cortex-m3, host
+    cpu_flags: tuple[str, ...]
+    compiler: str  # arm-none-eabi-gcc, host
+    fpu: bool
+    dsp: bool
+    tflm: str  # TFLM's own name of the core; "": no tflm runtime
+    port: str  # firmware/port/<port>
+    counter: Counter
+    console: ConsoleHere
+    clock_hz: int
+    defines: dict[str, str]
+    memory: tuple[Memory, ...]
+    stack_bytes: int  # reserved
+    instruction_budget: int  # instructions per second of audio the search may spend; 0: not set
+    qemu: Qemu | None
+    renode: Renode | None
+    probe: DebugProbe | None
+    estimate: Estimate | None
+    microphone: str  # firmware/microphone/<name>.c; "": audio comes over the console alone
+    folder: Path
+    emulator: str  # always "": where a firmware runs is a choice of each command
+    places: tuple[Readiness, ...]
+
+    @classmethod
+    def of(cls, board: Board, places: tuple[Readiness, ...]) -> "BoardHere":
+        core = board.core
+        same = ["name", "title", "port", "counter", "clock_hz", "defines", "memory", "stack_bytes"]
+        same += ["instruction_budget", "qemu", "renode", "probe", "estimate", "microphone"]
+        return cls(
+            core=core.name,
+            cpu_flags=core.flags,
+            compiler=core.compiler,
+            fpu=core.fpu,
+            dsp=core.dsp,
+            tflm=core.tflm,
+            console=ConsoleHere(**vars(board.console)),
+            folder=Path(board.folder),
+            emulator="",
+            places=places,
+            **{key: getattr(board, key) for key in same},
+        )
 
 
 @dataclass(frozen=True)
@@ -128,3 +181,17 @@ class Compiled(Made):
 @dataclass(frozen=True)
 class Built(Made):
     firmware: Firmware | None = sometimes()  # not of a dry run
+
+
+@dataclass(frozen=True)
+class Profiled(Profile):
+    """A profile, against a baseline where one was named."""
+
+    comparison: Comparison | None = None
+
+
+@dataclass(frozen=True)
+class FlashPlanned(Made):
+    """Of a dry run."""
+
+    flash: PlanSaid | None  # None: there is no image yet

@@ -7,7 +7,12 @@ from typing import Any
 from tinyflow.artefacts import write_text
 from tinyflow.cli import results
 from tinyflow.compile.artefact import Layer
+from tinyflow.demo import Demonstrated
+from tinyflow.deploy.answers import Heard, Listened, RowsAnswered, SelfTest, Validation
+from tinyflow.deploy.check import Checked
+from tinyflow.deploy.counts import SideBySide
 from tinyflow.deploy.export import Exported
+from tinyflow.deploy.flash.flashing import Flashed
 from tinyflow.doctor import Diagnosis
 from tinyflow.results import DIALECT, json_schema
 from tinyflow.runs import Cleaned, RunsOnDisk
@@ -16,6 +21,7 @@ from tinyflow.train.evaluation import Evaluation
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "json"
 RESULTS: dict[str, Any] = {  # of a command's function, as it says itself
+    "demo": Demonstrated,
     "init": results.Initialised,
     "doctor": Diagnosis,
     "boards": results.BoardsHere,
@@ -26,6 +32,12 @@ RESULTS: dict[str, Any] = {  # of a command's function, as it says itself
     "evaluate": Evaluation,
     "compile": results.Compiled,
     "build": results.Built,
+    "run": SelfTest | RowsAnswered | Heard,
+    "validate": Validation,
+    "profile": results.Profiled | SideBySide,
+    "check": Checked,
+    "listen": Listened,
+    "flash": results.FlashPlanned | Flashed,
     "export": Exported,
     "runs": RunsOnDisk,
     "clean": Cleaned,

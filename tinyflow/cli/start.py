@@ -12,6 +12,7 @@ from tinyflow.show import Reporter
 
 if TYPE_CHECKING:
     from tinyflow.cli.results import BoardsHere, Initialised
+    from tinyflow.demo import Demonstrated
     from tinyflow.doctor import Diagnosis
 
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 @click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="override a key of the recipe: --set train.epochs=5"
 )
-def demo(reporter: Reporter, recipe: str, runs: Path, overrides: tuple[str, ...]):
+def demo(reporter: Reporter, recipe: str, runs: Path, overrides: tuple[str, ...]) -> "Demonstrated":
     """Everything once: speech, training, firmware for two boards, self-test and parity on an emulator."""
     from tinyflow.demo import run_demo
 
@@ -31,7 +32,7 @@ def demo(reporter: Reporter, recipe: str, runs: Path, overrides: tuple[str, ...]
         enter_recipe(reporter, runs, recipe=recipe, overrides=overrides, data_path=None, seed=None, device="")
     )
     reporter.demo(result)
-    if not result["passed"]:
+    if not result.passed:
         raise Failed(
             "the demo's checks did not all pass (see the table)",
             "tinyflow validate --board mps2-an386 says more",
@@ -100,9 +101,9 @@ def boards(reporter: Reporter) -> "BoardsHere":
     """
     from tinyflow.board import board_names, load_board
     from tinyflow.cli.results import BoardHere, BoardsHere
-    from tinyflow.deploy.places.place import places_here
+    from tinyflow.deploy.places.readiness import places_here
 
     found = [load_board(name) for name in board_names()]
     places = places_here(found)
     reporter.boards(found, places)
-    return BoardsHere(tuple(BoardHere(**vars(board), places=tuple(places[board.name])) for board in found))
+    return BoardsHere(tuple(BoardHere.of(board, places[board.name]) for board in found))

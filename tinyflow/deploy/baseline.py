@@ -7,13 +7,14 @@ test recordings. Another model is what a comparison is for; another compiler or 
 import json
 import math
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tinyflow.artefacts import read_json, write_text
 from tinyflow.deploy.profile import Profile
 from tinyflow.errors import TinyflowError
+from tinyflow.results import json_property
 
 FORMAT = 1
 TOLERANCE = "2%"
@@ -48,8 +49,9 @@ class Comparison:
     def better(self) -> tuple[Change, ...]:
         return tuple(change for change in self.changes if change.verdict == "better")
 
-    def to_dict(self) -> dict[str, Any]:
-        return {"passed": not self.worse, **asdict(self)}
+    @json_property
+    def passed(self) -> bool:
+        return not self.worse
 
 
 def baseline_of(profile: Profile) -> dict[str, Any]:

@@ -99,7 +99,7 @@ def build(
             arena_bytes=arena_bytes,
             stack_reserved_bytes=0 if board.core.compiler == "host" else board.stack_bytes,
             clips=0 if found is None else len(found["clips"]),
-            sections={section.name: section.bytes for section in sizes.sections},
+            sections={section.name: section.bytes for section in sizes.elf_sections},
             runtime=runtime,
             operators=operators,
             library="" if tflm is None else str(tflm),

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from tinyflow.deploy.answers import SelfTest, Validation
 from tinyflow.deploy.baseline import (
     POINTS,
     Comparison,
@@ -68,6 +69,28 @@ class Limits:
         )
 
 
+@dataclass(frozen=True)
+class Checked:
+    """What CI asks; the middle of it is what a baseline has."""
+
+    passed: bool
+    reasons: tuple[str, ...]  # a line for each thing that failed
+    selftest: SelfTest | None  # None: no clips in this firmware
+    validation: Validation
+    format: int  # of a baseline
+    board: str
+    runtime: str
+    place: str
+    unit: str
+    test_clips: str  # how many, and which recordings
+    model: str
+    compiler: str
+    emulator: str
+    figures: dict[str, int | float]
+    comparison: Comparison | None  # None: without a baseline
+    written: Path | None  # the baseline
+
+
 def check(
     target: Target,
     audio: np.ndarray | None,
@@ -76,20 +99,19 @@ def check(
     out: Path | None = None,
     seed: int = 0,
     progress: Progress = silent,
-) -> dict[str, Any]:
+) -> Checked:
     """Self-test (where the firmware has clips), validation on random rows and ``audio`` int16 (N, samples), profile.
 
-    out: the profile's folder. Returns passed, reasons (one line for each thing that failed), selftest, validation,
-    figures (as a baseline has them), comparison (None without a baseline). Errors: those of its parts.
+    out: the profile's folder. Errors: those of its parts.
     """
     limits.expect(was, target)
     reasons = []
     test = selftest(target) if target.firmware.clips else None
-    if test and not test["passed"]:
-        reasons.append(f"self-test: {test['reason']}")
+    if test and not test.passed:
+        reasons.append(f"self-test: {test.reason}")
     proof = validate(target, seed=seed, audio=audio, progress=progress)
-    if not proof["passed"]:
-        reasons.append(f"lost parity: {proof['reason']}")
+    if not proof.passed:
+        reasons.append(f"lost parity: {proof.reason}")
     counts = profile(target, out, progress)
     sound = not reasons
     try:
@@ -101,12 +123,12 @@ def check(
         reasons.append(error.message)
     if comparison:
         reasons += [f"regression: {describe(change)}" for change in comparison.worse]
-    return {
-        "passed": not reasons,
-        "reasons": reasons,
-        "selftest": test,
-        "validation": proof,
+    return Checked(
+        passed=not reasons,
+        reasons=tuple(reasons),
+        selftest=test,
+        validation=proof,
         **baseline_of(counts),
-        "comparison": comparison.to_dict() if comparison else None,
-        "written": str(limits.write) if limits.write and sound else None,
-    }
+        comparison=comparison,
+        written=limits.write if sound else None,
+    )

@@ -14,6 +14,7 @@ from tinyflow.deploy.profile import profile
 from tinyflow.deploy.run import run_rows
 from tinyflow.deploy.target import Target
 from tinyflow.progress import Progress, silent
+from tinyflow.results import to_json
 
 COMPARISON = "comparison.json"
 RUNTIMES = ("aot", "tflm")
@@ -56,14 +57,14 @@ def compare_runtimes(
             operators=pair(compiled.layers, tflm.operators, *counts),
             rows=ROWS,
             equal=_equal(ours, theirs),
-            profiles=tuple(profiles),
+            profiles={item.runtime: item for item in profiles},
             notes=tuple(dict.fromkeys(note for item in profiles for note in item.notes)),
         )
     if out is not None:
         from tinyflow.deploy.pictures import comparison_figure
 
         comparison_figure(result, out / "comparison.png")
-        write_json(out / COMPARISON, result.to_dict())
+        write_json(out / COMPARISON, to_json(result))
     return result
 
 
@@ -113,7 +114,7 @@ def _on_host(target: Target, x: np.ndarray, ours: np.ndarray) -> SideBySide:
         operators=pair(compiled.layers, theirs, {}, {}),
         rows=len(x),
         equal=_equal(ours, oracle.invoke(compiled.tflite, x)),
-        profiles=(),
+        profiles={},
         notes=(
             (
                 "nothing is counted on this machine: take an emulated board for instructions, flash and stack"

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from tinyflow.deploy.image.sizes import Sizes
+from tinyflow.results import json_property, sometimes_property
 
 
 @dataclass(frozen=True)
@@ -91,19 +92,26 @@ class Profile:
     estimate: EstimatedTime | None = None  # of a real board, from counted instructions
     notes: tuple[str, ...] = field(default=())
 
-    @property
+    @json_property
     def units_per_mac(self) -> float | None:
         return self.invoke_units / self.macs if self.macs else None
 
-    def to_dict(self) -> dict[str, Any]:
-        value = asdict(self)
-        value["sizes"] = self.sizes.to_dict()
-        value["units_per_mac"] = self.units_per_mac
-        if self.unit == "instructions":
-            value["instructions_per_inference"] = self.invoke_units
-        for name in ("flash_bytes", "ram_bytes", "model_bytes"):
-            value[name] = getattr(self.sizes, name)
-        return value
+    @sometimes_property
+    def instructions_per_inference(self) -> int | None:
+        """invoke_units, where they are instructions."""
+        return self.invoke_units if self.unit == "instructions" else None
+
+    @json_property
+    def flash_bytes(self) -> int:
+        return self.sizes.flash_bytes
+
+    @json_property
+    def ram_bytes(self) -> int:
+        return self.sizes.ram_bytes
+
+    @json_property
+    def model_bytes(self) -> int:
+        return self.sizes.model_bytes
 
 
 @dataclass(frozen=True)
@@ -135,7 +143,7 @@ class Group:
     aot_units: int | None
     tflm_units: int | None
 
-    @property
+    @json_property
     def ratio(self) -> float | None:
         return self.tflm_units / self.aot_units if self.aot_units and self.tflm_units is not None else None
 
@@ -152,22 +160,11 @@ class SideBySide:
     operators: tuple[Group, ...]
     rows: int  # answered by both
     equal: int  # of them, bit for bit
-    profiles: tuple[Profile, ...]  # of each, where it was counted
+    profiles: dict[str, Profile]  # by runtime, where it was counted
     notes: tuple[str, ...]
 
-    @property
+    @json_property
     def ratios(self) -> dict[str, float | None]:
         """tflm over aot, of each figure."""
         ours, theirs = self.aot.figures(), self.tflm.figures()
         return {key: theirs[key] / ours[key] if ours[key] and theirs[key] is not None else None for key in ours}
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            **{key: getattr(self, key) for key in ("board", "place", "emulator", "model", "unit", "rows", "equal")},
-            "aot": asdict(self.aot),
-            "tflm": asdict(self.tflm),
-            "ratios": self.ratios,
-            "operators": [{**asdict(group), "ratio": group.ratio} for group in self.operators],
-            "profiles": {item.runtime: item.to_dict() for item in self.profiles},
-            "notes": list(self.notes),
-        }

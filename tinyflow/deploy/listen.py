@@ -16,6 +16,7 @@ from tinyflow.board import Board, board_names, load_board
 from tinyflow.compile.artefact import CompiledModel
 from tinyflow.data.audio import BadRecording, load_background
 from tinyflow.data.store import SAMPLE_RATE
+from tinyflow.deploy.answers import Budget, Costs, Listened, PerSecond, Word
 from tinyflow.deploy.console import CHUNK_BYTES, CommandError
 from tinyflow.deploy.detector import Settings, frontend
 from tinyflow.deploy.device import Device, connect
@@ -26,7 +27,7 @@ from tinyflow.errors import TinyflowError
 from tinyflow.progress import Progress, silent
 from tinyflow.recipe import Listen
 
-OnWord = Callable[[dict[str, Any]], None]
+OnWord = Callable[[Word], None]
 
 
 def must_have_microphone(board: Board) -> None:
@@ -58,12 +59,11 @@ def listen_to(
     progress: Progress = silent,
     on_word: OnWord | None = None,
     timeout: float = TIMEOUT,
-) -> dict[str, Any]:
+) -> Listened:
     """int16 ``audio`` (samples,) streamed to the board, then as much silence as the network takes at once, for a word
     at the end.
 
-    Returns words (each {word, score, seconds, sample}: ``seconds`` to the end of what the network was given), seconds,
-    settings, and what it cost (``costs``). on_word is called with each word as the board tells it. Errors: shorter
+    on_word is called with each word as the board tells it. Errors: shorter
     audio than the network takes at once.
     """
     compiled, board = target.compiled, target.board
@@ -75,7 +75,7 @@ def listen_to(
             "tinyflow run --wav pads a short one with silence and says which word it is",
         )
     data = np.concatenate([audio, np.zeros(_window(compiled), np.int16)]).astype("<i2").tobytes()
-    words: list[dict[str, Any]] = []
+    words: list[Word] = []
     hear, peers = _hearer(words, rate, on_word), _peers(board)
     with connect(target.firmware, target.place, timeout) as device:
         begin(device, Settings.of(listen, compiled))
@@ -91,7 +91,7 @@ def listen_to(
                     total,
                     f"s of audio, {len(words)} words",
                 )
-        return {**_result(device, compiled, listen, words, answer, peers), "seconds": len(audio) / rate}
+        return _result(device, compiled, listen, words, answer, peers, len(audio) / rate)
 
 
 def listen_microphone(
@@ -100,14 +100,14 @@ def listen_microphone(
     going: Callable[[float], bool],
     on_word: OnWord | None = None,
     timeout: float = TIMEOUT,
-) -> dict[str, Any]:
+) -> Listened:
     """The board's own microphone, as long as ``going`` (called every second with the seconds heard) says so. Returns as
     listen_to.
     """
     compiled, board = target.compiled, target.board
     must_have_microphone(board)
     rate = frontend(compiled).sample_rate
-    words: list[dict[str, Any]] = []
+    words: list[Word] = []
     hear, peers = _hearer(words, rate, on_word), _peers(board)
     with connect(target.firmware, target.place, timeout) as device:
         begin(device, Settings.of(listen, compiled))
@@ -131,7 +131,7 @@ def listen_microphone(
                     f" {error.message.partition('microphone: ')[2]}",
                     "docs/listen.md: microphones",
                 ) from None
-        return {**_result(device, compiled, listen, words, answer, peers), "seconds": answer["samples"] / rate}
+        return _result(device, compiled, listen, words, answer, peers, answer["samples"] / rate)
 
 
 @contextmanager
@@ -164,16 +164,9 @@ def _window(compiled: CompiledModel) -> int:
     return (compiled.input.elements // config.features - 1) * config.hop + config.window
 
 
-def _hearer(words: list[dict[str, Any]], rate: int, on_word: OnWord | None) -> Callable[[dict], None]:
+def _hearer(words: list[Word], rate: int, on_word: OnWord | None) -> Callable[[dict], None]:
     def hear(event: dict) -> None:
-        words.append(
-            {
-                "word": event["word"],
-                "score": event["score"] / 256,
-                "seconds": event["sample"] / rate,
-                "sample": event["sample"],
-            }
-        )
+        words.append(Word(event["word"], event["score"] / 256, event["sample"] / rate, event["sample"]))
         if on_word:
             on_word(words[-1])
 
@@ -184,29 +177,27 @@ def _result(
     device: Device,
     compiled: CompiledModel,
     listen: Listen,
-    words: list[dict[str, Any]],
+    words: list[Word],
     answer: dict[str, Any],
     peers: list[Board],
-) -> dict[str, Any]:
-    return {
-        "board": device.board.name,
-        "build_id": device.hello_line["build"],
-        "words": words,
-        "settings": dict(vars(listen).items()),
-        "samples_lost": answer["lost"],
-        "costs": costs(device.place, compiled, listen, answer, peers),
-    }
+    seconds: float,
+) -> Listened:
+    return Listened(
+        board=device.board.name,
+        build_id=device.hello_line["build"],
+        words=tuple(words),
+        settings=listen,
+        samples_lost=answer["lost"],
+        costs=costs(device.place, compiled, listen, answer, peers),
+        seconds=seconds,
+    )
 
 
-def costs(
-    place: Place, compiled: CompiledModel, listen: Listen, answer: dict[str, Any], peers: list[Board]
-) -> dict[str, Any]:
+def costs(place: Place, compiled: CompiledModel, listen: Listen, answer: dict[str, Any], peers: list[Board]) -> Costs:
     """What a second of audio costs in the steady state, from the counts of a stream: every frame and every run of the
     network by its mean, times how many there are in a second.
 
-    Returns unit, counter, frames, runs, frames_a_second, runs_a_second, per_second {frontend, network, detector, all},
-    and
-    budgets: for every one of ``peers`` {board, what, budget, share}; for a board that counts its own cycles its clock.
+    Budgets: for every one of ``peers``; for a board that counts its own cycles its clock.
     """
     config, counter = frontend(compiled), place.counter
     frames_a_second = config.sample_rate / config.hop
@@ -215,21 +206,21 @@ def costs(
         "network": ("runs", frames_a_second / listen.every),
         "detector": ("runs", frames_a_second / listen.every),
     }
-    per_second = {}
+    parts = {}
     for part, (of, rate) in rates.items():
         units = answer[f"{part}_ticks"] * counter.rate
-        per_second[part] = float(units / answer[of] * rate) if answer[of] else 0.0
-    per_second["all"] = sum(per_second.values())
-    return {
-        "unit": counter.unit,
-        "counter": counter.note,
-        "frames": answer["frames"],
-        "runs": answer["runs"],
-        "frames_a_second": frames_a_second,
-        "runs_a_second": frames_a_second / listen.every,
-        "per_second": per_second,
-        "budgets": _budgets(place, per_second["all"], peers),
-    }
+        parts[part] = float(units / answer[of] * rate) if answer[of] else 0.0
+    per_second = PerSecond(**parts, all=sum(parts.values()))
+    return Costs(
+        unit=counter.unit,
+        counter=counter.note,
+        frames=answer["frames"],
+        runs=answer["runs"],
+        frames_a_second=frames_a_second,
+        runs_a_second=frames_a_second / listen.every,
+        per_second=per_second,
+        budgets=_budgets(place, per_second.all, peers),
+    )
 
 
 def _peers(board: Board) -> list[Board]:
@@ -240,18 +231,13 @@ def _peers(board: Board) -> list[Board]:
     return [other for other in (board, *others) if other.core == board.core and other.instruction_budget]
 
 
-def _budgets(place: Place, per_second: float, peers: list[Board]) -> list[dict[str, Any]]:
+def _budgets(place: Place, per_second: float, peers: list[Board]) -> tuple[Budget, ...]:
     board, unit = place.board, place.counter.unit
     if unit == "cycles":
-        return [{"board": board.name, "what": "clock", "budget": board.clock_hz, "share": per_second / board.clock_hz}]
+        return (Budget(board.name, "clock", board.clock_hz, per_second / board.clock_hz),)
     if unit != "instructions":
-        return []
-    return [
-        {
-            "board": peer.name,
-            "what": "instruction_budget",
-            "budget": peer.instruction_budget,
-            "share": per_second / peer.instruction_budget,
-        }
+        return ()
+    return tuple(
+        Budget(peer.name, "instruction_budget", peer.instruction_budget, per_second / peer.instruction_budget)
         for peer in peers
-    ]
+    )

@@ -85,7 +85,7 @@ def frontend_figure(frontend: FrontendCount, unit: str, title: str, path: Path) 
 def flash_figure(sizes: Sizes, title: str, path: Path) -> None:
     """Bytes of flash by section, and the largest functions and constants."""
     symbols = sorted((*sizes.functions, *sizes.constants), key=lambda symbol: -symbol.bytes)[:LARGEST]
-    sections = [section for section in sizes.sections if section.flash]
+    sections = [section for section in sizes.elf_sections if section.flash]
     figure, (above, below) = _figure(
         9, 2.5 + 0.19 * (len(sections) + len(symbols)), 2, (len(sections) + 1, len(symbols) + 1)
     )

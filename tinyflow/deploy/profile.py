@@ -18,6 +18,7 @@ from tinyflow.deploy.places.place import Place
 from tinyflow.deploy.target import Target
 from tinyflow.errors import TinyflowError
 from tinyflow.progress import Progress, silent
+from tinyflow.results import to_json
 
 PROFILE = "profile.json"
 AGREEMENT = 0.005  # the layers' sum lies this near to the invoke total
@@ -59,7 +60,7 @@ def profile(
     progress(task, 2, 3, "drawing")
     if out is not None:
         write_pictures(result, compiled, out)
-        write_json(out / PROFILE, result.to_dict())
+        write_json(out / PROFILE, to_json(result))
     per_mac = f", {result.units_per_mac:.2f} per MAC" if result.units_per_mac else ""
     progress(task, 3, 3, f"{result.invoke_units:,} {result.unit} per inference{per_mac}")
     return result

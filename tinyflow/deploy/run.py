@@ -1,5 +1,6 @@
 """Stage run: ask a firmware for its self-test, for rows of inputs, or for the word in a recording."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 from tinyflow.artefacts import atomic_path
 from tinyflow.board import Counter
 from tinyflow.compile.artefact import CompiledModel
+from tinyflow.deploy.answers import ClipTested, Heard, RowsAnswered, SelfTest
 from tinyflow.deploy.device import Device, connect
 from tinyflow.deploy.target import Target
 from tinyflow.errors import TinyflowError
@@ -16,10 +18,9 @@ from tinyflow.progress import Progress, silent
 TIMEOUT = 300.0  # wall seconds per answer: a large model on a slow emulator
 
 
-def selftest(target: Target, timeout: float = TIMEOUT) -> dict[str, Any]:
+def selftest(target: Target, timeout: float = TIMEOUT) -> SelfTest:
     """Every embedded clip through front end and network on the board, compared there with what compile stored.
 
-    Returns Device.selftest's dict with ``reason`` ("" when passed) and the model, front-end and network counts.
     Errors: a firmware without clips.
     """
     firmware, counter = target.firmware, target.place.counter
@@ -38,24 +39,18 @@ def selftest(target: Target, timeout: float = TIMEOUT) -> dict[str, Any]:
         )
         what, at = ("feature", wrong["feature"]) if wrong["feature"] < hello["input"] else ("answer", wrong["answer"])
         reason = f"clip {wrong['clip']} ({wrong['word']}): {what} {at} differs from the stored one"
-    return {
-        "board": target.board.name,
-        "build_id": firmware.build_id,
-        **result,
-        "reason": reason,
-        **_counted(counter, "frontend", result["frontend_units"]),
-        **_counted(counter, "inference", result["network_units"]),
-    }
+    facts = result | {"results": tuple(ClipTested(**clip) for clip in result["results"])}
+    facts |= _counted(counter, "frontend", result["frontend_units"])
+    facts |= _counted(counter, "inference", result["network_units"])
+    return SelfTest(board=target.board.name, build_id=firmware.build_id, reason=reason, **facts)
 
 
 def run_rows(
     target: Target, x: np.ndarray, progress: Progress = silent, timeout: float = TIMEOUT
-) -> tuple[np.ndarray, dict[str, Any]]:
+) -> tuple[np.ndarray, RowsAnswered]:
     """int8 ``x`` (N, *input shape without batch) on the board -> (int8 (N, *output shape without batch), facts).
 
-    facts: rows, instructions_per_inference (None where the counter does not count instructions; see ``unit`` and
-    ``units_per_inference``), their least and greatest, resolution, arena, flash, model, RAM and stack bytes, compiler,
-    flags. Counts are of model_invoke alone, from the second run on. Errors: another shape or type, both named.
+    Errors: another shape or type, both named.
     """
     firmware, compiled, counter = target.firmware, target.compiled, target.place.counter
     shape = compiled.input.shape[1:]
@@ -75,32 +70,27 @@ def run_rows(
             ticks += device.ticks
             stack = max(stack, device.stack_bytes)
             progress(f"run on {target.board.name}", index + 1, len(x), f"{device.units(ticks[-1]):,} {counter.unit}")
-        facts = {
-            "board": target.board.name,
-            "build_id": firmware.build_id,
-            "rows": len(x),
+        facts = RowsAnswered(
+            board=target.board.name,
+            build_id=firmware.build_id,
+            rows=len(x),
             **_counted(counter, "inference", round(sum(ticks) * counter.rate / len(ticks))),
-            "least": device.units(min(ticks)),
-            "greatest": device.units(max(ticks)),
-            "resolution": device.resolution,
-        }
-    facts |= {
-        "arena_bytes": firmware.arena_bytes,
-        "flash_bytes": firmware.flash_bytes,
-        "model_bytes": firmware.model_bytes,
-        "ram_bytes": firmware.ram_bytes,
-        "stack_bytes": stack,
-        "compiler": firmware.compiler,
-        "flags": firmware.flags,
-    }
+            least=device.units(min(ticks)),
+            greatest=device.units(max(ticks)),
+            resolution=device.resolution,
+            arena_bytes=firmware.arena_bytes,
+            flash_bytes=firmware.flash_bytes,
+            model_bytes=firmware.model_bytes,
+            ram_bytes=firmware.ram_bytes,
+            stack_bytes=stack,
+            compiler=firmware.compiler,
+            flags=firmware.flags,
+        )
     return answers.reshape(len(x), *compiled.output.shape[1:]), facts
 
 
-def hear(target: Target, audio: np.ndarray, timeout: float = TIMEOUT) -> dict[str, Any]:
-    """Which word the board hears in int16 ``audio`` (samples,); features and network are computed there.
-
-    Returns word, score (the network's output for it), scores {label: output}, and counts of front end and network.
-    """
+def hear(target: Target, audio: np.ndarray, timeout: float = TIMEOUT) -> Heard:
+    """Which word the board hears in int16 ``audio`` (samples,); features and network are computed there."""
     compiled = target.compiled
     if not compiled.labels:
         raise TinyflowError(
@@ -110,7 +100,7 @@ def hear(target: Target, audio: np.ndarray, timeout: float = TIMEOUT) -> dict[st
         return _heard(device, compiled, audio)
 
 
-def hear_file(target: Target, wav: Path, timeout: float = TIMEOUT) -> dict[str, Any]:
+def hear_file(target: Target, wav: Path, timeout: float = TIMEOUT) -> Heard:
     """``hear`` for a recording of any rate, length and number of channels; a longer one is cut to
     its loudest window.
     """
@@ -122,23 +112,24 @@ def hear_file(target: Target, wav: Path, timeout: float = TIMEOUT) -> dict[str, 
     from tinyflow.data.audio import read_wav
 
     rate = compiled.frontend.sample_rate
-    return {"wav": str(wav), **hear(target, read_wav(wav, rate, rate), timeout)}
+    return replace(hear(target, read_wav(wav, rate, rate), timeout), wav=wav)
 
 
-def _heard(device: Device, compiled: CompiledModel, audio: np.ndarray) -> dict[str, Any]:
+def _heard(device: Device, compiled: CompiledModel, audio: np.ndarray) -> Heard:
     rows = np.stack([audio, audio])  # counts are from the second run on
     _, answers = device.recognise(rows)
     values = (answers[-1].astype(np.float64) - compiled.output.zero_point) * compiled.output.scale
     best = int(values.argmax())
-    return {
-        "board": device.board.name,
-        "word": compiled.labels[best],
-        "score": float(values[best]),
-        "scores": {label: float(value) for label, value in zip(compiled.labels, values)},
-        **_counted(device.counter, "frontend", device.units(device.frontend_ticks[-1])),
-        **_counted(device.counter, "inference", device.units(device.ticks[-1])),
-        "stack_bytes": device.stack_bytes,
-    }
+    front_end = _counted(device.counter, "frontend", device.units(device.frontend_ticks[-1]))
+    network = _counted(device.counter, "inference", device.units(device.ticks[-1]))
+    return Heard(
+        board=device.board.name,
+        word=compiled.labels[best],
+        score=float(values[best]),
+        scores={label: float(value) for label, value in zip(compiled.labels, values)},
+        **(front_end | network),
+        stack_bytes=device.stack_bytes,
+    )
 
 
 def _counted(counter: Counter, what: str, units: int) -> dict[str, Any]:

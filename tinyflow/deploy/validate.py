@@ -7,11 +7,11 @@ values; (b) network on Python's int8 features: bit-exact with tflite_micro;
 """
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from tinyflow.compile.artefact import CompiledModel, Layer
+from tinyflow.deploy.answers import Agreement, FeatureParity, Parity, Validation
 from tinyflow.deploy.device import Device, connect
 from tinyflow.deploy.run import TIMEOUT
 from tinyflow.deploy.target import Target
@@ -27,12 +27,11 @@ def validate(
     audio: np.ndarray | None = None,
     progress: Progress = silent,
     timeout: float = TIMEOUT,
-) -> dict[str, Any]:
+) -> Validation:
     """Runs ``x`` int8 (N, *input shape without batch), or ``n`` random rows of ``seed``, and int16 ``audio`` (N,
     samples).
 
-    Returns passed, reason ("" when passed, else the first difference: row, layer, element, both values), rows, equal,
-    oracle (its version) and, with audio, parity {features, network, end_to_end}. Errors: wrong shapes; no oracle.
+    Errors: wrong shapes; no oracle.
     """
     from tinyflow.reference import oracle
 
@@ -40,27 +39,26 @@ def validate(
     rows = _rows(compiled, x, n, seed)
     if firmware.runtime != "aot":
         compiled = replace(compiled, layers=())  # they can be read back from our own arena alone
-    result: dict[str, Any] = {
-        "board": target.board.name,
-        "build_id": firmware.build_id,
-        "model": compiled.name,
-        "oracle": oracle.version(),
-        "compiler": firmware.compiler,
-    }
-    reasons = []
+    parity = None
     with connect(firmware, target.place, timeout) as device:
         network = _network(device, compiled, rows, progress, "random rows" if x is None else "given rows")
-        reasons.append(network["reason"])
-        result |= {
-            "rows": len(rows),
-            "equal": network["equal"],
-            "source": "random, seed " + str(seed) if x is None else "given",
-        }
         if audio is not None:
-            result["parity"] = _parity(device, compiled, audio, progress)
-            reasons += [check["reason"] for check in result["parity"].values()]
+            parity = _parity(device, compiled, audio, progress)
+    reasons = (network.reason, *(parity.reasons if parity else ()))
     reason = next((reason for reason in reasons if reason), "")
-    return {**result, "passed": not reason, "reason": reason}
+    return Validation(
+        board=target.board.name,
+        build_id=firmware.build_id,
+        model=compiled.name,
+        oracle=oracle.version(),
+        compiler=firmware.compiler,
+        rows=len(rows),
+        equal=network.equal,
+        source=f"random, seed {seed}" if x is None else "given",
+        passed=not reason,
+        reason=reason,
+        parity=parity,
+    )
 
 
 def _rows(compiled: CompiledModel, x: np.ndarray | None, n: int, seed: int) -> np.ndarray:
@@ -84,7 +82,7 @@ def _network(
     progress: Progress,
     what: str,
     answers: np.ndarray | None = None,
-) -> dict[str, Any]:
+) -> Agreement:
     """The device's answers to ``rows`` (computed now, or given) against tflite_micro's."""
     from tinyflow.reference import oracle
 
@@ -100,12 +98,7 @@ def _network(
         if equal.all()
         else _first_difference(device, compiled, rows, int(np.flatnonzero(~equal)[0]), answers, expected)
     )
-    return {
-        "passed": not reason,
-        "rows": len(rows),
-        "equal": int(equal.sum()),
-        "reason": f"{what}: {reason}" if reason else "",
-    }
+    return Agreement(not reason, len(rows), int(equal.sum()), f"{what}: {reason}" if reason else "")
 
 
 def _first_difference(
@@ -131,9 +124,7 @@ def _layer_output(device: Device, layer: Layer, row: np.ndarray) -> np.ndarray:
     return layer.value(data)
 
 
-def _parity(
-    device: Device, compiled: CompiledModel, audio: np.ndarray, progress: Progress
-) -> dict[str, dict[str, Any]]:
+def _parity(device: Device, compiled: CompiledModel, audio: np.ndarray, progress: Progress) -> Parity:
     if compiled.frontend is None:
         raise TinyflowError(f"{compiled.name} has no front end: it is a foreign model", "validate it without audio")
     from tinyflow.frontend.host import HostFrontend
@@ -157,20 +148,20 @@ def _parity(
         )
     elif not against_torch.passed:
         reason = f"features, C against torch: {against_torch}"
-    return {
-        "features": {
-            "passed": not reason,
-            "clips": len(audio),
-            "identical_on_device_and_host": identical,
-            "values": against_torch.values,
-            "differing_from_torch": against_torch.differing,
-            "share_differing_from_torch": against_torch.share,
-            "largest_lsb": against_torch.largest_lsb,
-            "reason": reason,
-        },
-        "network": _network(device, compiled, in_torch, progress, "Python's features"),
-        "end_to_end": _network(device, compiled, on_device, progress, "the device's own features", np.array(answers)),
-    }
+    return Parity(
+        FeatureParity(
+            passed=not reason,
+            clips=len(audio),
+            identical_on_device_and_host=identical,
+            values=against_torch.values,
+            differing_from_torch=against_torch.differing,
+            share_differing_from_torch=against_torch.share,
+            largest_lsb=against_torch.largest_lsb,
+            reason=reason,
+        ),
+        _network(device, compiled, in_torch, progress, "Python's features"),
+        _network(device, compiled, on_device, progress, "the device's own features", np.array(answers)),
+    )
 
 
 def torch_features(compiled: CompiledModel, audio: np.ndarray) -> np.ndarray:

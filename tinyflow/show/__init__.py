@@ -12,7 +12,7 @@ from tinyflow.show.screen import duration, percent, size
 
 if TYPE_CHECKING:
     from tinyflow.board import Board
-    from tinyflow.deploy.places.place import Place
+    from tinyflow.deploy.places.readiness import Readiness
     from tinyflow.pipeline import Step
     from tinyflow.runs import Cleaned, RunOnDisk
 
@@ -47,7 +47,7 @@ class Reporter(Learning, Making, OnBoard):
         ]
         self.table("tinyflow doctor", ["", "what", "found", "needed for", "to mend it"], rows)
 
-    def boards(self, boards: "list[Board]", places: "dict[str, tuple[Place, ...]]") -> None:
+    def boards(self, boards: "list[Board]", places: "dict[str, tuple[Readiness, ...]]") -> None:
         def memory(board, name: str) -> str:
             return next((size(item.length) for item in board.memory if item.name == name), "-")
 
@@ -63,7 +63,7 @@ class Reporter(Learning, Making, OnBoard):
             return "\n".join(
                 dict.fromkeys(
                     f"{there.counter.unit} ({there.counter.name})"
-                    for there in (choose_place(board, item.where) for item in places[board.name])
+                    for there in (choose_place(board, item.name) for item in places[board.name])
                 )
             )
 
@@ -81,47 +81,43 @@ class Reporter(Learning, Making, OnBoard):
         ]
         self.table("boards", ["name", "what", "core", "flash", "RAM", "counts", "runs here now"], rows)
 
-    def demo(self, result: dict[str, Any]) -> None:
-        where = f"{result['clips']} test clips, {result['recordings']}"
+    def demo(self, result: Any) -> None:
+        """A Demonstrated (demo.py)."""
+        where = f"{result.clips} test clips, {result.recordings}"
         rows = [
-            [f"accuracy, float ({where})", percent(result["accuracy"]["float"])],
-            [f"accuracy, int8 ({where})", percent(result["accuracy"]["int8"])],
+            [f"accuracy, float ({where})", percent(result.accuracy["float"])],
+            [f"accuracy, int8 ({where})", percent(result.accuracy["int8"])],
         ]
-        rows += [[name, value] for name, value in result["checks"].items()]
-        for name, facts in result["boards"].items():
+        rows += [[name, value] for name, value in result.checks.items()]
+        for name, facts in result.boards.items():
             rows.append(
                 [
                     f"{name}: flash / RAM / arena",
-                    f"{size(facts['flash_bytes'])} / {size(facts['ram_bytes'])} / {size(facts['arena_bytes'])}",
+                    f"{size(facts.flash_bytes)} / {size(facts.ram_bytes)} / {size(facts.arena_bytes)}",
                 ]
             )
-            if not facts["ran"]:
-                rows.append([f"{name}: image", f"linked, not run here: {facts['elf']}"])
+            if not facts.ran:
+                rows.append([f"{name}: image", f"linked, not run here: {facts.elf}"])
                 continue
             rows.append(
                 [
                     f"{name}: self-test",
-                    f"{'passed' if facts['selftest']['passed'] else 'FAILED'}, {facts['selftest']['clips']} clips",
+                    f"{'passed' if facts.selftest.passed else 'FAILED'}, {facts.selftest.clips} clips",
                 ]
             )
             rows.append(
                 [
                     f"{name}: random rows",
-                    (
-                        f"{facts['validation']['equal']} of {facts['validation']['rows']} bit for bit with"
-                        f" {facts['validation']['oracle']}"
-                    ),
+                    (f"{facts.validation.equal} of {facts.validation.rows} bit for bit with {facts.validation.oracle}"),
                 ]
             )
-            rows += [[f"{name}: {what}", outcome] for what, outcome, _ in parity_rows(facts["parity"], "")]
-            unit = facts["unit"]
-            rows.append(
-                [f"{name}: network", f"{facts['inference']:,} {unit} per inference, {facts['per_mac']:.2f} per MAC"]
-            )
-            rows.append([f"{name}: front end", f"{facts['frontend_per_second']:,.0f} {unit} per second of audio"])
-            rows.append([f"{name}: stack", f"{size(facts['stack_bytes'])} high-water mark"])
-        rows += [[f"time: {stage}", duration(value)] for stage, value in result["seconds"].items()]
-        self.table(f"tinyflow demo: {'PASSED' if result['passed'] else 'FAILED'} ({result['run']})", ["", ""], rows)
+            rows += [[f"{name}: {what}", outcome] for what, outcome, _ in parity_rows(facts.parity, "")]
+            unit = facts.unit
+            rows.append([f"{name}: network", f"{facts.inference:,} {unit} per inference, {facts.per_mac:.2f} per MAC"])
+            rows.append([f"{name}: front end", f"{facts.frontend_per_second:,.0f} {unit} per second of audio"])
+            rows.append([f"{name}: stack", f"{size(facts.stack_bytes)} high-water mark"])
+        rows += [[f"time: {stage}", duration(value)] for stage, value in result.seconds.items()]
+        self.table(f"tinyflow demo: {'PASSED' if result.passed else 'FAILED'} ({result.run})", ["", ""], rows)
 
     def runs(self, found: "list[RunOnDisk]", runs: Path) -> None:
         rows = [

@@ -64,7 +64,7 @@ def test_both_plugged_in_need_no_choice(usb, ports, openocd, run):
     usb.plug("N1", drive="NOD_L4R5ZI")
     ports("D1", "N1")
     arguments = openocd()
-    assert run()["probe"] == "N1" and "adapter serial {N1}" in arguments.read_text()
+    assert run().probe == "N1" and "adapter serial {N1}" in arguments.read_text()
     assert find_probe(KIT).serial == "D1"
     assert (
         (find_port(BOARD), find_port(KIT))

@@ -64,15 +64,15 @@ def test_copies_the_image_and_the_hello_confirms(usb, run, image, swallow, board
     taken = swallow(drive)
     result = run(probe=SERIAL, way="mass-storage", wait=True)
     assert taken == [image] and list(drive.iterdir()) == []
-    assert result["confirmed"] and not result["verified"] and result["bytes"] == len(image) and result["log"] == ""
-    assert result["note"] == "a drive cannot be read back" and result["tool"] == f"the drive {drive}"
+    assert result.confirmed and not result.verified and result.bytes == len(image) and result.log == ""
+    assert result.note == "a drive cannot be read back" and result.tool == f"the drive {drive}"
 
 
 def test_without_hello_it_says_that_nothing_confirms_it(usb, run, swallow):
     swallow(usb.plug(SERIAL, drive=VOLUME).drive)
     result = run(way="mass-storage")
-    assert not result["confirmed"] and not result["verified"]
-    assert result["note"] == "not confirmed: hello was not waited for; a drive cannot be read back"
+    assert not result.confirmed and not result.verified
+    assert result.note == "not confirmed: hello was not waited for; a drive cannot be read back"
 
 
 def test_another_build_after_the_copy(usb, run, swallow, board_console, monkeypatch):
@@ -98,7 +98,7 @@ def test_what_fail_txt_says(usb, run, swallow, documented):
         )
         assert caught.value.message.endswith("says: Error: The flash is write protected.")
     swallow(drive)
-    assert run(way="mass-storage")["bytes"]  # an old FAIL.TXT is none of this time's
+    assert run(way="mass-storage").bytes  # an old FAIL.TXT is none of this time's
 
 
 def test_a_drive_that_is_not_mounted_again_leaves_it_to_hello(job, tmp_path, monkeypatch):
@@ -180,7 +180,7 @@ def test_the_drive_is_the_one_of_the_chosen_probe(firmware, usb, run, swallow, d
     first, second = usb.plug("A111", drive=VOLUME), usb.plug("B222", drive="NOD_L4R5ZI")
     taken = swallow(second.drive)
     assert (
-        run(way="mass-storage", probe="B222")["tool"] == f"the drive {second.drive}"
+        run(way="mass-storage", probe="B222").tool == f"the drive {second.drive}"
         and taken
         and not list(first.drive.iterdir())
     )
@@ -205,7 +205,7 @@ def test_a_named_drive_needs_no_probe(run, tmp_path, swallow, image, documented)
     (tmp_path / "drive").mkdir()
     taken = swallow(tmp_path / "drive")
     result = run(drive=tmp_path / "drive")
-    assert result["way"] == "mass-storage" and result["probe"] == "" and taken == [image]
+    assert result.way == "mass-storage" and result.probe == "" and taken == [image]
     with pytest.raises(TinyflowError) as caught:
         run(drive=tmp_path / "absent")
     documented(caught.value, "the drive ... is not a folder", "name the folder where the probe's drive is mounted")

@@ -76,15 +76,10 @@ def test_programs_verifies_and_resets(firmware, usb, openocd, run):
     arguments = openocd()
     seen = []
     result = run(progress=lambda task, done, total, note="": seen.append(note))
-    assert (
-        result["bytes"] == 0x40C
-        and result["verified"]
-        and result["probe"] == SERIAL
-        and result["flash_mode"] == "dual-bank"
-    )
-    assert (result["way"], result["tool"], result["why"]) == ("openocd", "OpenOCD 0.12.0", "the first choice")
-    assert result["chip"].startswith("0x10036470") and result["seconds"] >= 0
-    assert not result["confirmed"] and result["note"] == "not confirmed: hello was not waited for"
+    assert result.bytes == 0x40C and result.verified and result.probe == SERIAL and result.flash_mode == "dual-bank"
+    assert (result.way, result.tool, result.why) == ("openocd", "OpenOCD 0.12.0", "the first choice")
+    assert result.chip.startswith("0x10036470") and result.seconds >= 0
+    assert not result.confirmed and result.note == "not confirmed: hello was not waited for"
     lines = arguments.read_text().splitlines()
     assert lines[:2] == ["-f", str(CONFIG)]
     assert lines[3::2] == [

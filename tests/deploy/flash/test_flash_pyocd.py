@@ -64,15 +64,15 @@ def test_looks_at_the_chip_loads_compares_and_resets(firmware, image, usb, pyocd
     seen = []
     result = run(progress=lambda task, done, total, note="": seen.append(note))
     assert (
-        result["way"] == "pyocd"
-        and result["tool"] == "pyOCD 0.46.0"
-        and result["why"] == "openocd: OPENOCD=/nowhere is not a program"
+        result.way == "pyocd"
+        and result.tool == "pyOCD 0.46.0"
+        and result.why == "openocd: OPENOCD=/nowhere is not a program"
     )
     assert (
-        result["verified"]
-        and result["bytes"] == len(image)
-        and result["chip"] == "0x10036470"
-        and result["probe"] == "000683000001"
+        result.verified
+        and result.bytes == len(image)
+        and result.chip == "0x10036470"
+        and result.probe == "000683000001"
     )
     assert (firmware.folder / "firmware.bin").read_bytes() == image and {"Erasing", "Programming"} <= set(seen)
     assert (firmware.folder / "flash.log").read_text() == looked() + loaded(len(image))

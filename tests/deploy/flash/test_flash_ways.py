@@ -62,7 +62,7 @@ def test_several_probes(usb, openocd, run, documented):
     documented(
         caught.value, "2 probes are plugged in: A111 (STM32 STLink), B222 (STM32 STLink)", "choose one: --probe A111"
     )
-    assert run(probe="b2")["probe"] == "B222"
+    assert run(probe="b2").probe == "B222"
     assert "adapter serial {B222}" in arguments.read_text()
     with pytest.raises(TinyflowError) as caught:
         run(probe="C333")
@@ -77,7 +77,7 @@ def test_several_probes(usb, openocd, run, documented):
 def test_probes_of_unprintable_serial_numbers(usb, openocd, run, documented):
     usb.plug("\x01W\u0429?gIQ", "0483:374b")
     arguments = openocd()
-    assert run()["probe"] == "" and "adapter serial" not in arguments.read_text()
+    assert run().probe == "" and "adapter serial" not in arguments.read_text()
     usb.plug("", "0483:374b")
     with pytest.raises(TinyflowError) as caught:
         run()
@@ -126,19 +126,19 @@ def test_no_permission_prints_the_udev_rule(usb, openocd, pyocd, run, monkeypatc
 
 def test_the_first_way_that_can_be_used_is_taken(firmware, usb, openocd, pyocd, monkeypatch):
     usb.plug(SERIAL, drive="NODE_L4R5ZI")
-    chosen = lambda way=None: make_plan(firmware, Place(BOARD, "serial"), way=way, wait=False).to_dict()  # noqa: E731
+    chosen = lambda way=None: make_plan(firmware, Place(BOARD, "serial"), way=way, wait=False).said()  # noqa: E731
     openocd()
     pyocd()
-    assert (chosen()["way"], chosen()["why"]) == ("openocd", "the first choice")
-    assert (chosen("pyocd")["tool"], chosen("pyocd")["why"]) == ("pyOCD 0.46.0", "asked for")
-    assert chosen("mass-storage")["tool"].endswith("NODE L4R5ZI")
+    assert (chosen().way, chosen().why) == ("openocd", "the first choice")
+    assert (chosen("pyocd").tool, chosen("pyocd").why) == ("pyOCD 0.46.0", "asked for")
+    assert chosen("mass-storage").tool.endswith("NODE L4R5ZI")
     openocd(version="0.11.0")
-    assert (chosen()["way"], chosen()["why"]) == ("pyocd", "openocd: OpenOCD 0.11 is too old")
+    assert (chosen().way, chosen().why) == ("pyocd", "openocd: OpenOCD 0.11 is too old")
     pyocd(targets=[])
     plan = chosen()
-    assert plan["way"] == "mass-storage"
+    assert plan.way == "mass-storage"
     assert (
-        plan["why"]
+        plan.why
         == "openocd: OpenOCD 0.11 is too old; pyocd: pyOCD 0.46.0 does not know the chip stm32l4r5zitx: its CMSIS-Pack"
         " is not installed"
     )
@@ -182,7 +182,7 @@ def test_the_plan_touches_nothing(firmware, usb, openocd):
     arguments = openocd()
     before = sorted(firmware.folder.iterdir())
     plan = make_plan(firmware, Place(BOARD, "serial"), wait=False)
-    assert plan.to_dict() == {
+    assert vars(plan.said()) == {
         "board": "nucleo-l4r5zi",
         "way": "openocd",
         "tool": "OpenOCD 0.12.0",
@@ -256,10 +256,10 @@ def test_the_boards_hello_confirms_the_build(usb, openocd, run, monkeypatch, boa
     usb.plug(SERIAL)
     openocd()
     result = run(wait=True)
-    assert result["confirmed"] and result["console"].startswith("/dev/") and result["note"] == ""
+    assert result.confirmed and result.console.startswith("/dev/") and result.note == ""
     assert json.loads(json.dumps(result)) == result
     board_console["warning"] = "DWT_CYCCNT does not count: cycle counts mean nothing"
-    assert run(wait=True)["note"].startswith("DWT_CYCCNT")
+    assert run(wait=True).note.startswith("DWT_CYCCNT")
     board_console["build"] = "01d"
     with pytest.raises(TinyflowError) as caught:
         run(wait=True)
@@ -320,5 +320,5 @@ def test_where_the_system_lists_no_usb_devices(firmware, usb, openocd, monkeypat
     monkeypatch.setattr(sys, "platform", "darwin")
     arguments = openocd()
     plan = make_plan(firmware, Place(BOARD, "serial"), probe="S1", wait=False)
-    assert flash(plan)["probe"] == "S1" and "adapter serial {S1}" in arguments.read_text()
+    assert flash(plan).probe == "S1" and "adapter serial {S1}" in arguments.read_text()
     assert (firmware.folder / "flash.log").read_text() == OPENOCD and list(WAYS) == ["openocd", "pyocd", "mass-storage"]

@@ -32,18 +32,47 @@ class Plan:
     why: str
     console: str  # serial port; "" when hello is not waited for
 
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "board": self.job.board.name,
-            "way": self.way,
-            "tool": self.tool,
-            "why": self.why,
-            "probe": self.job.serial,
-            "bytes": len(self.job.image.data),
-            "address": self.job.image.address,
-            "build": self.job.firmware.build_id,
-            "console": self.console,
-        }
+    def said(self) -> "PlanSaid":
+        job = self.job
+        return PlanSaid(
+            board=job.board.name,
+            way=self.way,
+            tool=self.tool,
+            why=self.why,
+            probe=job.serial,
+            bytes=len(job.image.data),
+            address=job.image.address,
+            build=job.firmware.build_id,
+            console=self.console,
+        )
+
+
+@dataclass(frozen=True)
+class PlanSaid:
+    """A plan, as people and --json see it."""
+
+    board: str
+    way: str  # openocd, pyocd, mass-storage
+    tool: str  # the program and its version, or the drive
+    why: str  # this way
+    probe: str  # serial number; "" where none is known
+    bytes: int  # that are written to the flash
+    address: int
+    build: str  # what the firmware's hello says
+    console: str  # serial port; "" when hello is not waited for
+
+
+@dataclass(frozen=True)
+class Flashed(PlanSaid):
+    """What was programmed."""
+
+    seconds: float
+    verified: bool  # read back and equal
+    chip: str  # as it says it is; "" where it was not asked
+    flash_mode: str
+    log: str  # file of what OpenOCD or pyOCD said; "" for a drive
+    confirmed: bool  # the build said hello
+    note: str  # a warning, or ""
 
 
 def make_plan(
@@ -112,20 +141,17 @@ def choose_way(job: Job, wanted: str | None) -> tuple[str, str, str]:
     )
 
 
-def flash(plan: Plan, progress: Progress = silent) -> dict[str, Any]:
+def flash(plan: Plan, progress: Progress = silent) -> Flashed:
     """Programs, verifies where the way can, resets, and waits for the hello of the very build that was programmed.
 
     Option bytes (dual bank, protection) are left as they are, and only sectors that are written are erased. The log of
     OpenOCD or pyOCD is kept as flash.log beside the firmware.
-
-    Returns what the plan says, and seconds, verified (read back and equal), chip, flash_mode, log ("" for a drive),
-    confirmed (the build said hello), note (a warning, or "").
     """
     job = plan.job
     progress("flash", 0, 0, f"{job.board.name} through {plan.tool} ({plan.why})")
     start = time.monotonic()
     done = WAYS[plan.way].program(job, progress)
-    result = plan.to_dict() | {
+    facts: dict[str, Any] = vars(plan.said()) | {
         "bytes": done.bytes,
         "seconds": round(time.monotonic() - start, 2),
         "verified": done.verified,
@@ -134,10 +160,8 @@ def flash(plan: Plan, progress: Progress = silent) -> dict[str, Any]:
         "log": "" if plan.way == "mass-storage" else str(job.log),
     }
     if not plan.console:
-        return result | {
-            "confirmed": False,
-            "note": "; ".join(filter(None, ("not confirmed: hello was not waited for", done.note))),
-        }
+        notes = ("not confirmed: hello was not waited for", done.note)
+        return Flashed(**facts, confirmed=False, note="; ".join(filter(None, notes)))
     progress("flash", 0, 0, "waiting for the firmware's hello")
     try:
         warning = hello.confirm(
@@ -146,4 +170,4 @@ def flash(plan: Plan, progress: Progress = silent) -> dict[str, Any]:
     except TinyflowError as error:
         how = "programmed and verified" if done.verified else "copied to the drive"
         raise TinyflowError(f"{how}, but not confirmed on {plan.console}: {error.message}", error.hint) from None
-    return result | {"confirmed": True, "note": "; ".join(filter(None, (done.note, warning)))}
+    return Flashed(**facts, confirmed=True, note="; ".join(filter(None, (done.note, warning))))

@@ -90,7 +90,7 @@ def does_not_fit(board: Board, over: dict[str, int], sizes: Sizes | None) -> Tin
     ]
     if sizes:
         for name in over:
-            inside = [section for section in sizes.sections if (section.flash if name == "FLASH" else section.ram)]
+            inside = [section for section in sizes.elf_sections if (section.flash if name == "FLASH" else section.ram)]
             text = ", ".join(
                 f"{section.name} {section.bytes:,}"
                 for section in sorted(inside, key=lambda section: -section.bytes)[:5]

@@ -4,10 +4,10 @@ share.
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from tinyflow.deploy.image.linkmap import LinkMap
 from tinyflow.errors import TinyflowError
+from tinyflow.results import hidden, json_property
 
 MODEL_PREFIX = "model_const_"  # the generated C names packed weights, biases and multipliers so
 
@@ -39,27 +39,21 @@ class Sizes:
     flash_bytes: int  # loaded sections with the image of .data
     ram_bytes: int  # .data, .bss and the reserved stack where it is a section
     model_bytes: int  # constants named model_const_*: part of flash_bytes
-    sections: tuple[Section, ...]
+    elf_sections: tuple[Section, ...] = hidden()
     functions: tuple[Symbol, ...]
     constants: tuple[Symbol, ...]
     groups: dict[str, int] = field(
         default_factory=dict
     )  # flash_bytes by part of the firmware, the largest first; empty without a map
 
-    def to_dict(self) -> dict[str, Any]:
-        def symbols(items: tuple[Symbol, ...]) -> list[dict[str, Any]]:
-            return [dict(item.__dict__) for item in items]
+    @json_property
+    def sections(self) -> dict[str, int]:
+        """Those in flash."""
+        return {section.name: section.bytes for section in self.elf_sections if section.flash}
 
-        return {
-            "flash_bytes": self.flash_bytes,
-            "ram_bytes": self.ram_bytes,
-            "model_bytes": self.model_bytes,
-            "sections": {section.name: section.bytes for section in self.sections if section.flash},
-            "ram_sections": {section.name: section.bytes for section in self.sections if section.ram},
-            "groups": self.groups,
-            "functions": symbols(self.functions),
-            "constants": symbols(self.constants),
-        }
+    @json_property
+    def ram_sections(self) -> dict[str, int]:
+        return {section.name: section.bytes for section in self.elf_sections if section.ram}
 
 
 def measure(elf: Path | str) -> Sizes:
@@ -113,7 +107,7 @@ def _measure(elf, map_text: str) -> Sizes:
         flash_bytes=flash_bytes,
         ram_bytes=sum(section.bytes for section in sections.values() if section.ram),
         model_bytes=sum(symbol.bytes for symbol in constants.values() if symbol.name.startswith(MODEL_PREFIX)),
-        sections=tuple(sections.values()),
+        elf_sections=tuple(sections.values()),
         functions=_largest_first(functions.values()),
         constants=_largest_first(constants.values()),
         groups=linkmap.bytes(flash_bytes) if linkmap.pieces else {},
