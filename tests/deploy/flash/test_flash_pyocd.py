@@ -21,6 +21,7 @@ from tinyflow.deploy.flash.image import Image
 from tinyflow.deploy.flash.pyocd import FAILURES, INSTALL, OPTIONS, explain, find, run_pyocd
 from tinyflow.deploy.flash.way import Job, ask
 from tinyflow.errors import TinyflowError
+from tinyflow.results import to_json
 
 ask_once = functools.cache(ask)  # its list of chips takes a second
 REAL = shutil.which("pyocd", path=str(Path(sys.executable).parent)) or shutil.which("pyocd")
@@ -91,7 +92,7 @@ def test_looks_at_the_chip_loads_compares_and_resets(firmware, image, usb, pyocd
     assert load.endswith(
         "-c\nreset halt\n-c\nload firmware.bin 0x08000000\n-c\ncompare 0x08000000 firmware.bin\n-c\nreset\n"
     )
-    assert json.loads(json.dumps(result)) == result
+    assert json.loads(json.dumps(to_json(result))) == vars(result)
 
 
 @pytest.mark.parametrize(
