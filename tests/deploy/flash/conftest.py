@@ -94,9 +94,9 @@ def usb(tmp_path, monkeypatch):
 def run(firmware, usb):
     """flash() of the firmware on the Nucleo; hello is waited for only where a test says so."""
 
-    def run(board=BOARD, progress=lambda *said: None, **chosen):
+    def run(board=BOARD, progress=lambda *said: None, port="", **chosen):
         chosen = {"wait": False} | chosen
-        return flash(make_plan(firmware, Place(board, "serial"), **chosen), progress)
+        return flash(make_plan(firmware, Place(board, "serial", port), **chosen), progress)
 
     return run
 

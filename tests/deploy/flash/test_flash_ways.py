@@ -300,19 +300,17 @@ def test_no_console_is_an_error_before_anything_is_touched(firmware, usb, openoc
         "lists the ports",
     )
     assert not arguments.exists()
-    named = replace(BOARD, console=replace(BOARD.console, device="/dev/null"))
     with monkeypatch.context() as denied, pytest.raises(TinyflowError) as caught:
         deny(denied, "/dev/null")
-        run(board=named, wait=True)
+        run(port="/dev/null", wait=True)
     documented(
         caught.value,
         "no console: no permission for ...",
         "sudo usermod -aG dialout $USER, then log in again; or flash with --no-hello",
     )
     monkeypatch.setattr(confirm, "AGAIN_SECONDS", 0.0)
-    named = replace(BOARD, console=replace(BOARD.console, device="/dev/ttyNOWHERE"))
     with pytest.raises(TinyflowError) as caught:
-        run(board=named, wait=True)
+        run(port="/dev/ttyNOWHERE", wait=True)
     documented(caught.value, "programmed and verified, but not confirmed on ...: cannot open ...", "...")
 
 
