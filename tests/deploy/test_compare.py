@@ -157,7 +157,7 @@ def test_a_baseline_is_of_one_runtime(tmp_path, capsys):
 def test_on_an_emulated_core_everything_is_counted(foreign_model, tmp_path):
     board = load_board("mps2-an386")
     sides = [build(foreign_model, board, tmp_path / runtime, runtime=runtime) for runtime in compare.RUNTIMES]
-    result = compare_runtimes(*sides, board, foreign_model, tmp_path / "out")
+    result = compare_runtimes(on(sides[0], board, foreign_model), sides[1], tmp_path / "out")
     assert result.equal == result.rows == 8 and result.unit == "instructions"
     for side, firmware in zip((result.aot, result.tflm), sides):
         assert all(value for value in side.figures().values())

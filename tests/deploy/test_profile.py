@@ -142,7 +142,7 @@ def test_on_the_emulated_cortex_m(made, tmp_path):
 def test_on_the_host_time_is_named_as_time(made):
     if not shutil.which("cc"):
         pytest.skip("no host C compiler: apt-get install gcc")
-    result = profile(*made("host"))
+    result = profile(on(*made("host")))
     assert result.unit == "nanoseconds" and "instructions_per_inference" not in to_json(result)
     assert result.milliseconds == pytest.approx(result.invoke_units / 1e6)
     assert any("wall time" in note for note in result.notes)
@@ -164,13 +164,13 @@ def counted(units: list[int], invoke: int) -> dict:
 
 def test_layers_that_do_not_sum_to_the_total_are_said_so(made):
     firmware, _, compiled = made("host")
-    board = load_board("nucleo-l4r5zi")
+    place = choose_place(load_board("nucleo-l4r5zi"), "serial")
     sizes = profile_stage.measure(firmware.elf)
     units = [1000, 900, 800, 50, 30, 20]
-    exact = profile_stage._profile(firmware, board, compiled, counted(units, 2800), {}, sizes)
+    exact = profile_stage._profile(firmware, place, compiled, counted(units, 2800), {}, sizes)
     assert exact.layers_agree and exact.unit == "cycles" and len(exact.notes) == 2
     assert exact.milliseconds == pytest.approx(2800 / 120e6 * 1000)
-    off = profile_stage._profile(firmware, board, compiled, counted(units, 2700), {"warning": "late"}, sizes)
+    off = profile_stage._profile(firmware, place, compiled, counted(units, 2700), {"warning": "late"}, sizes)
     assert not off.layers_agree
     assert "the layers sum to 2,800 cycles, +3.70% from the invoke total of 2,700: beyond 0.5%" in off.notes[-2]
     assert off.notes[-1] == "the firmware warns: late"

@@ -163,9 +163,8 @@ def test_the_serial_transport_speaks_the_protocol(tmp_path, request):
         tty.setraw(end, termios.TCSANOW)
     process = subprocess.Popen([firmware.elf], stdin=ours, stdout=ours)
     try:
-        with Device(
-            load_board("nucleo-l4r5zi"), SerialTransport(load_board("nucleo-l4r5zi"), os.ttyname(theirs)), timeout=20
-        ) as device:
+        nucleo, port = load_board("nucleo-l4r5zi"), os.ttyname(theirs)
+        with Device(choose_place(nucleo, "serial", port), SerialTransport(nucleo, port), timeout=20) as device:
             assert device.hello()["build"] == firmware.build_id
             assert device.infer(np.zeros((2, 49 * 40), np.int8)).shape == (2, 4)
         with pytest.raises(

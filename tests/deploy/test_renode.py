@@ -16,11 +16,11 @@ import pytest
 from firmware_models import misbehaving
 from targets import met, on
 
-from tinyflow.board import board_names, load_board
+from tinyflow.board import Board, board_names, load_board
 from tinyflow.deploy.build import build
 from tinyflow.deploy.device import Device, connect
 from tinyflow.deploy.places import renode
-from tinyflow.deploy.places.place import choose_place, emulator_version
+from tinyflow.deploy.places.place import Place, choose_place, emulator_version
 from tinyflow.deploy.places.renode import find_renode, parse_version, renode_command, renode_environment, start_renode
 from tinyflow.deploy.validate import validate
 from tinyflow.errors import TinyflowError
@@ -29,9 +29,13 @@ needs_renode = pytest.mark.renode
 TARGET = pytest.mark.parametrize("speaking_built", [pytest.param("nucleo-l4r5zi", marks=needs_renode)], indirect=True)
 
 
+def under(board: Board) -> Place:
+    return choose_place(board, "renode")
+
+
 @pytest.fixture(scope="module")
-def nucleo():
-    return choose_place(load_board("nucleo-l4r5zi"), "renode")
+def nucleo() -> Board:
+    return load_board("nucleo-l4r5zi")
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +49,7 @@ def stubborn(tmp_path_factory, nucleo):
 def own_platform(tmp_path, nucleo):
     """(change) -> the board with its platform's text changed."""
 
-    def make(change) -> object:
+    def make(change) -> Board:
         folder = tmp_path / "a board"  # paths with spaces reach Renode whole
         shutil.copytree(nucleo.folder, folder)
         path = folder / nucleo.renode.platform
@@ -58,8 +62,8 @@ def own_platform(tmp_path, nucleo):
 @TARGET
 def test_the_flashed_image_boots_to_its_answers(speaking_built, clips, tmp_path):
     """One machine, asked everything: clock and console as on the chip, self-test, rows, recordings, counts."""
-    firmware, board = speaking_built.firmware, choose_place(speaking_built.board, "renode")
-    with connect(firmware, met(board)) as device:
+    firmware, board = speaking_built.firmware, under(speaking_built.board)
+    with connect(firmware, board) as device:
         assert re.fullmatch(r"Renode \d+\.\d+\.\d+ \(nucleo-l4r5zi\)", device.console.transport.name)
         assert device.hello_line["warning"] == "" and device.hello_line["counter"] == "dwt"
         result = device.selftest()
@@ -91,8 +95,9 @@ def test_the_flashed_image_boots_to_its_answers(speaking_built, clips, tmp_path)
 
 @TARGET
 def test_rows_and_recordings_are_bit_exact(speaking_built, clips):
-    board = choose_place(speaking_built.board, "renode")
-    result = validate(on(speaking_built.firmware, board, speaking_built.compiled), n=2, audio=clips[:1])
+    result = validate(
+        on(speaking_built.firmware, under(speaking_built.board), speaking_built.compiled), n=2, audio=clips[:1]
+    )
     assert result.passed and all(check.passed for check in vars(result.parity).values())
 
 
@@ -100,13 +105,13 @@ def test_rows_and_recordings_are_bit_exact(speaking_built, clips):
 def test_faults_are_reported(stubborn, nucleo):
     # Renode 1.14 leaves out the address by which a stack overflow is told from any other access
     for kind, said in ((1, "undefined instruction"), (3, "(stack overflow|memory protection: data access)")):
-        with connect(stubborn, met(nucleo)) as device, pytest.raises(TinyflowError, match=f"{said}.*cfsr 0x"):
+        with connect(stubborn, under(nucleo)) as device, pytest.raises(TinyflowError, match=f"{said}.*cfsr 0x"):
             device.infer(np.full(8, kind, np.int8))
 
 
 @needs_renode
 def test_a_hang_ends_by_virtual_time_and_an_idle_firmware_does_not(stubborn, nucleo):
-    device = Device(nucleo, start_renode(stubborn, nucleo, seconds=0.5), timeout=120)
+    device = Device(under(nucleo), start_renode(stubborn, nucleo, seconds=0.5), timeout=120)
     process = device.console.transport._process
     with device:
         for _ in range(2):
@@ -125,7 +130,7 @@ def test_a_dead_peripheral_is_reported_by_the_firmware(stubborn, own_platform):
     """The port's own start-up checks meet a regulator that never gets there."""
     board = own_platform(lambda text: text.replace("0x40007014 0x100", "0x40007014 0x500"))
     with pytest.raises(TinyflowError, match="VOSF of PWR_SR2 stays 1"):
-        connect(stubborn, met(board))
+        connect(stubborn, under(board))
 
 
 @needs_renode
@@ -157,7 +162,7 @@ from tinyflow.board import load_board
 from tinyflow.deploy.artefact import load_firmware
 from tinyflow.deploy.device import connect
 from tinyflow.deploy.places.place import choose_place
-device = connect(load_firmware({str(stubborn.folder)!r}), met(choose_place(load_board("nucleo-l4r5zi"), "renode")))
+device = connect(load_firmware({str(stubborn.folder)!r}), choose_place(load_board("nucleo-l4r5zi"), "renode"))
 print(device.console.transport._process.pid, flush=True)
 os.kill(os.getpid(), {int(signal.SIGKILL)})
 """

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from firmware_models import misbehaving
 from model_zoo import ds_cnn, every_operator
-from targets import met, on
+from targets import on
 
 from tinyflow.board import load_board
 from tinyflow.compile.foreign import compile_tflite
 from tinyflow.deploy.build import build
 from tinyflow.deploy.device import connect
-from tinyflow.deploy.places.place import choose_place
+from tinyflow.deploy.places.place import Place, choose_place
 from tinyflow.deploy.places.renode import renode_version
 from tinyflow.deploy.run import selftest
 from tinyflow.deploy.validate import validate
@@ -24,16 +24,16 @@ pytestmark = pytest.mark.renode
 BOARDS = ("stm32f4_discovery", "nrf52840dk")
 
 
-def runnable(name: str):
+def runnable(name: str) -> Place:
     """The board under Renode; skips where this Renode is too old for it."""
-    board = choose_place(load_board(name), "renode")
-    if renode_version() < tuple(map(int, board.renode.minimum_version.split("."))):
+    place = choose_place(load_board(name), "renode")
+    if renode_version() < tuple(map(int, place.board.renode.minimum_version.split("."))):
         pytest.skip(f"needs Renode {board.renode.minimum_version} for {name}")
-    return board
+    return place
 
 
 @pytest.fixture(scope="module", params=BOARDS)
-def board(request):
+def place(request):
     if not shutil.which("arm-none-eabi-gcc"):
         pytest.skip("arm-none-eabi-gcc is missing: apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi")
     return runnable(request.param)
@@ -49,26 +49,26 @@ def networks(tmp_path_factory):
 
 @pytest.mark.parametrize("speaking_built", BOARDS, indirect=True)
 def test_self_test_and_counts(speaking_built, tmp_path):
-    firmware, board = speaking_built.firmware, runnable(speaking_built.board.name)
-    result = selftest(on(firmware, board))
+    firmware, place = speaking_built.firmware, runnable(speaking_built.board.name)
+    result = selftest(on(firmware, place))
     assert result.passed and result.features_equal == result.answers_equal == 3 and result.unit == "instructions"
-    assert 0 < result.stack_bytes < board.stack_bytes
+    assert 0 < result.stack_bytes < place.board.stack_bytes
     if shutil.which("qemu-system-arm"):  # the same code on another emulator's Cortex-M4F, counted to within five
         qemu = load_board("mps2-an386")
         there = selftest(on(build(speaking_built.compiled, qemu, tmp_path / "qemu"), qemu))
         for key in ("frontend_units", "network_units"):
-            assert result[key] == pytest.approx(there[key], rel=1e-3)
+            assert getattr(result, key) == pytest.approx(getattr(there, key), rel=1e-3)
 
 
 @pytest.mark.parametrize("name", ("ds_cnn", "every_operator"))
-def test_networks_are_bit_exact(board, networks, name, tmp_path):
+def test_networks_are_bit_exact(place, networks, name, tmp_path):
     if name == "every_operator" and renode_version() < (1, 16):
         pytest.skip("needs Renode 1.16: SSUB8 of 1.15 leaves wrong GE flags to SEL (docs/boards.md)")
     compiled = networks[name]
-    firmware = build(compiled, board, tmp_path / "out")
-    result = validate(on(firmware, board, compiled), n=2)
+    firmware = build(compiled, place.board, tmp_path / "out")
+    result = validate(on(firmware, place, compiled), n=2)
     assert result.passed and result.equal == 2
-    with connect(firmware, met(board)) as device:
+    with connect(firmware, place) as device:
         assert (
             device.hello_line["warning"] == "" and device.hello_line["counter"] == "dwt"
         )  # clock, console and counter as on the chip
@@ -76,11 +76,11 @@ def test_networks_are_bit_exact(board, networks, name, tmp_path):
             assert 2 * count <= device.loop(count) <= 2 * count + 8
 
 
-def test_faults_are_reported(board, tmp_path):
-    firmware = build(misbehaving(tmp_path / "model"), board, tmp_path / "out")
+def test_faults_are_reported(place, tmp_path):
+    firmware = build(misbehaving(tmp_path / "model"), place.board, tmp_path / "out")
     for kind, said in (
         (1, "undefined instruction"),
         (3, "(stack overflow|memory protection: data access)"),
     ):  # Renode 1.14 leaves out MMFAR
-        with connect(firmware, met(board)) as device, pytest.raises(TinyflowError, match=f"{said}.*cfsr 0x"):
+        with connect(firmware, place) as device, pytest.raises(TinyflowError, match=f"{said}.*cfsr 0x"):
             device.infer(np.full(8, kind, np.int8))

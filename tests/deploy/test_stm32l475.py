@@ -94,7 +94,7 @@ def test_a_network_is_bit_exact_and_takes_what_it_takes_on_another_emulated_boar
         and counted.milliseconds is None
     )
     assert counted.layers_agree and counted.invoke_units > 0.5 * compiled.macs
-    assert 0 < counted.stack_bytes < board.stack_bytes
+    assert 0 < counted.stack_bytes < BOARD.stack_bytes
     assert any("SysTick" in note for note in counted.notes)
     other = load_board("mps2-an386")  # the same core: the same instructions
     elsewhere = profile(on(build(compiled, other, tmp_path / "mps2"), other, compiled))
@@ -127,7 +127,7 @@ def test_an_older_qemu_is_refused_by_its_version(board, made, monkeypatch):
 
     monkeypatch.setattr(qemu, "qemu_version", lambda: (7, 2, 22))
     with pytest.raises(TinyflowError, match=re.escape("qemu-system-arm is 7.2.22; board b-l475e-iot01a needs 9.1")):
-        qemu.qemu_command(made, board)
+        qemu.qemu_command(made, BOARD)
 
 
 def test_the_microphone_driver_is_linked_and_says_what_qemu_lacks(made, board):

@@ -171,9 +171,9 @@ class TestOnTheEmulatedCore:
 def test_the_image_of_a_real_board_answers_under_renode(network, tmp_path, monkeypatch):
     """The arena of the same core, found under QEMU, holds on another board and emulator."""
     monkeypatch.setattr(arena, "arena_need", lambda *_: network.firmware.arena_bytes)
-    board = choose_place(load_board("nucleo-l4r5zi"), "renode")
-    firmware = build(network.compiled, board, tmp_path / "out", runtime="tflm")
-    answers, facts = run_rows(on(firmware, board, network.compiled), ROWS)
+    place = choose_place(load_board("nucleo-l4r5zi"), "renode")
+    firmware = build(network.compiled, place.board, tmp_path / "out", runtime="tflm")
+    answers, facts = run_rows(on(firmware, place, network.compiled), ROWS)
     assert np.array_equal(answers, oracle.invoke(network.compiled.tflite, ROWS)) and facts.unit == "instructions"
 
 
@@ -200,12 +200,10 @@ def test_a_static_constructor_does_not_link(tmp_path):
 
 
 def test_the_arena_is_found_on_the_emulator_with_the_most_memory_of_the_same_core():
-    where = arena.emulated(load_board("nucleo-l4r5zi"))
-    assert (where.name, where.emulator) == ("mps2-an386", "qemu")
-    assert arena.emulated(load_board("mps2-an505")).name == "mps2-an505"
+    nucleo = load_board("nucleo-l4r5zi")
+    where = arena.emulated(nucleo)
+    assert (where.board.name, where.where) == ("mps2-an386", "qemu")
+    assert arena.emulated(load_board("mps2-an505")).board.name == "mps2-an505"
     with pytest.raises(TinyflowError, match="no emulator of the core of nucleo-l4r5zi"):
-        arena.emulated(
-            replace(
-                load_board("nucleo-l4r5zi"), cpu_flags=("-mcpu=cortex-m4", "-mthumb"), fpu=False, qemu=None, renode=None
-            )
-        )
+        without = replace(nucleo.core, flags=("-mcpu=cortex-m4", "-mthumb"), fpu=False)
+        arena.emulated(replace(nucleo, core=without, qemu=None, renode=None))

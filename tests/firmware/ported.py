@@ -155,6 +155,7 @@ def check_whole_app(firmware, board: Board, folder: Path) -> None:
     from tinyflow.compile.artefact import load_compiled
     from tinyflow.deploy.device import Device
     from tinyflow.deploy.image.sources import image_sources
+    from tinyflow.deploy.places.place import choose_place
     from tinyflow.deploy.places.process import ProcessTransport
     from tinyflow.reference.oracle import invoke
 
@@ -180,7 +181,9 @@ def check_whole_app(firmware, board: Board, folder: Path) -> None:
         check=True,
     )  # fmaf, an instruction on the chip
     rows = np.random.default_rng(0).integers(-128, 128, (3, compiled.input.elements)).astype(np.int8)
-    with Device(board, ProcessTransport(f"simulated {board.name}", [str(folder / "app")]), 30.0) as device:
+    with Device(
+        choose_place(board, "serial"), ProcessTransport(f"simulated {board.name}", [str(folder / "app")]), 30.0
+    ) as device:
         said = device.hello()
         assert (
             said["build"] == firmware.build_id

@@ -173,6 +173,7 @@ def test_the_image_runs_under_qemu(firmware, machine):
     """QEMU's STM32F405 has USART2 and the memories; its clock control never says ready, and it has no DWT."""
     from tinyflow.compile.artefact import load_compiled
     from tinyflow.deploy.device import Device
+    from tinyflow.deploy.places.place import choose_place
     from tinyflow.deploy.places.process import ProcessTransport
     from tinyflow.reference.oracle import invoke
 
@@ -192,7 +193,7 @@ def test_the_image_runs_under_qemu(firmware, machine):
     compiled = load_compiled(firmware.compiled)
     rows = np.random.default_rng(1).integers(-128, 128, (3, compiled.input.elements)).astype(np.int8)
     transport = ProcessTransport(f"QEMU ({machine})", command)
-    with Device(BOARD, transport, 30.0) as device:
+    with Device(choose_place(BOARD, "serial"), transport, 30.0) as device:
         heard, deadline = b"", time.monotonic() + 20
         while b'"ready"' not in heard:  # what comes before USART2 is enabled is lost, on the chip as well
             assert time.monotonic() < deadline, heard

@@ -29,7 +29,7 @@ def find_console(place: Place, serial: str) -> str:
     port = place.port or console_port(board, serial)
     if not port:
         raise TinyflowError(
-            f"no console: the probe{f' {serial}' if serial else ''} has no serial port here for {board.console.name}",
+            f"no console: the probe{f' {serial}' if serial else ''} has no serial port here",
             "name it with --port, or flash without waiting for the firmware's hello: --no-hello; `tinyflow doctor`"
             " lists the ports",
         )
