@@ -28,7 +28,7 @@ def runnable(name: str) -> Place:
     """The board under Renode; skips where this Renode is too old for it."""
     place = choose_place(load_board(name), "renode")
     if renode_version() < tuple(map(int, place.board.renode.minimum_version.split("."))):
-        pytest.skip(f"needs Renode {board.renode.minimum_version} for {name}")
+        pytest.skip(f"needs Renode {place.board.renode.minimum_version} for {name}")
     return place
 
 
