@@ -126,17 +126,15 @@ def runs_here(board: Board) -> bool:
 
 
 def _checked(run: RecipeRun, target: Target, facts: dict[str, Any]) -> ImageChecked:
-    from tinyflow.deploy.profile import profile
-    from tinyflow.deploy.run import selftest
-    from tinyflow.deploy.validate import validate
+    from tinyflow.deploy.checks import run_checks
 
-    said = selftest(target)
-    proof = validate(target, audio=run.parity_audio(), progress=run.progress)
-    counts = profile(target, run.folder.profile(target.board.name), run.progress)
+    found = run_checks(target, run.parity_audio(), run.folder.profile(target.board.name), progress=run.progress)
+    said, proof, counts = found.selftest, found.validation, found.profile
+    assert said  # the demo's recipe has a front end, so its images have clips
     return ImageChecked(
         **facts,
         ran=True,
-        passed=said.passed and proof.passed,
+        passed=not found.reasons,
         selftest=SelfTestInBrief(said.passed, said.clips, said.features_equal, said.answers_equal, said.reason),
         validation=ValidationInBrief(proof.passed, proof.rows, proof.equal, proof.oracle, proof.reason),
         parity=proof.parity,

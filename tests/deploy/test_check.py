@@ -22,7 +22,7 @@ def test_all_is_well_and_the_baseline_is_written(speaking_built, clips, tmp_path
     made = speaking_built
     limits = Limits(write=tmp_path / "ci" / "board.json")
     result = check(on(made.firmware, made.board, made.compiled), clips, limits, out=tmp_path / "profile")
-    assert result.passed and result.reasons == [] and result.comparison is None
+    assert result.passed and result.reasons == () and result.comparison is None
     assert (
         result.selftest.clips == 3
         and result.validation.equal == 8

@@ -17,10 +17,9 @@ from tinyflow.deploy.baseline import (
     refuse_unlike,
     write_baseline,
 )
-from tinyflow.deploy.profile import Profile, profile
-from tinyflow.deploy.run import selftest
+from tinyflow.deploy.checks import run_checks
+from tinyflow.deploy.profile import Profile
 from tinyflow.deploy.target import Target
-from tinyflow.deploy.validate import validate
 from tinyflow.errors import TinyflowError
 from tinyflow.progress import Progress, silent
 
@@ -100,22 +99,15 @@ def check(
     seed: int = 0,
     progress: Progress = silent,
 ) -> Checked:
-    """Self-test (where the firmware has clips), validation on random rows and ``audio`` int16 (N, samples), profile.
+    """Every check (checks.py), validation on random rows of ``seed`` and ``audio``, then the limits.
 
-    out: the profile's folder. Errors: those of its parts.
+    audio: int16 (N, samples). out: the profile's folder. Errors: those of its parts.
     """
     limits.expect(was, target)
-    reasons = []
-    test = selftest(target) if target.firmware.clips else None
-    if test and not test.passed:
-        reasons.append(f"self-test: {test.reason}")
-    proof = validate(target, seed=seed, audio=audio, progress=progress)
-    if not proof.passed:
-        reasons.append(f"lost parity: {proof.reason}")
-    counts = profile(target, out, progress)
-    sound = not reasons
+    found = run_checks(target, audio, out, seed, progress)
+    reasons, sound = list(found.reasons), not found.reasons
     try:
-        comparison = limits.compare(was, counts, write=sound)  # a firmware that answers wrongly is no baseline
+        comparison = limits.compare(was, found.profile, write=sound)  # a firmware that answers wrongly is no baseline
     except TinyflowError as error:
         if sound:
             raise
@@ -126,9 +118,9 @@ def check(
     return Checked(
         passed=not reasons,
         reasons=tuple(reasons),
-        selftest=test,
-        validation=proof,
-        **baseline_of(counts),
+        selftest=found.selftest,
+        validation=found.validation,
+        **baseline_of(found.profile),
         comparison=comparison,
         written=limits.write if sound else None,
     )
