@@ -130,7 +130,8 @@ def _python_groups() -> list[Check]:
 
 
 def _group(group: str, packages: list[tuple[str, str]]) -> Check:
-    wrong, right = [], []
+    wrong: list[str] = []
+    right: list[str] = []
     for name, version in packages:
         try:
             here = metadata.version(name)

@@ -3,7 +3,7 @@
 A result is a frozen dataclass; its fields are the keys. Three things a type may say beside that:
 
     ratio: a ``json_property``                a figure that is computed, and is a key too
-    folder: Path = hidden()                   a field that is no key
+    folder: Path = field(metadata=HIDDEN)     a field that is no key
     parity: Parity | None = sometimes()       a key that is left out where it is None (``sometimes_property`` likewise)
 """
 
@@ -43,8 +43,7 @@ class sometimes_property(json_property[Value]):
     """One whose key is left out where it is None."""
 
 
-def hidden() -> Any:
-    return field(metadata={"json": "hidden"})
+HIDDEN = types.MappingProxyType({"json": "hidden"})  # metadata of a field
 
 
 def sometimes() -> Any:

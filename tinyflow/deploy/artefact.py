@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tinyflow.artefacts import read_json, sha256, write_json
 from tinyflow.errors import TinyflowError
-from tinyflow.results import hidden, json_property
+from tinyflow.results import HIDDEN, json_property
 
 if TYPE_CHECKING:
     from tinyflow.compile.artefact import Layer
@@ -17,7 +17,7 @@ Runtime = Literal["aot", "tflm"]  # what runs the network: C from the compiler, 
 
 @dataclass(frozen=True)
 class Firmware:
-    folder: Path = hidden()
+    folder: Path = field(metadata=HIDDEN)
     board: str
     build_id: str  # what the firmware's `hello` says
     compiled: str  # folder of the CompiledModel

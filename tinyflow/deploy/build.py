@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from tinyflow.artefacts import atomic_folder, fingerprint, sha256
 from tinyflow.board import Board
-from tinyflow.compile.artefact import CompiledModel
+from tinyflow.compile.artefact import CompiledModel, Layer
 from tinyflow.deploy.artefact import Firmware, Runtime, load_firmware
 from tinyflow.deploy.detector import can_listen, write_constants
 from tinyflow.deploy.image.linker import linker_script
@@ -57,7 +57,8 @@ def build(
         found = load_clips(compiled, clips, fixed=not board.core.fpu)
         generated = stage / "generated"
         _generate(compiled, board, found, generated, runtime)
-        operators, arena_bytes = (), compiled.arena_bytes
+        operators: tuple[Layer, ...] = ()
+        arena_bytes = compiled.arena_bytes
         if runtime == "tflm":
             from tinyflow.deploy.tflm.arena import arena_need
             from tinyflow.deploy.tflm.library import find_tflm

@@ -103,7 +103,7 @@ class Console:
         answer: dict[str, Any] = {}
         for offset in range(0, len(data), CHUNK_BYTES):
             chunk = data[offset : offset + CHUNK_BYTES]
-            fields = {
+            fields: dict[str, Any] = {
                 "offset": start + offset,
                 "size": len(chunk),
                 "crc": zlib.crc32(chunk),
@@ -123,17 +123,17 @@ class Console:
         data = b""
         while len(data) < size:
             ask = min(CHUNK_BYTES, size - len(data))
-            for attempt in range(RETRIES + 1):
+            for _ in range(RETRIES + 1):
                 answer = self.request(command, offset=offset + len(data), size=ask, **fields)
                 chunk = payload(answer)
                 if chunk is not None and len(chunk) == ask:
+                    data += chunk
                     break
-                if attempt == RETRIES:
-                    raise TinyflowError(
-                        f"{command!r} came back damaged {RETRIES + 1} times (length or CRC-32)",
-                        "check the cable and the baud rate",
-                    )
-            data += chunk
+            else:
+                raise TinyflowError(
+                    f"{command!r} came back damaged {RETRIES + 1} times (length or CRC-32)",
+                    "check the cable and the baud rate",
+                )
         return data
 
     def _send(self, line: bytes) -> None:

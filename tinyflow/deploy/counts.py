@@ -167,4 +167,5 @@ class SideBySide:
     def ratios(self) -> dict[str, float | None]:
         """tflm over aot, of each figure."""
         ours, theirs = self.aot.figures(), self.tflm.figures()
-        return {key: theirs[key] / ours[key] if ours[key] and theirs[key] is not None else None for key in ours}
+        pairs = {key: (ours[key], theirs[key]) for key in ours}
+        return {key: other / own if own and other is not None else None for key, (own, other) in pairs.items()}

@@ -123,13 +123,14 @@ def comparison_figure(comparison: SideBySide, path: Path) -> None:
         (len(keys) + 1, len(groups) + 1) if groups else (1,),
     )
     names = [name for key in keys for name in (f"{key} aot", "tflm")]
-    values = [value / max(ours[key], theirs[key], 1) for key in keys for value in (ours[key], theirs[key])]
+    pairs = [(ours[key] or 0, theirs[key] or 0) for key in keys]
+    values = [value / max(*pair, 1) for pair in pairs for value in pair]
     colours = ["tab:blue", "tab:orange"]
     _bars(
         panels[0],
         names,
         values,
-        [f"{value:,}" for key in keys for value in (ours[key], theirs[key])],
+        [f"{value:,}" for pair in pairs for value in pair],
         colours * len(keys),
     )
     panels[0].set_xticks([])
@@ -139,7 +140,7 @@ def comparison_figure(comparison: SideBySide, path: Path) -> None:
     )
     if groups:
         names = [name for group in groups for name in (" + ".join(group.tflm)[:40] + " aot", "tflm")]
-        units = [count for group in groups for count in (group.aot_units, group.tflm_units)]
+        units = [count for group in groups for count in (group.aot_units or 0, group.tflm_units or 0)]
         _bars(panels[1], names, units, [f"{count:,}" for count in units], colours * len(groups))
         panels[1].set_xlabel(comparison.unit)
     _save(figure, path)

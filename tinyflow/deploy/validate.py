@@ -130,7 +130,8 @@ def _parity(device: Device, compiled: CompiledModel, audio: np.ndarray, progress
     from tinyflow.frontend.host import HostFrontend
     from tinyflow.frontend.parity import compare
 
-    features, answers = [], []
+    features: list[np.ndarray] = []
+    answers: list[np.ndarray] = []
     for index, clip in enumerate(audio):
         for values, value in zip((features, answers), device.recognise(clip[None])):
             values.append(value[0])
@@ -175,4 +176,5 @@ def torch_features(compiled: CompiledModel, audio: np.ndarray) -> np.ndarray:
     module = front_end_of(compiled.frontend.config).module()
     with torch.inference_mode():
         features = module(torch.from_numpy(audio.astype(np.float32) / 32768.0)).numpy()
-    return FeatureQuantization(np.float32(compiled.multiplier), np.float32(compiled.offset)).quantize(features)
+    multiplier, offset = (np.array(numbers, np.float32) for numbers in (compiled.multiplier, compiled.offset))
+    return FeatureQuantization(multiplier, offset).quantize(features)

@@ -132,8 +132,8 @@ def choose_way(job: Job, wanted: str | None) -> tuple[str, str, str]:
             "; ".join(f"{other}: {error.message}" for other, error in refused.items()) or "the first choice",
         )
     hints: dict[str, str] = {}
-    for name, error in refused.items():
-        hints.setdefault(error.hint, name)  # the same one (a udev rule, say) only once
+    for name, refusal in refused.items():
+        hints.setdefault(refusal.hint, name)  # the same one (a udev rule, say) only once
     raise TinyflowError(
         f"nothing here can program {job.board.name}: "
         + "; ".join(f"{name}: {error.message}" for name, error in refused.items()),

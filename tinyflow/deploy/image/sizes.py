@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tinyflow.deploy.image.linkmap import LinkMap
 from tinyflow.errors import TinyflowError
-from tinyflow.results import hidden, json_property
+from tinyflow.results import HIDDEN, json_property
 
 MODEL_PREFIX = "model_const_"  # the generated C names packed weights, biases and multipliers so
 
@@ -39,7 +39,7 @@ class Sizes:
     flash_bytes: int  # loaded sections with the image of .data
     ram_bytes: int  # .data, .bss and the reserved stack where it is a section
     model_bytes: int  # constants named model_const_*: part of flash_bytes
-    elf_sections: tuple[Section, ...] = hidden()
+    elf_sections: tuple[Section, ...] = field(metadata=HIDDEN)
     functions: tuple[Symbol, ...]
     constants: tuple[Symbol, ...]
     groups: dict[str, int] = field(

@@ -4,9 +4,9 @@ The image is the same everywhere; what its counter counts is not.
 """
 
 from dataclasses import dataclass
-from typing import Literal, cast, get_args
+from typing import Literal, get_args
 
-from tinyflow.board import Board, Counter
+from tinyflow.board import Board, Counter, Qemu, Renode
 from tinyflow.errors import TinyflowError
 
 Where = Literal["qemu", "renode", "host", "serial"]
@@ -22,7 +22,7 @@ class Place:
     @property
     def counter(self) -> Counter:
         """What the firmware's counts mean there."""
-        there = {"qemu": self.board.qemu, "renode": self.board.renode}.get(self.where)
+        there: Qemu | Renode | None = {"qemu": self.board.qemu, "renode": self.board.renode}.get(self.where)
         return there.counter if there and there.counter else self.board.counter
 
     def emulator(self) -> str:
@@ -49,7 +49,7 @@ def choose_place(board: Board, where: str | None = None, port: str | None = None
             f"--port {port} is the console of a real board; {board.name} runs under {chosen} here",
             "leave one of the two out",
         )
-    return Place(board, cast(Where, chosen), port or "")
+    return Place(board, chosen, port or "")
 
 
 def places_of(board: Board) -> list[Where]:

@@ -55,8 +55,10 @@ class ProcessTransport:
             self._folder.cleanup()
             raise
         self._selector = selectors.DefaultSelector()
+        assert self._process.stdout
         self._selector.register(self._process.stdout, selectors.EVENT_READ)
         self._end = ""
+        self._closed = False
 
     def write(self, data: bytes) -> None:
         view = memoryview(data)
@@ -85,8 +87,9 @@ class ProcessTransport:
         return f"{how}; stderr: {stderr}" if stderr else how
 
     def close(self) -> None:
-        if self._folder is None:
+        if self._closed:
             return
+        self._closed = True
         if self._process.poll() is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)  # the command may be a script that waits for the emulator
@@ -97,4 +100,3 @@ class ProcessTransport:
         self._process.stdout.close()
         self._stderr.close()
         self._folder.cleanup()
-        self._folder = None
