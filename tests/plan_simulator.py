@@ -28,11 +28,12 @@ def bytes_of(*sizes: int) -> tuple[Tensor, ...]:
 def graphs(draw, most=25):
     """Random dataflow of kernels of every need, views and concatenations, placed or not."""
     rng = random.Random(draw(st.integers(0, 2**32 - 1)))
+    # whole: not yet placed in another
     tensors, ops, whole = (
         [Tensor("input", (rng.choice((16, 40, 100)),), "int8")],
         [],
         [True],
-    )  # whole: not yet placed in another
+    )
     for number in range(draw(st.integers(1, most))):
         kind = rng.choice((*KINDS, "RESHAPE", "CONCATENATION"))
         first = rng.randrange(len(tensors)) if rng.random() < 0.4 else len(tensors) - 1

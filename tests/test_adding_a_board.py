@@ -72,8 +72,9 @@ def test_a_board_made_by_the_recipe_builds_runs_validates_and_profiles(tmp_path)
     assert (
         profile["board"] == "my_board" and profile["unit"] == "instructions" and profile["stack_reserved_bytes"] == 4096
     )
+    # of other inputs
     assert (
         profile["layers_agree"] and abs(profile["invoke_units"] / said["run"]["instructions_per_inference"] - 1) < 0.01
-    )  # of other inputs
+    )
     folder = tmp_path / said["build"]["run"] / "profile" / "my_board"
     assert sorted(path.name for path in folder.iterdir()) == ["arena.png", "flash.png", "layers.png", "profile.json"]

@@ -84,9 +84,8 @@ def test_the_workflow_is_whole(service, tmp_path):
         assert getattr(load_board(row["board"]), row["emulator"]) is not None, row
     for step in workflow.steps:
         subprocess.run(["bash", "-n", "-c", step], check=True)
-    assert (
-        "://" not in (tmp_path / PLACES[service]).read_text()
-    )  # it names no host: whose repository, is the user's to say
+    # it names no host: whose repository, is the user's to say
+    assert "://" not in (tmp_path / PLACES[service]).read_text()
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -189,9 +188,8 @@ def test_the_check_passes_and_fails_as_it_should(tmp_path):
     assert "PASSED" in again.stdout and "WORSE" not in again.stdout
     now, was = (json.loads(path.read_text()) for path in (tmp_path / "baselines" / "mps2-an386.json", baseline))
     count = "instructions_per_inference"
-    assert (
-        abs(now["figures"].pop(count) - was["figures"].pop(count)) <= 10 and now == was
-    )  # the same every time but for ticks of the timer
+    # the same every time but for ticks of the timer
+    assert abs(now["figures"].pop(count) - was["figures"].pop(count)) <= 10 and now == was
 
     (tmp_path / "model.tflite").write_bytes(other)
     worse = workflow.run(step, tmp_path, row)

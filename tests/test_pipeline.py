@@ -121,9 +121,10 @@ def test_a_mistake_of_a_late_stage_shows_before_an_early_one_runs(small):
     def refuse(run, image):
         raise TinyflowError("no such genotype")
 
+    # `small` restores it
     recipe_stages.STAGES = tuple(
         replace(stage, part=refuse) if stage.name == "c" else stage for stage in recipe_stages.STAGES
-    )  # `small` restores it
+    )
     with pytest.raises(TinyflowError, match="no such genotype"):
         recipe_run(recipe, runs).make("c")
     assert ran == []

@@ -44,6 +44,7 @@ RESOLVER_TEXT = """
     return AddBuiltin(BuiltinOperator_SOFTMAX, registration, ParseSoftmax);
   }
 """
+# Register_...
 FUNCTIONS = (
     "ADD",
     "CONV_2D",
@@ -52,7 +53,7 @@ FUNCTIONS = (
     "FULLY_CONNECTED",
     "MEAN",
     "SOFTMAX",
-)  # Register_...
+)
 
 
 def mangled(function: str) -> str:

@@ -156,9 +156,8 @@ def _group(group: str, packages: list[tuple[str, str]]) -> Check:
 def _program(
     name: str, package: str, needed_for: str, optional: bool = False, variable: str = "", mend: str = ""
 ) -> Check:
-    places = os.pathsep.join(
-        (os.environ.get("PATH", ""), str(Path(sys.executable).parent))
-    )  # wheels put programs beside Python
+    # wheels put programs beside Python
+    places = os.pathsep.join((os.environ.get("PATH", ""), str(Path(sys.executable).parent)))
     path = shutil.which(os.environ.get(variable) or name, path=places)
     found = f"{_first_line(_said(path, '--version')) or 'version unknown'} ({path})" if path else "not found"
     if not path and os.environ.get(variable):

@@ -107,9 +107,8 @@ def test_equal_constants_are_stored_once(tmp_path):
     y, z = b.tensor((1, 64), *Q), b.tensor((1, 64), *Q)
     b.op("FULLY_CONNECTED", [x, w, -1], [y], "FullyConnectedOptions")
     b.op("FULLY_CONNECTED", [y, again, -1], [z], "FullyConnectedOptions")
-    assert (
-        compile_bytes(b.finish([x], [z]), tmp_path).model_bytes == 64 * 64 + 64 * 9
-    )  # a bias, a multiplier and a shift each
+    # a bias, a multiplier and a shift each
+    assert compile_bytes(b.finish([x], [z]), tmp_path).model_bytes == 64 * 64 + 64 * 9
 
 
 def test_model_without_a_layer(tmp_path):

@@ -24,12 +24,13 @@ from tinyflow.reference.interpreter import Interpreter
 from tinyflow.search.random_genotype import random_genotype
 
 LABELS = ("a", "b", "c")
+# as normal cell every operation at stride 1, as reduction cell at stride 2
 MCU = cell(
     (("ds_conv_3x3", 0), ("time_conv_9", 1)),
     (("freq_conv_5", 0), ("residual_conv_3x3", 1)),
     (("ds_conv_5x5", 0), ("max_pool_3x3", 1)),
     (("avg_pool_3x3", 0), ("skip_connect", 1)),
-)  # as normal cell every operation at stride 1, as reduction cell at stride 2
+)
 # What a derived network may turn into; a stray TRANSPOSE or QUANTIZE would be dear, so it fails here.
 OURS = {
     "CONV_2D",

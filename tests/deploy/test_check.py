@@ -66,9 +66,8 @@ def test_a_failed_selftest_is_named_beside_what_passed(speaking_model, tmp_path)
 def test_a_missing_baseline_shows_before_anything_is_made(tmp_path):
     with pytest.raises(TinyflowError, match="there is no baseline"):
         Limits(baseline=tmp_path / "absent.json").read()
-    assert (
-        Limits(baseline=tmp_path / "absent.json", write=tmp_path / "new.json").read() is None
-    )  # written first, then said
+    # written first, then said
+    assert Limits(baseline=tmp_path / "absent.json", write=tmp_path / "new.json").read() is None
 
 
 def test_a_baseline_is_not_written_over_by_what_it_judges(tmp_path):

@@ -388,10 +388,11 @@ def test_zephyr_module(speaking, tmp_path):
 
     compiled, folder, _ = speaking
     module = yaml.safe_load((folder / "zephyr/module.yml").read_text())
+    # of the schema in scripts/zephyr_module.py
     assert set(module) <= {"name", "build"} and set(module["build"]) <= {
         "cmake",
         "kconfig",
-    }  # of the schema in scripts/zephyr_module.py
+    }
     assert (folder / module["build"]["cmake"] / "CMakeLists.txt").is_file() and (
         folder / module["build"]["kconfig"]
     ).is_file()

@@ -31,9 +31,8 @@ from tinyflow.reference import oracle
 from tinyflow.results import to_json
 
 RATE = 16000
-EAGER = Listen(
-    every=3, average=2, threshold=0.3, refractory_ms=200, ignore=("unknown",)
-)  # random weights are never sure
+# random weights are never sure
+EAGER = Listen(every=3, average=2, threshold=0.3, refractory_ms=200, ignore=("unknown",))
 FIXED = pytest.mark.parametrize("speaking_built", [pytest.param("mps2-an385", marks=pytest.mark.qemu)], indirect=True)
 
 
@@ -125,9 +124,8 @@ def test_every_answer_in_a_stream_is_that_of_the_clip(speaking_built, audio):
 def test_logits_and_softmax_alike(tmp_path, audio):
     """A network that ends in logits: posteriors are made on the device."""
     source = keyword_model(tmp_path / "m")
-    compiled = replace(
-        source, output=replace(source.output, scale=0.03, zero_point=5)
-    )  # what the numbers mean is the detector's alone
+    # what the numbers mean is the detector's alone
+    compiled = replace(source, output=replace(source.output, scale=0.03, zero_point=5))
     board = load_board("host")
     built = SimpleNamespace(compiled=compiled, board=board, firmware=build(compiled, board, tmp_path / "out"))
     assert len(check_words(built, audio, replace(EAGER, ignore=(), threshold=0.2)).words) > 2
@@ -146,9 +144,8 @@ def test_what_is_wrong_is_named_and_changes_nothing(speaking_built, audio):
             device.console.put("stream", b"abc", 672)
         with pytest.raises(CommandError, match="offset"):
             device.console.put("stream", b"abcd", 99)
-        assert (
-            device.console.put("stream", audio[:336].astype("<i2").tobytes())["samples"] == first["samples"] == 336
-        )  # once more is harmless
+        # once more is harmless
+        assert device.console.put("stream", audio[:336].astype("<i2").tobytes())["samples"] == first["samples"] == 336
         assert device.console.put("stream", audio[336:400].astype("<i2").tobytes(), 672)["samples"] == 400
         defaults = device.console.request("listen")
         assert {key: defaults[key] for key in vars(settings)} == vars(Settings.of(Listen(), speaking_built.compiled))

@@ -50,9 +50,8 @@ def test_on_the_emulated_cortex_m(made, tmp_path):
     result = profile(
         on(firmware, board, compiled), tmp_path / "out", lambda task, done, total, note="": said.append(note)
     )
-    assert (
-        result.unit == "instructions" and result.resolution == 5 and result.milliseconds is None
-    )  # instructions are not time
+    # instructions are not time
+    assert result.unit == "instructions" and result.resolution == 5 and result.milliseconds is None
     assert [layer.kind for layer in result.layers] == [
         "CONV_2D",
         "DEPTHWISE_CONV_2D",

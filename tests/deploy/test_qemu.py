@@ -37,9 +37,8 @@ def test_a_loop_of_known_length_is_counted_within_two_ticks(speaking_built):
             counted = device.loop(count)
             assert 2 * count - device.resolution <= counted <= 2 * count + 2 + 2 * device.resolution
         counts = [device.loop(1000) for _ in range(4)]
-        assert (
-            max(counts) - min(counts) <= device.resolution
-        )  # where in a tick a count begins depends on when the line came
+        # where in a tick a count begins depends on when the line came
+        assert max(counts) - min(counts) <= device.resolution
 
 
 @TARGET

@@ -276,9 +276,8 @@ def test_the_command_opens_no_port_and_the_machine_is_the_boards(monkeypatch, tm
     )
     assert told["TINYFLOW_MIPS"] == "120" and told["TINYFLOW_SECONDS"] == "2.5"
     shipped = replace(nucleo, renode=replace(nucleo.renode, platform="@platforms/cpus/nrf52840.repl"))
-    assert (
-        renode_environment(image, shipped, 1.0)["TINYFLOW_PLATFORM"] == "platforms/cpus/nrf52840.repl"
-    )  # Renode finds its own
+    # Renode finds its own
+    assert renode_environment(image, shipped, 1.0)["TINYFLOW_PLATFORM"] == "platforms/cpus/nrf52840.repl"
 
 
 @pytest.mark.parametrize("name", [name for name in board_names() if load_board(name).renode])

@@ -69,9 +69,8 @@ def test_networks_are_bit_exact(place, networks, name, tmp_path):
     result = validate(on(firmware, place, compiled), n=2)
     assert result.passed and result.equal == 2
     with connect(firmware, place) as device:
-        assert (
-            device.hello_line["warning"] == "" and device.hello_line["counter"] == "dwt"
-        )  # clock, console and counter as on the chip
+        # clock, console and counter as on the chip
+        assert device.hello_line["warning"] == "" and device.hello_line["counter"] == "dwt"
         for count in (1, 1000, 1_000_000):  # a loop of two instructions an iteration, known within a translation block
             assert 2 * count <= device.loop(count) <= 2 * count + 8
 

@@ -98,9 +98,8 @@ def test_a_network_is_bit_exact_and_takes_what_it_takes_on_another_emulated_boar
     assert any("SysTick" in note for note in counted.notes)
     other = load_board("mps2-an386")  # the same core: the same instructions
     elsewhere = profile(on(build(compiled, other, tmp_path / "mps2"), other, compiled))
-    assert abs(elsewhere.invoke_units - counted.invoke_units) <= 2 * (
-        elsewhere.resolution + counted.resolution
-    )  # a tick each, and one of the calibration
+    # a tick each, and one of the calibration
+    assert abs(elsewhere.invoke_units - counted.invoke_units) <= 2 * (elsewhere.resolution + counted.resolution)
 
 
 def test_faults_are_reported(board, tmp_path):
@@ -116,10 +115,11 @@ def test_faults_are_reported(board, tmp_path):
 def test_the_counter_means_what_it_counts_where_the_board_is_met(board):
     serial = choose_place(BOARD, "serial", "/dev/ttyACM0")
     assert serial.counter == BOARD.counter and serial.counter.unit == "cycles" and board.counter.unit == "instructions"
+    # one image
     assert (
         serial.counter.frequency_hz == board.counter.frequency_hz
         and serial.counter.width_bits == board.counter.width_bits
-    )  # one image
+    )
 
 
 def test_an_older_qemu_is_refused_by_its_version(board, made, monkeypatch):

@@ -176,10 +176,11 @@ def check_whole_app(firmware, board: Board, folder: Path) -> None:
         "-DWHOLE_APP",
         "-D_POSIX_C_SOURCE=200809L",
     ]
+    # fmaf, an instruction on the chip
     subprocess.run(
         [_host_compiler(), *flags, *(f"-I{path}" for path in include), *sources, "-o", folder / "app", "-lm"],
         check=True,
-    )  # fmaf, an instruction on the chip
+    )
     rows = np.random.default_rng(0).integers(-128, 128, (3, compiled.input.elements)).astype(np.int8)
     with Device(
         choose_place(board, "serial"), ProcessTransport(f"simulated {board.name}", [str(folder / "app")]), 30.0

@@ -105,9 +105,8 @@ def test_order_of_the_registers_and_16_khz(program):
     ckout = BOARD.clock_hz / divider
     assert 1e6 <= ckout <= 3.25e6 and ckout / oversampling / average == 16000  # MP34DT01; exactly
     assert order == 4 and oversampling**order < 2**31
-    assert (
-        oversampling**order / 2 ** (found[first(found, CH2CFGR2, 0, 0)][1] >> 3 & 31) < 2**23
-    )  # the register holds 24 bits
+    # the register holds 24 bits
+    assert oversampling**order / 2 ** (found[first(found, CH2CFGR2, 0, 0)][1] >> 3 & 31) < 2**23
     # pins, then the interface (divider while it is off), the channel, the filter's shape, the DMA, the filter, its
     # start
     pins = first(found, GPIOE_MODER, 3 << 14, 2 << 14)
@@ -136,16 +135,13 @@ def test_order_of_the_registers_and_16_khz(program):
         < enabled
         < started
     )
-    assert (
-        first(found, RCC_AHB1ENR, 1, 1) < first(found, DMA_CPAR4, ~0, 0x4001611E) < carry
-    )  # the upper half of FLT0RDATAR
+    # the upper half of FLT0RDATAR
+    assert first(found, RCC_AHB1ENR, 1, 1) < first(found, DMA_CPAR4, ~0, 0x4001611E) < carry
     assert first(found, DMA_CNDTR4, ~0, RING) < carry
-    assert (
-        found[carry][1] & 0x4FFF == 1 << 10 | 1 << 8 | 1 << 7 | 1 << 5 | 1 << 2 | 1 << 1 | 1
-    )  # 16 bits, circular, half and whole
-    assert (
-        found[started][1] & 0x272C0001 == 2 << 24 | 1 << 29 | 1 << 21 | 1 << 18 | 1
-    )  # channel 2, fast, by DMA, for ever
+    # 16 bits, circular, half and whole
+    assert found[carry][1] & 0x4FFF == 1 << 10 | 1 << 8 | 1 << 7 | 1 << 5 | 1 << 2 | 1 << 1 | 1
+    # channel 2, fast, by DMA, for ever
+    assert found[started][1] & 0x272C0001 == 2 << 24 | 1 << 29 | 1 << 21 | 1 << 18 | 1
 
 
 def test_samples_come_once_and_in_order_round_the_ring(program):

@@ -148,10 +148,11 @@ def test_power_spectrum(n_fft, tmp_path):
     rng = np.random.default_rng(n_fft)
     for _ in range(3):
         frame = rng.normal(size=n_fft).astype(np.float32)
+        # halved: the split step doubles
         buffers = (
             np.append(frame / 2, np.zeros(4, np.float32)),
             np.full(n_fft + 4, np.nan, np.float32),
-        )  # halved: the split step doubles
+        )
         power = np.ctypeslib.as_array(probe.frontend_power(*map(pointer, buffers)), (n_fft // 2 + 1,))
         exact = np.abs(np.fft.rfft(frame.astype(np.float64))) ** 2
         assert np.abs(np.sqrt(power) - np.sqrt(exact)).max() < 4e-7 * np.sqrt(exact).max() * np.log2(n_fft)
@@ -279,9 +280,8 @@ def test_a_stream_begins_anew_after_reset(tmp_path):
 
 def test_no_undefined_behaviour(tmp_path):
     """The whole front end over hard signals under the undefined-behaviour sanitizer, which aborts on a finding."""
-    config = MfccConfig(
-        window=400, hop=200, n_mels=26, n_mfcc=13, n_fft=480
-    )  # radices 4 4 3 5, a partly filled DCT block
+    # radices 4 4 3 5, a partly filled DCT block
+    config = MfccConfig(window=400, hop=200, n_mels=26, n_mfcc=13, n_fft=480)
     config.generate(np.full(13, 4.0), np.full(13, 90.0), tmp_path)
     audio = np.concatenate([clips[:1] for clips in signals().values()])
     plain = HostFrontend(tmp_path).features(audio)

@@ -44,9 +44,8 @@ def test_any_geometry(
         size = tuple(s + (k - 1) * d for s, k, d in zip(size, kernel, dilation))
     n = Planes((*size, channels), 0.04, in_zero, seed)
     n.depthwise(kernel, stride, dilation, same, activation, zero, per_channel, bias)
-    n.depthwise(
-        kernel, dilation=dilation, activation=activation, zero=zero
-    )  # in place, on planes that a convolution wrote
+    # in place, on planes that a convolution wrote
+    n.depthwise(kernel, dilation=dilation, activation=activation, zero=zero)
     data = n.finish()
     assert_bit_exact(data, seed=seed)
     assert all(kernel.startswith("depthwise_planar_") for kernel in kernels(data))

@@ -180,9 +180,8 @@ def test_rows_wrap_and_pieces_of_any_size_give_the_same_rows(built):
     rng = np.random.default_rng(4)
     samples = np.arange(2000, dtype=np.int16)
     for every in (1, 2, 4, 5, 7):
-        expected = [
-            ROWS + every * run for run in range(((2000 - WINDOW) // HOP + 1 - ROWS) // every + 1)
-        ]  # frames at which the network runs
+        # frames at which the network runs
+        expected = [ROWS + every * run for run in range(((2000 - WINDOW) // HOP + 1 - ROWS) // every + 1)]
         for largest in (1, 3, HOP - 1, HOP, HOP + 1, WINDOW, 777):
             assert library.listen_begin(ctypes.byref(CSettings(every, 1, 256, 0)))
             at, due = 0, []

@@ -47,9 +47,8 @@ def test_console_is_up_before_the_crystal(program):
     writes, text, status = start(program)
     assert status == 0 and "read ab" in text and "counts 1" in text and "warning -" in text and "sent o\nsent k" in text
     enabled = first(writes, ENABLE, 15, 8)
-    assert (
-        first(writes, OUTSET, 1 << 6, 1 << 6) < first(writes, PIN_CNF + 4 * 6, 3, 3) < enabled
-    )  # idle high, then an output
+    # idle high, then an output
+    assert first(writes, OUTSET, 1 << 6, 1 << 6) < first(writes, PIN_CNF + 4 * 6, 3, 3) < enabled
     assert first(writes, PIN_CNF + 4 * 8, 0xF, 0xC) < enabled  # input, connected, pulled up
     settings = dict(writes[:enabled])
     assert (settings[PSEL_TXD], settings[PSEL_RXD], settings[BAUDRATE], settings[CONFIG]) == (6, 8, 0x01D60000, 0)
@@ -62,9 +61,8 @@ def test_every_byte_is_a_transfer_of_its_own(program):
     writes, _, _ = start(program)
     assert [value for address, value in writes if address == RXD_MAXCNT] == [1]
     order = [address for address, _ in writes if address in (ENDRX, STARTRX)]
-    assert (
-        order == [ENDRX, STARTRX] * 3
-    )  # at start-up and after each of the two bytes: the event is down before the task
+    # at start-up and after each of the two bytes: the event is down before the task
+    assert order == [ENDRX, STARTRX] * 3
     pointers = {value for address, value in writes if address in (RXD_PTR, TXD_PTR)}
     assert len(pointers) == 2 and len([1 for address, _ in writes if address in (RXD_PTR, TXD_PTR)]) == 2  # set once
     sends = [(address, value) for address, value in writes if address in (TXD_MAXCNT, ENDTX, STARTTX)]

@@ -49,9 +49,8 @@ def test_clock_sequence(program):
     wait_states = first(writes, FLASH_ACR, 7, 5)
     pll_set = first(writes, RCC_PLLCFGR, 0, 0)
     pll_on = first(writes, RCC_CR, 1 << 24, 1 << 24)
-    divided = first(
-        writes, RCC_CFGR, 7 << 10 | 7 << 13 | 3, 5 << 10 | 4 << 13 | HSI
-    )  # before the switch: APB1 takes 42 MHz
+    # before the switch: APB1 takes 42 MHz
+    divided = first(writes, RCC_CFGR, 7 << 10 | 7 << 13 | 3, 5 << 10 | 4 << 13 | HSI)
     switch = first(writes, RCC_CFGR, 3, PLL)
     assert power < scale and stopped < scale < wait_states < pll_set < pll_on < divided < switch
     assert writes[switch][1] == 5 << 10 | 4 << 13 | PLL  # HPRE 1, APB1 a quarter, APB2 a half

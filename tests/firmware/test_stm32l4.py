@@ -100,9 +100,8 @@ def test_boost_and_a_halved_bus_only_where_the_chip_has_boost(start):
         first(writes, RCC_CFGR, 0xF0, 0x80),
         first(writes, RCC_CFGR, 3, 3),
     )
-    assert (
-        boost < first(writes, FLASH_ACR, 0xF, 5) < halved < switch and writes[switch][1] & 0xF0 == 0x80
-    )  # still halved while switching
+    # still halved while switching
+    assert boost < first(writes, FLASH_ACR, 0xF, 5) < halved < switch and writes[switch][1] & 0xF0 == 0x80
     whole = next(i for i in range(switch + 1, len(writes)) if writes[i][0] == RCC_CFGR)
     assert writes[whole][1] & 0xF3 == 0x03
     writes, _, _ = start(DISCOVERY)
@@ -145,9 +144,8 @@ def test_console_is_up_before_the_clock_changes(start, chip):
     assert source < clock < baud < enabled < first(writes, RCC_CFGR, 3, 3)
     divisor = writes[baud][1]
     assert (0x300 <= divisor <= 0xFFFFF) if chip is NUCLEO else 16 <= divisor <= 0xFFFF
-    assert abs(chip.baud_factor * 16e6 / divisor / 115200 - 1) < (
-        1e-4 if chip is NUCLEO else 1e-3
-    )  # LPUART1 divides finer
+    # LPUART1 divides finer
+    assert abs(chip.baud_factor * 16e6 / divisor / 115200 - 1) < (1e-4 if chip is NUCLEO else 1e-3)
     assert writes[enabled][1] == chip.uart_enabled
     assert bytes(v for a, v in writes if a == chip.uart + 0x28) == b"ok"
 
@@ -166,9 +164,8 @@ def test_systick_counts_where_dwt_does_not_and_its_wraps_are_counted(start, chip
     assert status == 0 and "counts 1 by systick" in text and "warning -" in text
     assert first(writes, SYST_RVR, ~0, 0xFFFFFF) < first(writes, SYST_CSR, 7, 7)  # the core's clock, with its exception
     periods = [value + 1 for address, value in writes if address == SYST_RVR]
-    assert (
-        periods[0] == periods[-1] == 1 << 24 and max(periods[1::2]) < 10_000
-    )  # shorter only while the host is waited for
+    # shorter only while the host is waited for
+    assert periods[0] == periods[-1] == 1 << 24 and max(periods[1::2]) < 10_000
 
 
 @CHIPS

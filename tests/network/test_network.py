@@ -182,9 +182,8 @@ def test_a_kept_alignment_layer_brings_every_front_end_to_one_size_and_folds(mfc
         assert network.alignment(x).shape == (2, 2, 49, 40)
         torch.testing.assert_close(fold_batch_norm(network)(x), network(x), rtol=1e-4, atol=1e-4)
 
-    rest = replace(
-        aligned, frontend=MfccConfig()
-    )  # the network behind the layer sees 49 x 40, as this front end's own does
+    # the network behind the layer sees 49 x 40, as this front end's own does
+    rest = replace(aligned, frontend=MfccConfig())
     parameters, macs = count(build_network(replace(rest, alignment_layer=None)), (1, 49, 40))
     added = 9 * 2 + 9 * 3 * 4  # the layer's weights (its batch norm has none), and a stem that reads two channels
     rows, columns = layer.convolved(mfcc.shape)

@@ -20,9 +20,8 @@ from tinyflow.network.shape_graph import count_parameters, shape_graph
 from tinyflow.search.random_genotype import random_genotype
 
 ODD = MfccConfig(window=480, hop=333, n_mels=31)  # 47 x 31
-TWINS: Cell = tuple(
-    (Edge("max_pool_3x3", 0), Edge("skip_connect", 1)) for _ in range(4)
-)  # what conversion merges into one node
+# what conversion merges into one node
+TWINS: Cell = tuple((Edge("max_pool_3x3", 0), Edge("skip_connect", 1)) for _ in range(4))
 
 WASTE = {"MUL", "PAD", "PADV2", "STRIDED_SLICE", "TRANSPOSE"}
 

@@ -155,9 +155,8 @@ def test_denser_front_ends_cost_more():
     resources, (mixing, _) = Resources(config, CONFIGS, 12, None), mixing_of(config)
     costs = [float(resources.expected(mixing, row).instructions) for row in torch.eye(4)]
     sizes = [config.frames() * config.n_mfcc for config in CONFIGS]
-    denser = [
-        (less, more) for less in range(4) for more in range(4) if sizes[more] > 1.5 * sizes[less]
-    ]  # 97 x 40 and 49 x 80 are alike
+    # 97 x 40 and 49 x 80 are alike
+    denser = [(less, more) for less in range(4) for more in range(4) if sizes[more] > 1.5 * sizes[less]]
     assert len(denser) == 5 and all(costs[less] < costs[more] for less, more in denser)
     even = float(resources.expected(mixing, torch.full((4,), 0.25)).instructions)
     assert even == pytest.approx(sum(costs) / 4, rel=1e-6)

@@ -148,9 +148,8 @@ def test_what_a_search_hands_on(dataset, tmp_path):
             and 0 <= item["proxy_accuracy"] <= 1
         )
     assert epochs[0]["gamma"] == [pytest.approx(1 / 3)] * 3 and epochs[0]["entropy_gamma"] == pytest.approx(1)
-    assert (
-        result.history["data_stop"] == 2 and epochs[2]["gamma"] == epochs[1]["gamma"] != epochs[0]["gamma"]
-    )  # frozen behind the stop
+    # frozen behind the stop
+    assert result.history["data_stop"] == 2 and epochs[2]["gamma"] == epochs[1]["gamma"] != epochs[0]["gamma"]
     assert all(
         (tmp_path / f"{name}.png").stat().st_size > 1000
         for name in ("normal", "reduction", "gamma", "alpha", "history")

@@ -101,9 +101,7 @@ class CompiledModel:
     frontend: FrontEndPart | None = None  # None for a foreign model
     multiplier: tuple[float, ...] = ()  # per feature of a frame: q = round_half_even(feature * multiplier + offset)
     offset: tuple[float, ...] = ()
-    memory: dict[str, Any] = field(
-        default_factory=dict
-    )  # where most is alive, and the largest savings (savings.memory_report)
+    memory: dict[str, Any] = field(default_factory=dict)  # where most is alive, the largest savings (memory_report)
     accuracy: dict[str, Any] = field(default_factory=dict)  # float and int8, on which recordings
     checks: dict[str, Any] = field(default_factory=dict)  # largest difference torch-ONNX, torch-TFLite, ...
 

@@ -13,9 +13,8 @@ from collections.abc import Callable, Sequence
 from tinyflow.compile.buffers import TENSOR_ALIGNMENT, Buffer
 
 ROUNDS = 60  # improvements of each greedy order
-Gaps = list[
-    list[tuple[int, int, int]]
-]  # buffer -> [(other, open interval of its offset less the other's in which they collide)]
+# buffer -> [(other, open interval of its offset less the other's in which they collide)]
+Gaps = list[list[tuple[int, int, int]]]
 
 
 def aligned(size: int, alignment: int = TENSOR_ALIGNMENT) -> int:

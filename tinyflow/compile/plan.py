@@ -67,9 +67,8 @@ class MemoryPlan:
         figure.savefig(path, dpi=150, metadata={"Software": None})
 
 
-RECENT: deque[tuple[Graph, MemoryPlan]] = deque(
-    maxlen=2
-)  # who orders the operators has planned the graph that others plan next
+# who orders the operators has planned the graph that others plan next
+RECENT: deque[tuple[Graph, MemoryPlan]] = deque(maxlen=2)
 
 
 def plan_memory(graph: Graph) -> MemoryPlan:

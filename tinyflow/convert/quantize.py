@@ -48,9 +48,8 @@ def to_tflite(onnx: Path | str, calibration: np.ndarray, out: Path | str) -> tup
         if done.returncode:
             if Path(folder, REFUSED).is_file():
                 raise TinyflowError(**read_json(Path(folder, REFUSED)))
-            kept = shutil.copy(
-                out / LOG, Path(tempfile.gettempdir(), f"tinyflow-{LOG}")
-            )  # ``out`` may not outlive the error
+            # ``out`` may not outlive the error
+            kept = shutil.copy(out / LOG, Path(tempfile.gettempdir(), f"tinyflow-{LOG}"))
             lines = [line for line in (out / LOG).read_text(errors="replace").splitlines() if line.strip()]
             raise TinyflowError(
                 f"conversion of {onnx} to TFLite failed:\n" + "\n".join(lines[-8:]), f"the whole log is {kept}"

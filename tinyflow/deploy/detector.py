@@ -106,9 +106,8 @@ def detect(outputs: np.ndarray, compiled: CompiledModel, listen: Listen) -> list
     words: list[Word] = []
     quiet = 0
     for run in range(len(scores)):
-        sums = scores[max(0, run + 1 - settings.average) : run + 1].sum(
-            axis=0
-        )  # the first runs lack some: they count as 0
+        # the first runs lack some: they count as 0
+        sums = scores[max(0, run + 1 - settings.average) : run + 1].sum(axis=0)
         best = int(sums.argmax())
         quiet = max(0, quiet - settings.every)
         if quiet == 0 and fires[best] and sums[best] >= settings.threshold * settings.average:

@@ -27,9 +27,8 @@ MARK = "tinyflow-export.json"
 # (model_params_0).
 _MODEL_NAMES = r"model_(?:init|input|invoke|invoke_layer|output|arena|layer_\d+)\b"
 _FRONTEND_NAMES = r"frontend_\w+\b(?!\.[ch]\b)"
-_DEFINITION = re.compile(
-    r"^(?!static|typedef)(?:\w+[ *]+)+(\w+)\([^;{}]*\) \{|\.global (?=(\w+))", re.MULTILINE
-)  # of a function that others may call
+# of a function that others may call
+_DEFINITION = re.compile(r"^(?!static|typedef)(?:\w+[ *]+)+(\w+)\([^;{}]*\) \{|\.global (?=(\w+))", re.MULTILINE)
 
 
 _FLOAT_NOTE = """
@@ -180,9 +179,8 @@ def _prefixed(source: str) -> str:
 
 
 def _config(compiled: CompiledModel) -> str:
-    labels = (
-        ", ".join(json.dumps(label) for label in compiled.labels) or '""'
-    )  # JSON's strings are C's for printable text
+    # JSON's strings are C's for printable text
+    labels = ", ".join(json.dumps(label) for label in compiled.labels) or '""'
     values = {
         **_port_values("INPUT", compiled.input),
         **_port_values("OUTPUT", compiled.output),

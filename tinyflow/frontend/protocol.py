@@ -26,9 +26,8 @@ class FrontEnd(ABC):
 
     kind: ClassVar[str]  # the folder's name; what a genotype says
     title: ClassVar[str]  # for people: "MFCC"
-    steps: ClassVar[
-        tuple[str, ...]
-    ]  # of a frame, in order, as firmware/frontend/<kind>/frontend.c names and counts them
+    # of a frame, in order, as firmware/frontend/<kind>/frontend.c names and counts them
+    steps: ClassVar[tuple[str, ...]]
     form: ClassVar[str]  # how recipes write a configuration: "window/hop/n_mels"
     sample_rate: int  # Hz
     window: int

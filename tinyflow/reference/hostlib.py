@@ -37,6 +37,7 @@ def build_host_library(sources: list[Path], include: list[Path], out: Path, flag
     out = Path(out).resolve()
     includes = [f"-I{Path(folder)}" for folder in include]
     with atomic_path(out) as temporary:
+        # fmaf
         command = [
             *host_compiler(),
             *HOST_FLAGS,
@@ -46,7 +47,7 @@ def build_host_library(sources: list[Path], include: list[Path], out: Path, flag
             "-o",
             str(temporary),
             "-lm",
-        ]  # fmaf
+        ]
         result = subprocess.run(command, capture_output=True, text=True)
         if result.returncode != 0:
             raise TinyflowError(

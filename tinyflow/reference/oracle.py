@@ -114,9 +114,10 @@ class Difference:
 
 def first_difference(compiled: CompiledModel, row: int, x: np.ndarray, ours: list[np.ndarray]) -> Difference | None:
     """Compares every layer's output for one input with TFLM's. ours: by layer, in the shapes of the layers."""
+    # passes append others
     known = {
         index for op in parse_tflite(compiled.tflite.read_bytes(), compiled.tflite.name).ops for index in op.outputs
-    }  # passes append others
+    }
     expected = layer_outputs(
         compiled.tflite, x, tuple(layer.tensor for layer in compiled.layers if layer.tensor in known)
     )

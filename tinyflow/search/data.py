@@ -75,9 +75,8 @@ class SearchData:
         first = dataset.training_epoch(0, self.seed)
         if len(first) < 2:
             raise TinyflowError("there are fewer than 2 training clips", "check the data stage: tinyflow data")
-        self.steps = max(
-            1, len(first) // config.batch_size
-        )  # the clips that do not fill a batch wait for another epoch
+        # the clips that do not fill a batch wait for another epoch
+        self.steps = max(1, len(first) // config.batch_size)
         validation = dataset.split("validation")
         rows = balanced(validation.labels, dataset.labels, CUT)
         parts = split_validation(
@@ -99,9 +98,8 @@ class SearchData:
         )
         self.bank = FeatureBank(self.configs).to(self.device)
         audio = (spoken, silence, validation.audio)
-        heard = np.bincount(
-            np.maximum(first.audio_rows, 0), first.audio_rows >= 0, len(spoken)
-        )  # repeats of a clip in epoch 0
+        # repeats of a clip in epoch 0
+        heard = np.bincount(np.maximum(first.audio_rows, 0), first.audio_rows >= 0, len(spoken))
         self._audio = self._upload(audio) if waveforms or self.storage == "waveforms" else None
         self._give_waveforms = waveforms
         self._features: list[Tensor | None] = [None] * len(self.configs)

@@ -31,9 +31,8 @@ class DataMixture(nn.Module):
             self.layers = alignments(self.configs, channels)
             self.branches.extend(AlignmentBranch(layer, BatchNorm) for layer in self.layers)
         self.channels = channels if self.alignment == "preprocess" else 1  # of the sample
-        self.size = (
-            aligned_size(self.configs) if self.alignment == "preprocess" else padded_size(self.configs)
-        )  # of the sample
+        # of the sample
+        self.size = aligned_size(self.configs) if self.alignment == "preprocess" else padded_size(self.configs)
         self.paddings = (
             tuple(Padding(self.size, config.shape) for config in self.configs) if self.alignment == "zero_pad" else ()
         )

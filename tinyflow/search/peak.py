@@ -28,12 +28,10 @@ class Peak:
     def __init__(self, networks: list[Genotype], names: tuple[str, ...]):
         self.skip = skips(names)
         moments = [_moments(network) for network in networks]
-        self.fixed = torch.tensor(
-            [[fixed for fixed, _ in rows] for rows in moments], dtype=torch.float64
-        )  # (configurations, moments)
-        self.costs = torch.stack(
-            [torch.stack([costs for _, costs in rows]) for rows in moments]
-        )  # (configurations, moments, 2 * COLUMNS)
+        # (configurations, moments)
+        self.fixed = torch.tensor([[fixed for fixed, _ in rows] for rows in moments], dtype=torch.float64)
+        # (configurations, moments, 2 * COLUMNS)
+        self.costs = torch.stack([torch.stack([costs for _, costs in rows]) for rows in moments])
         self.enters = torch.tensor(
             [[float(node == end) for node, _ in EDGES] for end in range(NODES)], dtype=torch.float64
         )
@@ -60,9 +58,8 @@ class Peak:
         if reduces:  # from an input a skip connection is a factorized reduce, a result of its own
             skips = skips * (1 - self.leaves[:2].sum(0))
         results = included - skips
-        unfinished = (
-            ((1 - self.done)[:, None, :] * self.enters * included).sum(2).clamp_max(1)
-        )  # (states, nodes): waits for a later state
+        # (states, nodes): waits for a later state
+        unfinished = ((1 - self.done)[:, None, :] * self.enters * included).sum(2).clamp_max(1)
         waiting = ((self.done[:, None, :] * self.enters * results).sum(2) * unfinished).sum(1)
         held = (self.done * skips * unfinished[:, self.node]) @ self.leaves.T  # (after this state, held state)
         return torch.cat([waiting, (1 - unfinished).sum(1), held.clamp_max(1).flatten()])
@@ -91,8 +88,7 @@ def _moments(network: Genotype) -> list[tuple[float, Tensor]]:
             if state < 2:  # the state, and the maps it came from
                 fixed += inputs + last + before
             moments.append((float(fixed), costs))
-        moments.append(
-            (float(NODES * nodes + last), nothing)
-        )  # the nodes are made where their concatenation wants them
+        # the nodes are made where their concatenation wants them
+        moments.append((float(NODES * nodes + last), nothing))
         before, last = last, NODES * nodes
     return moments

@@ -162,9 +162,8 @@ def alpha_picture(history: dict[str, Any], path: Path) -> None:
     last, operations, edges = history["epochs"][-1], history["operations"], history["edges"]
     figure = _figure(11, 5.6)
     panels = figure.subplots(1, 2)
-    darkest = max(
-        0.4, float(np.max(last["alpha_normal"])), float(np.max(last["alpha_reduction"]))
-    )  # what is undecided stays pale
+    # what is undecided stays pale
+    darkest = max(0.4, float(np.max(last["alpha_normal"])), float(np.max(last["alpha_reduction"])))
     for axes, kind in zip(panels, ("normal", "reduction")):
         values, beta = np.array(last[f"alpha_{kind}"]), last[f"beta_{kind}"]
         image = axes.imshow(values, cmap="Blues", vmin=0, vmax=darkest, aspect="auto")

@@ -108,9 +108,8 @@ def search_network(
     bfloat16 = config.precision == "bfloat16" or (config.precision == "auto" and device.type == "cuda")
     network = DataAwareSupernet(mixture, supernet, bfloat16).to(device, memory_format=torch.channels_last)
     world.broadcast(network)
-    resources = Resources(
-        config, configs[:1] if continuous else configs, data.classes, board
-    )  # window and hop, as they were at the start
+    # window and hop, as they were at the start
+    resources = Resources(config, configs[:1] if continuous else configs, data.classes, board)
     steps = Steps(network, config, resources, world)
 
     epochs: list[dict[str, Any]] = []

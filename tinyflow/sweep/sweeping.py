@@ -201,9 +201,8 @@ def _folder(point: Point, out: Path) -> Path:
 def _share_data(point: Point, out: Path, progress: Progress) -> None:
     """Makes the data stage once for all points of equal data, and links it into the point's run folder."""
     name = f"data-{fingerprint(asdict(point.recipe.data))[:8]}"
-    report = (
-        silent if (out / name / "data" / MANIFEST).is_file() else progress
-    )  # "up to date" once per point says little
+    # "up to date" once per point says little
+    report = silent if (out / name / "data" / MANIFEST).is_file() else progress
     recipe_run(replace(point.recipe, name=name), out, report).make("data")
     link = _folder(point, out) / "data"
     link.parent.mkdir(parents=True, exist_ok=True)
@@ -299,9 +298,8 @@ def _by_ray(points: list[Point], out: Path, train: bool, parallel: int) -> Itera
     import torch
 
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault(
-        "RAY_memory_monitor_refresh_ms", "0"
-    )  # it counts the whole machine's memory, also what is not ours
+    # it counts the whole machine's memory, also what is not ours
+    os.environ.setdefault("RAY_memory_monitor_refresh_ms", "0")
     threads, gpus = max(1, torch.get_num_threads() // parallel), torch.cuda.device_count()
     share = float(gpus // parallel) if gpus >= parallel else gpus / parallel
     folder = tempfile.mkdtemp(prefix="ray-")  # short: it holds sockets

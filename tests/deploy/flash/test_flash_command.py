@@ -106,7 +106,6 @@ def test_the_real_image_on_a_drive(command, usb, tmp_path, monkeypatch):
     assert status == 0 and answer["bytes"] == len(data) and answer["address"] == 0x08000000 and not answer["verified"]
     stack, reset = (int.from_bytes(data[place : place + 4], "little") for place in (0, 4))
     ram = BOARD.region("RAM")
-    assert (
-        ram.origin < stack <= ram.origin + ram.length and 0x08000001 <= reset < 0x08000000 + len(data) and reset & 1
-    )  # a vector table
+    # a vector table
+    assert ram.origin < stack <= ram.origin + ram.length and 0x08000001 <= reset < 0x08000000 + len(data) and reset & 1
     assert answer["build"].encode() in data

@@ -96,9 +96,10 @@ def test_sysfs_that_is_absent_lists_nothing(tmp_path, monkeypatch):
 
 def deny(monkeypatch, *paths) -> None:
     allowed = os.access
+    # root may write anything
     monkeypatch.setattr(
         os, "access", lambda path, mode, **more: False if path in paths else allowed(path, mode, **more)
-    )  # root may write anything
+    )
 
 
 def test_no_permission_prints_the_udev_rule(usb, openocd, pyocd, run, monkeypatch, documented):

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from tinyflow.compile.graph import Graph, Op
 from tinyflow.compile.lowering.requant import requant
 
+# group -> field and name of its inner kernel
 KERNELS = {
     2: ("pairs", "matmul_s8_pairs"),
     4: ("sums", "fully_connected_packed_s8_sums"),
-}  # group -> field and name of its inner kernel
+}
 
 
 def padded(size: int, multiple: int = 4) -> int:

@@ -160,9 +160,8 @@ def run_pyocd(job: Job, lines: list[str], progress: Progress = silent) -> str:
 
 def explain(log: str, job: Job) -> TinyflowError:
     probe = job.board.probe
-    log = "\n".join(
-        line for line in log.splitlines() if not line.startswith(" ")
-    )  # without the lines of code of a traceback
+    # without the lines of code of a traceback
+    log = "\n".join(line for line in log.splitlines() if not line.startswith(" "))
     facts = {
         "target": probe.pyocd.target,
         "pack": probe.pyocd.pack or probe.pyocd.target,

@@ -42,9 +42,7 @@ class Sizes:
     elf_sections: tuple[Section, ...] = field(metadata=HIDDEN)
     functions: tuple[Symbol, ...]
     constants: tuple[Symbol, ...]
-    groups: dict[str, int] = field(
-        default_factory=dict
-    )  # flash_bytes by part of the firmware, the largest first; empty without a map
+    groups: dict[str, int] = field(default_factory=dict)  # flash_bytes by part, the largest first; {} without a map
 
     @json_property
     def sections(self) -> dict[str, int]:

@@ -113,9 +113,8 @@ class RenodeTransport(ProcessTransport):
         return early or super().read(seconds)
 
     def post_mortem(self) -> str:
-        return (
-            super().post_mortem().removeprefix("killed by signal 9; stderr: ")
-        )  # renode_start.py's own way to end, once it has said why
+        # renode_start.py's own way to end, once it has said why
+        return super().post_mortem().removeprefix("killed by signal 9; stderr: ")
 
     def log(self) -> str:
         """The tail of Renode's log."""
