@@ -74,7 +74,7 @@ def test_front_ends_of_table_1_in_integers(config, tmp_path, clips):
     compiled, m3 = speaking(tmp_path / "model", config, clips[:2]), load_board("mps2-an385")
     result = selftest(on(build(compiled, m3, tmp_path / "out"), m3))
     assert result.passed and result.features_equal == 2
-    print(f"{config.name}: {result['frontend_units']:,} instructions a second of audio on mps2-an385")
+    print(f"{config.name}: {result.frontend_units:,} instructions a second of audio on mps2-an385")
 
 
 def test_faults_are_reported(board, tmp_path):

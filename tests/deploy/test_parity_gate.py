@@ -27,8 +27,8 @@ def passes(compiled, name, folder, audio):
     )
     assert result.parity.network.equal == result.parity.end_to_end.equal == len(audio)
     print(
-        f"{compiled.name} on {name}: {features['differing_from_torch']} of {features['values']} differ, at most"
-        f" {features['largest_lsb']} LSB"
+        f"{compiled.name} on {name}: {features.differing_from_torch} of {features.values} differ, at most"
+        f" {features.largest_lsb} LSB"
     )
 
 
