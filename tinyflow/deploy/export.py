@@ -1,4 +1,4 @@
-"""Stage export: a compiled model as a folder of C that needs nothing of this project.
+"""Export: a compiled model as a folder of C that needs nothing of this project.
 
 Flat: model.c, the kernels it calls, the front end where it has one, tinyflow.h and tinyflow.c (firmware/export), an
 example; beside them what CMake, Zephyr and PlatformIO want, README.md, LICENSE, and tinyflow-export.json, by which a

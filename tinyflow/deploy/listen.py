@@ -1,4 +1,4 @@
-"""Stage listen: continuous recognition on a board, of a recording or of its own microphone.
+"""Listen: continuous recognition on a board, of a recording or of its own microphone.
 
 A recording goes over the console piece by piece, each acknowledged; words are told as the board hears them.
 """

@@ -1,4 +1,4 @@
-"""Stage run: ask a firmware for its self-test, for rows of inputs, or for the word in a recording."""
+"""Run: ask a firmware for its self-test, for rows of inputs, or for the word in a recording."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Stage validate: the firmware's answers against tflite_micro, bit for bit, and the parity gate of the front end.
+"""Validate: the firmware's answers against tflite_micro, bit for bit, and the parity gate of the front end.
 
 With audio, on the same clips (docs/architecture.md):
 (a) features: C on the host = C on the device bit for bit; C against torch at most 1 LSB of int8 in at most 0.1 % of the
