@@ -1,7 +1,7 @@
 """The JSON schemas in docs/json: current, of every command, and what commands say is as they have it."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import jsonschema
@@ -12,7 +12,7 @@ from model_zoo import every_operator
 
 from tinyflow.cli import commands, main
 from tinyflow.cli.schemas import RESULTS, schemas, text
-from tinyflow.results import hidden, json_property, json_schema, sometimes, to_json
+from tinyflow.results import HIDDEN, json_property, json_schema, sometimes, to_json
 
 
 def test_every_command_has_a_schema():
@@ -43,7 +43,7 @@ class Part:
 
     used: int  # bytes
     of: int
-    place: Path = hidden()
+    place: Path = field(metadata=HIDDEN)
     note: str | None = sometimes()
 
     @json_property
