@@ -308,5 +308,6 @@ def test_what_an_old_renode_computes_wrongly_is_the_hint(monkeypatch, nucleo, ve
     from tinyflow.deploy.places import renode
 
     monkeypatch.setattr(renode, "renode_version", lambda: version)
-    assert ("GE flags" in _hint(nucleo, "usual")) == flawed and (_hint(nucleo, "usual") == "usual") != flawed
-    assert _hint(load_board("mps2-an386"), "usual") == "usual"
+    said = _hint(under(nucleo), "usual")
+    assert ("GE flags" in said) == flawed and (said == "usual") != flawed
+    assert _hint(met(load_board("mps2-an386")), "usual") == "usual"

@@ -111,8 +111,8 @@ def test_the_gate_on_emulated_boards(name, tmp_path):
     compiled = speaking(tmp_path / "model", config, audio)
     firmware = build(compiled, board, tmp_path / "firmware")
     result = validate(on(firmware, board, compiled), n=2, audio=audio)
-    assert result["passed"], result["reason"]
-    assert result["parity"]["features"]["identical_on_device_and_host"] == len(audio)
+    assert result.passed, result.reason
+    assert result.parity.features.identical_on_device_and_host == len(audio)
     counted = profile(on(firmware, board, compiled)).frontend
     assert tuple(step.name for step in counted.steps) == config.steps
     if board.name == "mps2-an386":  # the core that the prices are of
@@ -133,7 +133,7 @@ def test_a_genotype_with_it_is_trained_compiled_and_validated(tmp_path):
     board = load_board("mps2-an386")
     audio = np.ascontiguousarray(dataset.split("validation").audio[:2])
     result = validate(on(build(compiled, board, tmp_path / "firmware"), board, compiled), n=1, audio=audio)
-    assert result["passed"], result["reason"]
+    assert result.passed, result.reason
 
 
 @pytest.mark.usefixtures("one_torch_thread")
