@@ -12,6 +12,7 @@ import click
 
 from tinyflow.cli import deploy, device, folders, learn, start
 from tinyflow.errors import Interrupted, TinyflowError
+from tinyflow.extras import missing
 from tinyflow.results import to_json
 from tinyflow.version import __version__
 
@@ -106,11 +107,8 @@ def main(arguments: list[str] | None = None) -> None:
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("tinyflow"):
             raise
-        fail(
-            f"the Python package {error.name!r} is not installed",
-            "make setup, or pip install 'tinyflow[search,compile,deploy]'",
-            1,
-        )
+        absent = missing(error.name or "?")
+        fail(absent.message, absent.hint, 1)
     except BrokenPipeError:  # `tinyflow boards | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
