@@ -14,6 +14,7 @@ import yaml
 
 from tinyflow import apt_sources
 from tinyflow.apt_sources import backports
+from tinyflow.extras import EXTRAS
 
 ROOT = Path(__file__).resolve().parent.parent
 ADDRESS = "file:/mirror/debian"
@@ -129,7 +130,8 @@ def test_setup_names_no_host_and_its_shell_is_sound():
 def test_the_tools_that_make_lint_and_pre_commit_run_are_pinned_and_installed():
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     installed = re.search(r"-e '\.\[([\w,]+)\]'", (ROOT / "setup.sh").read_text())[1].split(",")
-    assert set(installed) == set(extras) - {"benchmarks"}
+    sizes = set(re.search(r"\[([\w,]+)\]", extras["all"][0])[1].split(","))
+    assert set(installed) == set(extras) - {"benchmarks"} - sizes and sizes == set(EXTRAS)
     pinned = {requirement.partition("==")[0] for requirement in extras["lint"] if "==" in requirement}
     lint = re.search(r"^lint: setup\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.MULTILINE)[1]
     by_make = re.findall(r"^\t\$\(BIN\)/([\w-]+)", lint, re.MULTILINE)
