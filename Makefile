@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: demo test test-fast lint setup clean
+.PHONY: demo test test-fast coverage lint docs setup clean
 
 demo: setup
 	$(BIN)/tinyflow demo
@@ -11,12 +11,18 @@ demo: setup
 test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
-# What is written here reads alike: formatters, linters and types, all with their settings in pyproject.toml and .clang-format.
+# What is written here reads alike and leads somewhere: formatters, linters, types, links; settings in pyproject.toml, .clang-format, .yamllint.
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/clang-format --dry-run --Werror $$(find firmware -name '*.c' -o -name '*.h' -o -name '*.cc')
+	$(BIN)/yamllint --strict .
+	$(BIN)/python docs/links.py
+
+# The pages of docs/ and the reference from docstrings, into build/site; a warning, a link or an anchor that leads nowhere is an error.
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 # Only what runs everywhere in a few minutes.
 test-fast: setup

@@ -1,14 +1,22 @@
-"""What the documents name is there: modules and functions of tinyflow, and files of the repository."""
+"""What the documents name is there: modules and functions of tinyflow, files of the repository, what links lead to;
+every page is of the site (`make docs`), which a browser reads without a network.
+"""
 
 import ast
+import importlib.util
 import itertools
 import re
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [
+    *(ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "SECURITY")),
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 FILES_CALLED_TINYFLOW = ("tinyflow.c", "tinyflow.h", "tinyflow.rules", "tinyflow.yml")
 NAME = re.compile(r"\btinyflow(?:\.(?:\w+|\{\w+(?:,\w+)*\}))+")
 FILE = re.compile(r"`((?:tinyflow|firmware|boards|configs|tests|benchmarks|docs)/[\w./*-]+)`")
@@ -54,3 +62,63 @@ def test_names_and_files_are_there(document):
         there = list(ROOT.glob(path)) if "*" in path else (ROOT / path).exists() or (ROOT / f"{path}.py").exists()
         wrong += [] if there else [path]
     assert not wrong
+
+
+def of_docs(name: str) -> ModuleType:
+    """The module docs/``name``.py."""
+    spec = importlib.util.spec_from_file_location(f"docs_{name}", ROOT / "docs" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_links_lead_somewhere():
+    links = of_docs("links")
+    assert {ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "docs" / "boards.md"} <= set(links.pages())
+    assert not [line for page in links.pages() for line in links.broken(page)]
+
+
+def test_links_that_lead_nowhere_are_found(tmp_path):
+    (tmp_path / "b.md").write_text("# Two words, `code`\n\n## Same\n\n## Same\n```\n# no heading\n```\n")
+    page = tmp_path / "a.md"
+    page.write_text(
+        "[right](b.md#two-words-code) [right](b.md#same-1) [elsewhere](https://nowhere.invalid/) `[code](c.md)`\n"
+        "[gone](c.md) [gone](b.md#same-2) [gone](b.md#no-heading) [gone](#here)\n"
+    )
+    found = [line.split(": ")[1] for line in of_docs("links").broken(page)]
+    assert found == ["c.md", "b.md#same-2", "b.md#no-heading", "#here"]
+
+
+def test_every_page_is_in_the_sites_order():
+    def pages(entry) -> list[str]:
+        return [entry] if isinstance(entry, str) else [page for item in entry.values() for page in pages_of(item)]
+
+    def pages_of(item) -> list[str]:
+        return [item] if isinstance(item, str) else [page for entry in item for page in pages(entry)]
+
+    site = pytest.importorskip("mkdocs") and of_docs("site")
+    named = pages_of(yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"])
+    there = [path.name for path in (ROOT / "docs").glob("*.md")] + list(site.ROOT_PAGES.values())
+    assert sorted(named) == sorted(there)
+
+
+def test_the_sites_links():
+    pytest.importorskip("mkdocs")
+    text = "[a](docs/a.md#x) ![p](docs/p.svg) [c](CHANGELOG.md) [r](../README.md#install) [b](b.md)"
+    said = of_docs("site").on_page_markdown(text)
+    assert said == "[a](a.md#x) ![p](p.svg) [c](changelog.md) [r](index.md#install) [b](b.md)"
+
+
+def test_a_page_that_fetches_is_refused(tmp_path):
+    pytest.importorskip("mkdocs")
+    page, build = tmp_path / "page.html", of_docs("site").on_post_build
+    page.write_text('<a href="https://a.b/">a</a><script src="x.js"></script><link rel=icon href=y>')
+    build({"site_dir": tmp_path})
+    for fetched in (
+        "script async src='https://a.b/x.js'",
+        'link href="//a.b/x" rel="stylesheet"',
+        "img src=http://a.b",
+    ):
+        page.write_text(f"<{fetched}>")
+        with pytest.raises(Exception, match="page.html fetches"):
+            build({"site_dir": tmp_path})

@@ -44,7 +44,7 @@ class Port:
 
 @dataclass(frozen=True)
 class Layer:
-    """One step of model_invoke, after the passes; its C function is model_layer_<index>."""
+    """One step of model_invoke, after the passes; its C function is ``model_layer_<index>``."""
 
     index: int
     kind: str  # the TFLite builtin's name
