@@ -6,11 +6,13 @@ from tinyflow.board.core import Core, core_names
 from tinyflow.board.counter import Counter
 from tinyflow.board.emulator import Qemu, Renode
 from tinyflow.board.facts import Board, Estimate, Memory, SerialConsole
+from tinyflow.board.folders import BoardFolder, board_folders, user_boards
 from tinyflow.board.probe import Chip, DebugProbe
 from tinyflow.board.reading import board_names, load_board
 
 __all__ = [
     "Board",
+    "BoardFolder",
     "Chip",
     "Core",
     "Counter",
@@ -20,7 +22,9 @@ __all__ = [
     "Qemu",
     "Renode",
     "SerialConsole",
+    "board_folders",
     "board_names",
     "core_names",
     "load_board",
+    "user_boards",
 ]

@@ -46,7 +46,7 @@ class Board:
     name: str  # of its folder
     title: str
     core: Core
-    port: str  # firmware/port/<port>
+    port: str  # a folder beside board.yaml, or firmware/port/<port>
     counter: Counter
     console: SerialConsole
     clock_hz: int = 0

@@ -3,9 +3,9 @@
 from difflib import get_close_matches
 from pathlib import Path
 
-from tinyflow.artefacts import BOARDS
 from tinyflow.board.core import read_core, refuse_old_keys
 from tinyflow.board.facts import Board
+from tinyflow.board.folders import board_folders
 from tinyflow.board.schema import read_yaml, validated
 from tinyflow.errors import TinyflowError
 
@@ -13,19 +13,12 @@ KEYS = "docs/boards.md lists the keys"
 
 
 def board_names() -> list[str]:
-    return sorted(path.parent.name for path in BOARDS.glob("*/board.yaml"))
+    return list(board_folders())
 
 
 def load_board(name: str) -> Board:
-    """The board ``name``: a folder of boards/, or a path to a folder with a board.yaml."""
-    folder = Path(name) if Path(name, "board.yaml").is_file() else BOARDS / name
-    path = folder / "board.yaml"
-    if not path.is_file():
-        near = get_close_matches(name, board_names(), 1)
-        raise TinyflowError(
-            f"no board {name!r}",
-            f"did you mean {near[0]!r}?" if near else f"`tinyflow boards` lists: {', '.join(board_names())}",
-        )
+    """The board ``name``: tinyflow's, a plug-in's or the user's; or a path to a folder with a board.yaml."""
+    path = _folder(name) / "board.yaml"
     value = read_yaml(path)
     if "emulator" in value:
         raise TinyflowError(
@@ -40,4 +33,18 @@ def load_board(name: str) -> Board:
     refuse_old_keys(value, path)
     if "core" in value:
         value["core"] = read_core(value["core"], path)
-    return validated(Board, {"name": folder.name, "folder": str(folder.resolve()), **value}, path, KEYS)
+    facts = {"name": path.parent.absolute().name, "folder": str(path.parent.resolve()), **value}
+    return validated(Board, facts, path, KEYS)
+
+
+def _folder(name: str) -> Path:
+    if Path(name, "board.yaml").is_file():
+        return Path(name)
+    folders = board_folders()
+    if name in folders:
+        return folders[name].path
+    near = get_close_matches(name, folders, 1)
+    raise TinyflowError(
+        f"no board {name!r}",
+        f"did you mean {near[0]!r}?" if near else f"`tinyflow boards` lists: {', '.join(folders)}",
+    )

@@ -23,14 +23,19 @@ class Failed(TinyflowError):
         self.result = result
 
 
-def command(name: str, recipe: bool = False, tflite: bool = False, board: str | None = None):
-    """A command with the options all share; its function gets a Reporter first and returns the result."""
+def command(name: str, recipe: bool = False, tflite: bool = False, board: str | None = None, boards: bool = False):
+    """A command with the options all share; its function gets a Reporter first and returns the result.
+
+    boards: it names boards, as all that read a recipe may, so that it takes --boards.
+    """
 
     def wrap(function):
         @functools.wraps(function)
-        def run(*args, as_json: bool, quiet: bool, **kwargs):
+        def run(*args, as_json: bool, quiet: bool, boards_folder: Path | None = None, **kwargs):
+            from tinyflow.board import user_boards
+
             reporter = Reporter(as_json=as_json, quiet=quiet)
-            with reporter:
+            with reporter, user_boards(boards_folder):
                 result = function(reporter, *args, **kwargs)
             reporter.finish(result)
 
@@ -63,6 +68,15 @@ def command(name: str, recipe: bool = False, tflite: bool = False, board: str | 
             options.append(
                 click.option(
                     "--tflite", type=click.Path(path_type=Path), help="a foreign int8 model instead of the recipe's"
+                )
+            )
+        if recipe or boards:
+            options.append(
+                click.option(
+                    "--boards",
+                    "boards_folder",
+                    type=click.Path(path_type=Path),
+                    help="folder of board folders of your own  [default: TINYFLOW_BOARDS, or ./boards]",
                 )
             )
         if board is not None:

@@ -47,7 +47,7 @@ class BoardHere:
     fpu: bool
     dsp: bool
     tflm: str  # TFLM's own name of the core; "": no tflm runtime
-    port: str  # firmware/port/<port>
+    port: str  # firmware/port/<port>, or a folder beside board.yaml
     counter: Counter
     console: ConsoleHere
     clock_hz: int
@@ -61,11 +61,12 @@ class BoardHere:
     estimate: Estimate | None
     microphone: str  # firmware/microphone/<name>.c; "": audio comes over the console alone
     folder: Path
+    origin: str  # "tinyflow", a plug-in's name and version, or the user's folder
     emulator: str  # always "": where a firmware runs is a choice of each command
     places: tuple[Readiness, ...]
 
     @classmethod
-    def of(cls, board: Board, places: tuple[Readiness, ...]) -> "BoardHere":
+    def of(cls, board: Board, places: tuple[Readiness, ...], origin: str) -> "BoardHere":
         core = board.core
         same = ["name", "title", "port", "counter", "clock_hz", "defines", "memory", "stack_bytes"]
         same += ["instruction_budget", "qemu", "renode", "probe", "estimate", "microphone"]
@@ -78,6 +79,7 @@ class BoardHere:
             tflm=core.tflm,
             console=ConsoleHere(**vars(board.console)),
             folder=Path(board.folder),
+            origin=origin,
             emulator="",
             places=places,
             **{key: getattr(board, key) for key in same},

@@ -94,16 +94,17 @@ def doctor(reporter: Reporter) -> "Diagnosis":
     return Diagnosis(checks)
 
 
-@command("boards")
+@command("boards", boards=True)
 def boards(reporter: Reporter) -> "BoardsHere":
     """The boards tinyflow builds for, and which of them run here now: under an emulator, on this
     machine, plugged in.
     """
-    from tinyflow.board import board_names, load_board
+    from tinyflow.board import board_folders, load_board
     from tinyflow.cli.results import BoardHere, BoardsHere
     from tinyflow.deploy.places.readiness import places_here
 
-    found = [load_board(name) for name in board_names()]
-    places = places_here(found)
-    reporter.boards(found, places)
-    return BoardsHere(tuple(BoardHere.of(board, places[board.name]) for board in found))
+    folders = board_folders()
+    found = [load_board(name) for name in folders]
+    places, origins = places_here(found), {name: folder.origin for name, folder in folders.items()}
+    reporter.boards(found, places, origins)
+    return BoardsHere(tuple(BoardHere.of(board, places[board.name], origins[board.name]) for board in found))

@@ -47,7 +47,9 @@ class Reporter(Learning, Making, OnBoard):
         ]
         self.table("tinyflow doctor", ["", "what", "found", "needed for", "to mend it"], rows)
 
-    def boards(self, boards: "list[Board]", places: "dict[str, tuple[Readiness, ...]]") -> None:
+    def boards(
+        self, boards: "list[Board]", places: "dict[str, tuple[Readiness, ...]]", origins: dict[str, str]
+    ) -> None:
         def memory(board, name: str) -> str:
             return next((size(item.length) for item in board.memory if item.name == name), "-")
 
@@ -76,10 +78,11 @@ class Reporter(Learning, Making, OnBoard):
                 memory(board, "RAM"),
                 counts(board),
                 where(board),
+                origins[board.name],
             ]
             for board in boards
         ]
-        self.table("boards", ["name", "what", "core", "flash", "RAM", "counts", "runs here now"], rows)
+        self.table("boards", ["name", "what", "core", "flash", "RAM", "counts", "runs here now", "from"], rows)
 
     def demo(self, result: Any) -> None:
         """A Demonstrated (demo.py)."""

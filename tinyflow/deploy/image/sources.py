@@ -46,17 +46,13 @@ def image_sources(
     program: the app around a model, or the one that finds the arena of one under TFLM (runtime tflm). TinyflowError:
     the board names a port or a microphone that is not there.
     """
-    port = FIRMWARE / "port" / board.port
-    if not port.is_dir():
-        known = ", ".join(sorted(path.name for path in (FIRMWARE / "port").iterdir() if path.name not in ("cortexm",)))
-        raise TinyflowError(f"board {board.name}: no port {board.port!r}", f"firmware/port has {known}")
+    port = port_of(board)
     ports = [port] if board.core.compiler == "host" else [port, FIRMWARE / "port" / "cortexm"]
     microphone = microphone_of(board) if listens else None
     app = list(_in(FIRMWARE / "app", "*.c")) if program == "model" else [FIRMWARE / "app" / name for name in PROBE]
     app += [path for folder in ports for path in _in(folder, "*.c")]
     app += [*_in(FIRMWARE / "listen", "*.c"), *([microphone] if microphone else [])] if listens else []
-    names = ["app", "listen", "microphone", "port", *(f"port/{folder.name}" for folder in ports), "model"]
-    includes = [FIRMWARE / name for name in names]
+    includes = [FIRMWARE / name for name in ("app", "listen", "microphone", "port")] + [*ports, FIRMWARE / "model"]
     includes += [*(source_folders(frontend, not board.core.fpu) if frontend else ()), FIRMWARE / "kernels"]
     interpreter = FIRMWARE / "model" / "tflm"
     headers = [path for folder in includes for path in _in(folder, "*.h")]
@@ -68,6 +64,18 @@ def image_sources(
         headers=(*headers, *(_in(interpreter, "*.h") if runtime == "tflm" else ())),
         includes=tuple(includes),
         recipe=tuple(FIRMWARE / name for name in ("CMakeLists.txt", "toolchain.cmake")),
+    )
+
+
+def port_of(board: Board) -> Path:
+    """The folder of the port that board.yaml names: beside it, or in firmware/port."""
+    for folder in (Path(board.folder, board.port), FIRMWARE / "port" / board.port):
+        if (folder / "port.c").is_file():
+            return folder
+    known = ", ".join(sorted(path.parent.name for path in (FIRMWARE / "port").glob("*/port.c")))
+    raise TinyflowError(
+        f"board {board.name}: no port {board.port!r}",
+        f"firmware/port has {known}; or put port.c into {Path(board.folder, board.port)}",
     )
 
 
