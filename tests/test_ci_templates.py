@@ -1,73 +1,23 @@
 """The workflows of `tinyflow init --ci`: their steps are taken out of the YAML and run here, as a runner would."""
 
 import json
-import os
 import re
 import shutil
-import stat
 import subprocess
-import sys
 import tarfile
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
-import yaml
+from ci_workflow import Workflow, program
 from keyword_model import keyword_tflite
 
 from tinyflow.board import board_names, load_board
-from tinyflow.ci import PLACES, TEMPLATES, write_ci
+from tinyflow.ci import PLACES, write_ci
 from tinyflow.errors import TinyflowError
 from tinyflow.frontend.mfcc.config import MfccConfig
 
 SERVICES = sorted(PLACES)
-
-
-class Workflow:
-    """What a runner makes of a written workflow: variables, a matrix, and the shell of each step."""
-
-    def __init__(self, path: Path):
-        value = yaml.safe_load(path.read_text())
-        self.github = "jobs" in value
-        job = value["jobs"]["check"] if self.github else value["check"]
-        self.image = job["container"] if self.github else job["image"]
-        self.variables = {key: str(item) for key, item in (value["env"] if self.github else value["variables"]).items()}
-        self.matrix = [
-            {key.lower(): item for key, item in row.items()}
-            for row in (job["strategy"]["matrix"]["include"] if self.github else job["parallel"]["matrix"])
-        ]
-        self.steps = (
-            [step["run"] for step in job["steps"] if "run" in step]
-            if self.github
-            else [*job["before_script"], *job["script"]]
-        )
-
-    def step(self, word: str) -> str:
-        (found,) = [step for step in self.steps if word in step]
-        return found
-
-    def run(self, step: str, project: Path, row: dict[str, str], **variables: str) -> subprocess.CompletedProcess:
-        """``step`` in ``project`` for a row of the matrix, with this tinyflow first in PATH."""
-        programs = project / "programs"
-        programs.mkdir(exist_ok=True)
-        program(programs / "tinyflow", f'exec "{sys.executable}" -m tinyflow.cli "$@"')
-        step = re.sub(r"\$\{\{ matrix\.(\w+) \}\}", lambda found: row[found[1]], step)
-        assert "${{" not in step
-        environment = {**os.environ, **self.variables, **{key.upper(): item for key, item in row.items()}, **variables}
-        environment |= {
-            "PATH": f"{programs}:{os.environ['PATH']}",
-            "GITHUB_ENV": str(project / "env"),
-            "GITHUB_PATH": str(project / "path"),
-            "PYTHONPATH": str(TEMPLATES.parent.parent),
-        }
-        return subprocess.run(
-            ["bash", "-eo", "pipefail", "-c", step], cwd=project, env=environment, capture_output=True, text=True
-        )
-
-
-def program(path: Path, text: str) -> None:
-    path.write_text(f"#!/bin/sh\n{text}\n")
-    path.chmod(path.stat().st_mode | stat.S_IXUSR)
 
 
 def written(service: str, project: Path) -> Workflow:
@@ -89,10 +39,44 @@ def test_the_workflow_is_whole(service, tmp_path):
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_without_its_repository_the_workflow_says_so(service, tmp_path):
+def test_without_its_wheel_the_workflow_says_so(service, tmp_path):
     workflow = written(service, tmp_path)
-    done = workflow.run(workflow.step("git clone"), tmp_path, workflow.matrix[0])
-    assert done.returncode == 1 and "set TINYFLOW_GIT in" in done.stdout and not (tmp_path / ".tinyflow").exists()
+    done = workflow.run(workflow.step("pip install"), tmp_path, workflow.matrix[0])
+    assert done.returncode == 1 and "set TINYFLOW_WHEEL in" in done.stdout and not (tmp_path / ".tinyflow").exists()
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_the_wheel_of_the_project_is_installed_in_the_size_that_the_model_wants(service, tmp_path):
+    """pip's part is a script's that writes down what it was asked; tests/wheel/ runs the step with pip itself."""
+    (tmp_path / "ci").mkdir()
+    (tmp_path / "ci" / "it is.whl").touch()
+    for model, extra in (("model.tflite", "oracle"), ("recipe.yaml", "all")):
+        path = write_ci(service, tmp_path / model, True, tmp_path, str(tmp_path / "ci" / "it is.whl"))
+        workflow = Workflow(path)
+        (tmp_path / "programs").mkdir(exist_ok=True)
+        program(tmp_path / "programs" / "python3", 'mkdir -p "$3/bin"; cp programs/pip "$3/bin"')
+        program(tmp_path / "programs" / "pip", 'for one; do echo "$one"; done > asked')
+        done = workflow.run(workflow.step("pip install"), tmp_path, workflow.matrix[0])
+        assert done.returncode == 0, done.stderr
+        assert (tmp_path / "asked").read_text().splitlines() == ["install", "ci/it is.whl", f"tinyflow-mcu[{extra}]"]
+    if service == "github":
+        assert (tmp_path / "path").read_text().splitlines()[-1] == str(tmp_path / ".tinyflow" / "bin")
+
+
+def test_a_wheel_that_ci_does_not_see_is_refused(tmp_path):
+    project = tmp_path / "project"
+    (project / "ci").mkdir(parents=True)
+    for wheel, said in (
+        (tmp_path / "tinyflow.whl", "is not in the project"),
+        (project / "absent.whl", "is not there"),
+        (project / "ci", "is not a wheel"),
+    ):
+        with pytest.raises(TinyflowError, match=said) as error:
+            write_ci("github", project / "recipe.yaml", project=project, wheel=str(wheel))
+        assert error.value.hint and not (project / PLACES["github"]).exists()
+    url = "https://example.invalid/tinyflow_mcu-0.1.0-py3-none-any.whl#sha256=12&x"
+    path = write_ci("github", project / "recipe.yaml", project=project, wheel=url)
+    assert Workflow(path).variables["TINYFLOW_WHEEL"] == url
 
 
 SOURCES = """Types: deb
@@ -260,6 +244,9 @@ def test_init_writes_workflow_and_recipe_and_leaves_a_recipe_alone(tmp_path, mon
         (tmp_path / "recipe.yaml").read_text() == "name: mine\n"
         and "tinyflow check --recipe recipe.yaml --board mps2-an386 --write-baseline" in said
     )
+    with pytest.raises(SystemExit):
+        main(["init", "other.yaml", "--wheel", "some.whl"])
+    assert "without --ci" in capsys.readouterr().err and not (tmp_path / "other.yaml").exists()
     with pytest.raises(SystemExit):
         main(["init", "absent.tflite", "--ci", "gitlab", "--force"])
     assert "absent.tflite does not exist" in capsys.readouterr().err

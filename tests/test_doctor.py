@@ -1,20 +1,28 @@
 """doctor: what is there is found as it is, what is missing is named with the command that mends it."""
 
+import itertools
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from importlib import metadata
 
 import pytest
 
 from tinyflow import doctor
+from tinyflow.artefacts import CONFIGS
 from tinyflow.board import board_names, load_board
 from tinyflow.deploy.flash import probes
+from tinyflow.doctor import packages
+from tinyflow.doctor.checks import Check
+from tinyflow.extras import EXTRAS, install_command
+from tinyflow.show import Reporter
 
 
-def by_name() -> dict[str, doctor.Check]:
-    return {check.name: check for check in doctor.check()}
+def by_name() -> dict[str, Check]:
+    return {check.name: check for check in doctor.diagnose().checks}
 
 
 def test_agrees_with_this_machine():
@@ -36,8 +44,8 @@ def test_agrees_with_this_machine():
 
 def test_is_quick_and_light():
     code = (
-        "import sys; from tinyflow.doctor import check; check(); print([m for m in ('torch', 'tensorflow', 'onnx',"
-        " 'numpy', 'matplotlib') if m in sys.modules])"
+        "import sys; from tinyflow.doctor import diagnose; diagnose(); print([m for m in ('torch', 'tensorflow',"
+        " 'onnx', 'numpy', 'matplotlib') if m in sys.modules])"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20)
     assert result.stdout.strip() == "[]", result.stderr
@@ -96,21 +104,83 @@ def test_toolchain_without_newlib_and_qemu_without_the_machine(monkeypatch, tmp_
     )
 
 
+def installed(monkeypatch, requirements: list[str], **versions: str) -> None:
+    """As if tinyflow's metadata asked for ``requirements`` and only ``versions`` were installed."""
+
+    def version(name: str) -> str:
+        if name not in versions:
+            raise metadata.PackageNotFoundError(name)
+        return versions[name]
+
+    monkeypatch.setattr(metadata, "requires", lambda name: requirements)
+    monkeypatch.setattr(metadata, "version", version)
+
+
 def test_python_packages_absent_or_of_another_version(monkeypatch):
     requirements = [
-        "numpy==9.9",
+        "numpy<3,>=9.9",
         "click==8.5.1",
-        "nowhere-to-be-found==1.0; extra == 'compile'",
-        "also-absent==2; python_version < '3.5' and extra == 'compile'",
+        "nowhere-to-be-found==1.0; extra == 'convert'",
+        "also-absent==2; (python_version < '3.5') and extra == 'convert'",
     ]
-    monkeypatch.setattr(metadata, "requires", lambda name: requirements)
-    checks = by_name()
-    assert (
-        checks["Python packages"].found == f"numpy {metadata.version('numpy')} (pinned: 9.9)"
-        and not checks["Python packages"].ok
-    )
-    assert checks["Python packages [compile]"].found == "nowhere-to-be-found absent"
-    assert checks["Python packages [compile]"].mend.endswith("-m pip install -e '.[compile]'")
+    installed(monkeypatch, requirements, numpy="2.3.1", click="8.5.1")
+    checks = {check.name: check for check in packages.python_packages()}
+    assert checks["Python packages"].found == "numpy 2.3.1 (wanted: <3,>=9.9)" and not checks["Python packages"].ok
+    assert checks["Python packages [convert]"].found == "nowhere-to-be-found absent"
+    assert checks["Python packages [convert]"].mend == f"{sys.executable} -m pip install 'tinyflow-mcu[convert]'"
+
+
+EXTRAS_WANTED = [
+    "numpy>=1.26",
+    "tflite-micro==0.dev7; extra == 'oracle'",
+    "torch<2.12,>=2.11; extra == 'train'",
+    "torch<2.12,>=2.11; extra == 'convert'",
+    "onnx==1.19.1; extra == 'convert'",
+    "ruff==1; extra == 'lint'",
+]
+
+
+@pytest.mark.parametrize(
+    "there, size, missing",
+    [
+        ({}, "base", {"oracle", "train", "convert"}),
+        ({"tflite-micro": "0.dev7"}, "base and oracle", {"train", "convert"}),
+        ({"tflite-micro": "0.dev8"}, "base", {"oracle", "train", "convert"}),
+        ({"torch": "2.11.1"}, "base and train", {"oracle", "convert"}),  # half of what convert wants
+        ({"torch": "2.12"}, "base", {"oracle", "train", "convert"}),
+        ({"tflite-micro": "0.dev7", "torch": "2.11", "onnx": "1.19.1"}, "all", set()),
+    ],
+)
+def test_the_size_is_said_and_what_each_missing_extra_would_add(monkeypatch, capsys, tmp_path, there, size, missing):
+    installed(monkeypatch, EXTRAS_WANTED, numpy="2.0", **there)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))  # no program is asked for its version
+    found = doctor.diagnose()
+    assert found.size == size and {extra.name for extra in found.extras if not extra.installed} == missing
+    checks = {check.name: check for check in found.checks}
+    assert all(check.ok or check.optional for name, check in checks.items() if name.startswith("Python packages"))
+    assert checks["espeak-ng"].optional == ("train" in missing)  # an absent extra is no fault, nor what it alone needs
+    Reporter().doctor(found)
+    text = capsys.readouterr().out
+    assert f"installed: {size}\n" in text
+    for name, extra in EXTRAS.items():
+        told = f"[{name}], about {extra.megabytes:,} MB, would add: {extra.adds}\n    {install_command(name)}\n"
+        assert (told in text) == (name in missing) and extra.megabytes > 0
+
+
+def test_an_installed_wheel_names_no_extras_of_developers(monkeypatch):
+    developers = {f"Python packages [{name}]" for name in packages.DEVELOPERS}
+    assert developers < {check.name for check in packages.python_packages()}
+    monkeypatch.setattr(packages, "CHECKOUT", False)
+    assert not developers & {check.name for check in packages.python_packages()}
+
+
+def test_every_version_of_pyproject_can_be_read():
+    project = tomllib.loads((CONFIGS.parent / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *itertools.chain(*project["optional-dependencies"].values())]
+    for requirement in wanted:
+        name, versions = re.fullmatch(r"([\w.-]+)(?:\[.*\])?([^;]*)(?:;.*)?", requirement.strip()).groups()
+        assert packages._fits("999", versions.strip()) is ("==" not in versions and "<" not in versions), name
 
 
 def test_probe_and_permission(monkeypatch, tmp_path):

@@ -34,6 +34,7 @@ def resource(name: str) -> Path:
 
 
 FIRMWARE, BOARDS, CONFIGS = resource("firmware"), resource("boards"), resource("configs")
+CHECKOUT = not (Path(__file__).parent / "_resources").is_dir()  # tinyflow runs from its repository
 
 
 @contextmanager

@@ -54,8 +54,16 @@ def demo(reporter: Reporter, recipe: str, runs: Path, overrides: tuple[str, ...]
     type=click.Choice(["github", "gitlab"]),
     help="a workflow that checks PATH (a recipe, or an int8 .tflite) on emulated boards",
 )
+@click.option(
+    "--wheel",
+    default="",
+    metavar="PATH_OR_URL",
+    help="with --ci: tinyflow's wheel, in the project or at a URL, that the workflow installs",
+)
 @click.option("--force", is_flag=True, help="overwrite; with --ci the workflow alone")
-def init(reporter: Reporter, path: Path, data_path: Path | None, ci: str | None, force: bool) -> "Initialised":
+def init(
+    reporter: Reporter, path: Path, data_path: Path | None, ci: str | None, wheel: str, force: bool
+) -> "Initialised":
     """Write a commented recipe with every key, its unit and its default; with --ci a project's workflow."""
     from tinyflow.ci import write_ci
     from tinyflow.cli.results import Initialised
@@ -63,10 +71,12 @@ def init(reporter: Reporter, path: Path, data_path: Path | None, ci: str | None,
 
     workflow: Path | None = None
     written: tuple[Path | None, Path | None] = (None, None)
+    if wheel and not ci:
+        raise TinyflowError(f"--wheel {wheel} without --ci: only a workflow installs it", "--ci github, or --ci gitlab")
     if ci:
         if path.suffix == ".tflite" and not path.is_file():
             raise TinyflowError(f"{path} does not exist", "name an int8 .tflite file, or a recipe")
-        workflow = write_ci(ci, path, force)
+        workflow = write_ci(ci, path, force, wheel=wheel)
     if not ci or not path.exists():
         written = write_template(path, force and not ci, data_path)
         reporter.say(
@@ -74,9 +84,8 @@ def init(reporter: Reporter, path: Path, data_path: Path | None, ci: str | None,
             " --board mps2-an386"
         )
     if ci:
-        reporter.say(
-            f"wrote {workflow}: set TINYFLOW_GIT in it, then write and commit a baseline for each of its boards:"
-        )
+        first = "" if wheel else "set TINYFLOW_WHEEL in it (or --wheel), then "
+        reporter.say(f"wrote {workflow}; next: {first}write and commit a baseline for each of its boards:")
         option = "--tflite" if path.suffix == ".tflite" else "--recipe"
         reporter.say(
             f"  tinyflow check {option} {shlex.quote(str(path))} --board mps2-an386 --write-baseline ci/mps2-an386.json"
@@ -86,12 +95,12 @@ def init(reporter: Reporter, path: Path, data_path: Path | None, ci: str | None,
 
 @command("doctor")
 def doctor(reporter: Reporter) -> "Diagnosis":
-    """What is there, what is missing, and the one command that mends it."""
-    from tinyflow.doctor import Diagnosis, check
+    """In which size tinyflow is installed, what is there, what is missing, and the one command that mends it."""
+    from tinyflow.doctor import diagnose
 
-    checks = tuple(check())
-    reporter.doctor(checks)
-    return Diagnosis(checks)
+    diagnosis = diagnose()
+    reporter.doctor(diagnosis)
+    return diagnosis
 
 
 @command("boards", boards=True)

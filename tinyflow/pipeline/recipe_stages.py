@@ -196,6 +196,7 @@ SEARCH_STAGES: tuple[Stage[Any], ...] = (
         part=_search_part,
         make=_make_search,
         packages=("torch", "torchaudio"),
+        extra="train",
         sections=("search",),
     ),
     Stage(
@@ -205,6 +206,7 @@ SEARCH_STAGES: tuple[Stage[Any], ...] = (
         part=_train_part,
         make=_make_train,
         packages=("torch", "torchaudio"),
+        extra="train",
         sections=("train", "network"),
     ),
     Stage(
@@ -215,6 +217,7 @@ SEARCH_STAGES: tuple[Stage[Any], ...] = (
         make=_make_compile,
         sources=lambda run, image: sources.of_trained_compile(),
         packages=("torch", "onnx", "tensorflow", "tflite-micro", "tflite-runtime"),
+        extra="convert",
         sections=("compile",),
     ),
     BUILD,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinyflow.artefacts import MANIFEST, Manifest, RunFolder, alone_in, fingerprint, now, sha256, sweep, versions
 from tinyflow.errors import TinyflowError
+from tinyflow.extras import require
 from tinyflow.pipeline.stage import Image, Stage, Step
 from tinyflow.progress import Progress, silent
 from tinyflow.recipe import Listen
@@ -74,6 +75,9 @@ class Run(ABC):
         plan = self.plan(target, image)
         if not any(step.runs for step in plan):
             return self._make(plan, image)
+        extras = {stage.name: stage.extra for stage in self.stages() if stage.extra}
+        wanting = [step.stage for step in plan if step.runs and step.stage in extras]
+        require((extras[name] for name in wanting), f"{' and '.join(wanting)} cannot be made")
         self.folder.root.mkdir(parents=True, exist_ok=True)
         with alone_in(self.folder.root):
             return self._make(plan, image)

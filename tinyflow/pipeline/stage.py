@@ -33,7 +33,8 @@ class Stage(Generic[AnyRun]):
     part: Callable[[AnyRun, Image | None], Any]  # what else it depends on, JSON-able
     make: Callable[[AnyRun, Image | None], None]
     sources: Callable[[AnyRun, Image | None], dict[str, str]] = lambda run, image: {}  # of tinyflow, with their SHA-256
-    packages: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()  # whose versions its manifest notes
+    extra: str = ""  # of tinyflow, without which it cannot be made
     sections: tuple[str, ...] = ()  # of the recipe that its part reads, to say what changed
 
 

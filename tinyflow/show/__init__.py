@@ -1,6 +1,5 @@
 """What a person sees of each command: one Reporter, its methods by the part of the pipeline."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +33,8 @@ class Reporter(Learning, Making, OnBoard):
         ]
         self.table("stages", ["stage", "", "why", "last took" if dry_run else "took", "folder"], rows, right=(3,))
 
-    def doctor(self, checks: Sequence[Any]) -> None:
+    def doctor(self, diagnosis: Any) -> None:
+        """A Diagnosis (doctor/)."""
         rows = [
             [
                 "ok" if item.ok else "optional" if item.optional else "MISSING",
@@ -43,9 +43,14 @@ class Reporter(Learning, Making, OnBoard):
                 item.needed_for,
                 "" if item.ok else item.mend,
             ]
-            for item in checks
+            for item in diagnosis.checks
         ]
         self.table("tinyflow doctor", ["", "what", "found", "needed for", "to mend it"], rows)
+        self.say(f"installed: {diagnosis.size}")
+        for extra in diagnosis.extras:
+            if not extra.installed:
+                self.say(f"  [{extra.name}], about {extra.megabytes:,} MB, would add: {extra.adds}")
+                self.say(f"    {extra.command}")
 
     def boards(
         self, boards: "list[Board]", places: "dict[str, tuple[Readiness, ...]]", origins: dict[str, str]
