@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: demo test test-fast coverage lint docs setup clean
+.PHONY: demo test test-fast test-wheel nightly coverage lint docs setup clean
 
 demo: setup
 	$(BIN)/tinyflow demo
@@ -32,6 +32,14 @@ test-fast: setup
 coverage: setup
 	COVERAGE_CORE=$$($(BIN)/python -c 'import sys; print("sysmon" if sys.version_info >= (3, 12) else "ctrace")') \
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -q -m "not slow and not qemu" --cov --cov-report=term
+
+# The wheel of HEAD in a fresh environment, far from the repository; needs the package index.
+test-wheel: setup
+	$(BIN)/python -m pytest -rP -m wheel
+
+# What takes hours or gigabytes: the wheel's larger sizes ([train], [convert], [all]), the base at its lowest versions.
+nightly: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -rP -m nightly
 
 setup: .venv/.ready
 

@@ -33,6 +33,15 @@ def shared_data() -> Path | None:
     return None
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What has a make target of its own runs where it is asked for: `make test-wheel`, `make nightly`."""
+    unasked = [name for name in ("wheel", "nightly") if name not in config.option.markexpr]
+    left_out = [item for item in items if any(item.get_closest_marker(name) for name in unasked)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     for marker, (there, needed) in NEEDS.items():
         if item.get_closest_marker(marker) and not there():
