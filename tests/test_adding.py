@@ -17,7 +17,7 @@ COPIED = ("tinyflow", "firmware", "boards", "configs", "tests", "benchmarks", "d
 BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 NEW = re.compile(r"New, `([^`]+)`(?:, [^:`]+)?:\Z")
 END = re.compile(r"At the end of `([^`]+)`:\Z")
-BESIDE = re.compile(r"In `([^`]+)`, (above|below|in\s+place\s+of)\s+(`+)(.+?)\3:\Z")
+BESIDE = re.compile(r"In `([^`]+)`,\s+(above|below|in\s+place\s+of)\s+(`+)(.+?)\3:\Z")
 
 
 def recipe(title: str) -> str:

@@ -1,6 +1,7 @@
 """The repository's workflows and forms: what runners run is what `.ci/run` runs, by targets that the Makefile has."""
 
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -105,3 +106,20 @@ def test_the_container_is_debian_with_what_setup_needs_to_begin():
     assert container["build"]["target"] in [name for _, _, name in stages]
     assert (ROOT / ".devcontainer" / container["build"]["dockerfile"]).resolve() == ROOT / "Dockerfile"
     assert container["postCreateCommand"] == "make setup"
+
+
+def test_contributings_five_commands(tmp_path):
+    """Those of git as they are, on a clone of this repository; what the others make is in the Makefile."""
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    commands = re.search(r"```sh\n(.*?)```", text, re.DOTALL)[1].splitlines()
+    assert len(commands) == 5 and {"setup", "lint", "docs", "test"} == targets("\n".join(commands).replace("#", "\n"))
+    script = "\n".join(re.sub(r"^make", "make -n", command) for command in commands).replace(
+        "ADDRESS", f"file://{ROOT}"
+    )
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
+    done = subprocess.run(["bash", "-euc", script], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "./setup.sh" in done.stdout and "-m pytest" in done.stdout
+    named = set(re.findall(r"`make ([\w-]+)`", text))
+    makefile = (ROOT / "Makefile").read_text()
+    assert named and all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in named)
