@@ -125,3 +125,14 @@ def test_a_page_that_fetches_is_refused(tmp_path):
         page.write_text(f"<{fetched}>")
         with pytest.raises(Exception, match="page.html fetches"):
             build({"site_dir": tmp_path})
+
+
+def test_every_name_of_the_reference_says_what_it_is():
+    griffe = pytest.importorskip("griffe")
+    package = griffe.load("tinyflow", search_paths=[ROOT], allow_inspection=False)
+    silent = []
+    for page in DOCUMENTS:
+        for name in re.findall(r"^::: (tinyflow\S+)", page.read_text(), re.MULTILINE):
+            found = package[name.removeprefix("tinyflow.")]
+            silent += [] if found.docstring else [name]
+    assert not silent

@@ -42,6 +42,8 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Board:
+    """What board.yaml says: facts of a board, wherever it runs (docs/boards.md has every key)."""
+
     __pydantic_config__ = FORBID
     name: str  # of its folder
     title: str

@@ -13,6 +13,7 @@ KEYS = "docs/boards.md lists the keys"
 
 
 def board_names() -> list[str]:
+    """The boards that have names here: tinyflow's own, those of plug-ins and the user's."""
     return list(board_folders())
 
 

@@ -88,6 +88,8 @@ class FrontEndPart:
 
 @dataclass(frozen=True)
 class CompiledModel:
+    """A network as C, with its plan and figures; its files are in ``folder``, as this module says."""
+
     folder: Path
     name: str
     input: Port
@@ -124,6 +126,7 @@ class CompiledModel:
 
 
 def load_compiled(folder: Path | str) -> CompiledModel:
+    """The model that was compiled into ``folder``. TinyflowError: none is there, or of another version of tinyflow."""
     folder = Path(folder)
     value = read_json(folder / COMPILED)
     try:

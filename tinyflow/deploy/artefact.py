@@ -17,6 +17,8 @@ Runtime = Literal["aot", "tflm"]  # what runs the network: C from the compiler, 
 
 @dataclass(frozen=True)
 class Firmware:
+    """An image that was built: its files are in ``folder``, sizes in bytes."""
+
     folder: Path = field(metadata=HIDDEN)
     board: str
     build_id: str  # what the firmware's `hello` says

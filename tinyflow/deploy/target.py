@@ -10,6 +10,8 @@ from tinyflow.deploy.places.place import Place
 
 @dataclass(frozen=True)
 class Target:
+    """A firmware with its network, where it is met: what run, validate, profile and check take."""
+
     firmware: Firmware
     compiled: CompiledModel
     place: Place

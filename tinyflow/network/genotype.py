@@ -38,6 +38,8 @@ Cell = tuple[Node, ...]  # NODES of them
 
 @dataclass(frozen=True)
 class Genotype:
+    """What decides a network: front end, cells and sizes (docs/genotype.md)."""
+
     task: str
     labels: tuple[str, ...]
     frontend: FrontEnd

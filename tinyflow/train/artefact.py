@@ -17,6 +17,8 @@ GENOTYPE, WEIGHTS, SCALER, HISTORY = "genotype.json", "weights.safetensors", "sc
 
 @dataclass(frozen=True, eq=False)
 class TrainedModel:
+    """Weights with what they need to be used: genotype, scaler, history; its files are in ``folder``."""
+
     folder: Path
     genotype: Genotype
     # build_network(genotype) in eval mode on the CPU: scaled features (N, 1, frames, features) to logits (N, classes)

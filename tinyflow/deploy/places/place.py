@@ -15,6 +15,8 @@ WHERE: tuple[Where, ...] = get_args(Where)
 
 @dataclass(frozen=True)
 class Place:
+    """A board, and where it is met: an emulator, this machine, a serial port."""
+
     board: Board
     where: Where
     port: str = ""  # serial device of the console; empty: found by the probe's USB id
