@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: demo test test-fast test-wheel nightly coverage lint docs setup clean
+.PHONY: demo test test-fast test-slow test-wheel nightly coverage lint docs setup clean
 
 demo: setup
 	$(BIN)/tinyflow demo
@@ -28,10 +28,15 @@ docs: setup
 test-fast: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow and not qemu"
 
-# Which lines of tinyflow/ those reach. Apart from them: tracing doubles what Python itself takes, but for 3.12, where it is nearly free.
+# The same, and which lines of tinyflow/ they reach. Not in `make test`: tracing nearly doubles what Python itself takes (not on 3.12).
 coverage: setup
 	COVERAGE_CORE=$$($(BIN)/python -c 'import sys; print("sysmon" if sys.version_info >= (3, 12) else "ctrace")') \
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -q -m "not slow and not qemu" --cov --cov-report=term
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow and not qemu" --cov --cov-report=html:build/coverage
+	@echo "coverage of tinyflow/ by the fast tests: $$($(BIN)/coverage report --format=total) %, by line in build/coverage/index.html"
+
+# All that those leave out: CI runs the two in place of `make test`.
+test-slow: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "slow or qemu"
 
 # The wheel of HEAD in a fresh environment, far from the repository; needs the package index.
 test-wheel: setup

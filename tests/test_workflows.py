@@ -37,6 +37,20 @@ def test_runners_run_what_ci_runs():
     assert targets(everything()) == targets((ROOT / ".ci" / "run").read_text())
 
 
+def test_ci_leaves_no_test_out():
+    """What `make coverage` leaves out, `make test-slow` runs; what neither does has a target that says so."""
+    makefile = (ROOT / "Makefile").read_text()
+    chosen = {
+        target: re.search(rf"^{target}: setup\n(?:\t.*\n)*?\t.*pytest(.*)$", makefile, re.MULTILINE)[1]
+        for target in ("test", "test-fast", "coverage", "test-slow")
+    }
+    assert "-m" not in chosen["test"].split()
+    assert '-m "not slow and not qemu"' in chosen["coverage"] and '-m "not slow and not qemu"' in chosen["test-fast"]
+    assert '-m "slow or qemu"' in chosen["test-slow"]
+    run = targets((ROOT / ".ci" / "run").read_text())
+    assert "test" in run or {"coverage", "test-slow"} <= run
+
+
 @pytest.mark.parametrize("job", WORKFLOW["jobs"])
 def test_every_step_is_a_target_of_the_makefile(job):
     """`make -n` says what it would do; a target that is not there is an error."""
