@@ -1,8 +1,10 @@
 """Nothing is left half-written."""
 
+import os
+
 import pytest
 
-from tinyflow.artefacts import Manifest, atomic_folder, atomic_path, fingerprint, read_json, write_json
+from tinyflow.artefacts import Manifest, atomic_folder, atomic_path, fingerprint, read_json, scratch_folder, write_json
 from tinyflow.errors import TinyflowError
 
 
@@ -27,6 +29,23 @@ def test_a_failed_folder_leaves_the_old_one(tmp_path):
             raise RuntimeError
     assert (target / "x").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["stage"]
+
+
+def test_a_scratch_folder_goes_with_its_owner_and_not_with_a_fork_of_it():
+    class Owner:
+        pass
+
+    owner = Owner()
+    folder = scratch_folder(owner)
+    (folder / "x").write_text("x")
+    child = os.fork()
+    if not child:
+        del owner
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert (folder / "x").is_file()
+    del owner
+    assert not folder.exists()
 
 
 def test_manifest_round_trip_and_foreign_fields(tmp_path):

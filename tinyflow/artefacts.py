@@ -14,6 +14,7 @@ import shutil
 import sys
 import tempfile
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -71,6 +72,18 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def scratch_folder(owner: object) -> Path:
+    """A temporary folder that goes when ``owner`` does, or when this process ends."""
+    folder = Path(tempfile.mkdtemp(prefix="tinyflow-"))
+    weakref.finalize(owner, _discard, folder, os.getpid())
+    return folder
+
+
+def _discard(folder: Path, process: int) -> None:
+    if os.getpid() == process:  # a fork has a copy of the owner, and the same folder
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

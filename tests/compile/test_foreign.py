@@ -46,6 +46,48 @@ def test_the_folder_is_whole(tmp_path):
     assert np.array_equal(answers, oracle.invoke(path, x))
 
 
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("compiled")
+    (folder / "m.tflite").write_bytes(ds_cnn())
+    return compile_tflite(folder / "m.tflite", folder / "out")
+
+
+def test_the_plan_says_where_everything_lies(compiled):
+    model = compiled
+    placed, steps = model.plan.placed, len(model.layers)
+    assert max(item.offset + item.bytes for item in placed) <= model.plan.arena_bytes == model.arena_bytes
+    assert (placed[0].name, placed[0].first) == (model.input.name, 0)
+    assert [item.name for item in placed if item.last == steps] == [model.output.name]
+    places = {(item.name, item.offset, item.bytes) for item in placed}
+    assert {(layer.name, layer.offset, layer.bytes) for layer in model.layers} <= places
+    assert {item.name for item in placed if item.scratch} == {"scratch"}
+    alive = max(sum(item.bytes for item in placed if item.first <= step <= item.last) for step in range(steps))
+    assert alive >= model.plan.bound_bytes, "the bound counts only what cannot share"
+
+
+@pytest.mark.parametrize(
+    "rows, hint",
+    [
+        (np.zeros((2, 49, 10, 1), np.float32), "clip(round(x / "),
+        (np.zeros((49, 10, 1), np.int8), "x[None]"),
+        (np.zeros((2, 10, 49, 1), np.int8), "give it that shape"),
+        (np.zeros((0, 49, 10, 1), np.int8), "give it that shape"),
+        ([1, 2, 3], "clip(round(x / "),
+        (None, "clip(round(x / "),
+    ],
+)
+def test_what_is_no_row_is_named_with_the_way_to_one(compiled, rows, hint):
+    with pytest.raises(TinyflowError, match=r"m takes int8 \[N, 49, 10, 1\]") as error:
+        compiled.rows(rows)
+    assert hint in error.value.hint
+
+
+def test_rows_are_taken_as_they_are(compiled):
+    rows = np.zeros((2, 49, 10, 1), np.int8)
+    assert compiled.rows(rows) is rows
+
+
 def test_compiling_again_replaces_and_a_failure_leaves_the_old(tmp_path):
     path = tmp_path / "m.tflite"
     path.write_bytes(ds_cnn())

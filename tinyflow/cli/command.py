@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tinyflow.artefacts import CONFIGS
 from tinyflow.errors import TinyflowError
 from tinyflow.show import Reporter
 
@@ -100,24 +99,12 @@ def command(name: str, recipe: bool = False, tflite: bool = False, board: str | 
 
 def load(recipe: str | None, overrides: tuple[str, ...], data_path: str | None, seed: int | None, device: str):
     """The recipe with the command line's overrides applied."""
-    from tinyflow.recipe import load_recipe
+    from tinyflow.recipe import find_recipe, load_recipe
 
     for option, value in (("--recipe", recipe), ("--data", data_path)):
         if value == "":  # a shell variable that is not set, most likely: the default would be something else entirely
             raise TinyflowError(f"{option} is empty", "leave the option out for its default")
-    recipe = recipe or "demo"
-    path = Path(recipe)
-    if not path.suffix and not path.is_file():
-        path = CONFIGS / f"{recipe}.yaml"
-        if not path.is_file():
-            from difflib import get_close_matches
-
-            names = sorted(item.stem for item in CONFIGS.glob("*.yaml"))
-            near = get_close_matches(recipe, names, 1)
-            raise TinyflowError(
-                f"no recipe {recipe!r}",
-                f"did you mean {near[0]!r}?" if near else f"recipes: {', '.join(names)}, or a YAML file",
-            )
+    path = find_recipe(recipe or "demo")
     sets = list(overrides)
     if data_path is not None:
         from tinyflow.data import source_of

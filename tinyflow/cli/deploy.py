@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 def compile_command(reporter: Reporter, runs: Path, dry_run: bool, board_name: str | None, **options) -> "Compiled":
     """Network to ONNX, int8 TFLite, a memory plan and C."""
     from tinyflow.board import board_names, load_board
-    from tinyflow.cli.results import Compiled, CompiledNetwork
+    from tinyflow.cli.results import Compiled
     from tinyflow.compile import load_compiled
-    from tinyflow.cost.board_fit import board_fit
+    from tinyflow.cost.report import CompiledNetwork
 
     boards = [load_board(name) for name in ([board_name] if board_name else board_names())]
     run = enter(reporter, runs, **options)
@@ -32,9 +32,9 @@ def compile_command(reporter: Reporter, runs: Path, dry_run: bool, board_name: s
     if dry_run:
         return Compiled(**made)
     compiled = load_compiled(run.folder.compile)
-    fits = [board_fit(compiled, board) for board in boards if board.memory]
-    reporter.compiled(compiled, fits)
-    return Compiled(**made, compiled=CompiledNetwork.of(compiled, fits))
+    network = CompiledNetwork.of(compiled, boards)
+    reporter.compiled(compiled, list(network.boards.values()))
+    return Compiled(**made, compiled=network)
 
 
 @command("build", recipe=True, tflite=True, board="")

@@ -8,8 +8,7 @@ from tinyflow.board import Board, Counter
 from tinyflow.board.emulator import Qemu, Renode
 from tinyflow.board.facts import Estimate, Memory, SerialConsole
 from tinyflow.board.probe import DebugProbe
-from tinyflow.compile.artefact import CompiledModel
-from tinyflow.cost.board_fit import BoardFit
+from tinyflow.cost.report import CompiledNetwork
 from tinyflow.data.dataset import Summary
 from tinyflow.deploy.artefact import Firmware
 from tinyflow.deploy.baseline import Comparison
@@ -132,47 +131,6 @@ class Followed:
 
     run: Path
     rank: int
-
-
-@dataclass(frozen=True)
-class LayerSize:
-    name: str  # of its output tensor
-    kind: str  # the TFLite builtin's name
-    macs: int
-    bytes: int  # of its output
-    model_bytes: int  # its constants in flash
-
-
-@dataclass(frozen=True)
-class CompiledNetwork:
-    name: str
-    macs: int  # nominal, padding counted
-    model_bytes: int  # packed weights, biases, multipliers (flash)
-    arena_bytes: int  # planned
-    arena_bound_bytes: int  # the plan's lower bound
-    layers: int
-    accuracy: dict[str, Any]  # float and int8, on which recordings; empty for a foreign model
-    checks: dict[str, Any]  # largest differences on the way from torch to int8
-    folder: Path
-    memory: dict[str, Any]  # where most is alive, and the largest savings
-    by_layer: tuple[LayerSize, ...]
-    fits: dict[str, bool]  # by board
-    boards: dict[str, BoardFit]
-
-    @classmethod
-    def of(cls, compiled: CompiledModel, fits: list[BoardFit]) -> "CompiledNetwork":
-        same = ("name", "macs", "model_bytes", "arena_bytes", "arena_bound_bytes", "accuracy", "checks", "folder")
-        return cls(
-            layers=len(compiled.layers),
-            memory=compiled.memory,
-            by_layer=tuple(
-                LayerSize(layer.name, layer.kind, layer.macs, layer.bytes, layer.model_bytes)
-                for layer in compiled.layers
-            ),
-            fits={fit.board: fit.fits for fit in fits},
-            boards={fit.board: fit for fit in fits},
-            **{key: getattr(compiled, key) for key in same},
-        )
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from tinyflow.artefacts import read_json, write_json
 from tinyflow.errors import TinyflowError
@@ -72,6 +72,27 @@ class Layer:
 
 
 @dataclass(frozen=True)
+class Placed:
+    """A tensor in the arena, or what a kernel has for itself: its bytes from ``offset`` on, while steps run."""
+
+    name: str  # of the tensor; "scratch" where it is none
+    offset: int
+    bytes: int
+    first: int  # step of model_invoke; the input lives from step 0 on
+    last: int  # that still needs it; the number of steps where the caller reads it
+    scratch: bool = False
+
+
+@dataclass(frozen=True)
+class ArenaPlan:
+    """Where everything lies in the arena, and when. Two that overlap in bytes and in steps share them on purpose."""
+
+    arena_bytes: int
+    bound_bytes: int  # what no plan of this order, with these kernels, can go below
+    placed: tuple[Placed, ...]
+
+
+@dataclass(frozen=True)
 class FrontEndPart:
     """The front end of a compiled model, as those need to know it who build it in and talk to it. Sizes in samples."""
 
@@ -103,9 +124,28 @@ class CompiledModel:
     frontend: FrontEndPart | None = None  # None for a foreign model
     multiplier: tuple[float, ...] = ()  # per feature of a frame: q = round_half_even(feature * multiplier + offset)
     offset: tuple[float, ...] = ()
+    placed: tuple[Placed, ...] = ()  # in the arena, by their first step
     memory: dict[str, Any] = field(default_factory=dict)  # where most is alive, the largest savings (memory_report)
     accuracy: dict[str, Any] = field(default_factory=dict)  # float and int8, on which recordings
     checks: dict[str, Any] = field(default_factory=dict)  # largest difference torch-ONNX, torch-TFLite, ...
+
+    def rows(self, x: ArrayLike) -> NDArray[np.int8]:
+        """``x`` as inputs, int8 (N, *input shape without batch). TinyflowError: another type or shape, both named."""
+        rows, shape = np.asarray(x), self.input.shape[1:]
+        if rows.dtype == np.int8 and rows.shape[1:] == shape and rows.ndim == len(shape) + 1 and rows.size:
+            return rows
+        dtype, scale, zero_point = rows.dtype, self.input.scale, self.input.zero_point
+        wanted = f"int8 [N{''.join(f', {size}' for size in shape)}] with N at least 1"
+        quantise = f"quantise: clip(round(x / {scale:g}) + {zero_point}, -128, 127).astype(numpy.int8)"
+        shaped = "one input alone is a row: x[None]" if rows.shape == shape else "give it that shape"
+        raise TinyflowError(
+            f"the rows are {dtype} {list(rows.shape)}; {self.name} takes {wanted}",
+            shaped if dtype == np.int8 else quantise,
+        )
+
+    @property
+    def plan(self) -> ArenaPlan:
+        return ArenaPlan(self.arena_bytes, self.arena_bound_bytes, self.placed)
 
     @property
     def tflite(self) -> Path:
@@ -134,6 +174,7 @@ def load_compiled(folder: Path | str) -> CompiledModel:
         value["layers"] = read_layers(value["layers"])
         if value["frontend"] is not None:
             value["frontend"] = FrontEndPart(**value["frontend"] | {"steps": tuple(value["frontend"]["steps"])})
+        value["placed"] = tuple(Placed(**item) for item in value["placed"])
         for key in ("labels", "multiplier", "offset"):
             value[key] = tuple(value[key])
         return CompiledModel(folder=folder, **value)

@@ -53,6 +53,7 @@ def translate(
         arena_bound_bytes=plan.bound_bytes,
         model_bytes=model_bytes,
         macs=macs,
+        placed=plan.placed,
         memory=memory_report(graph, plan),
         **extra,
     )

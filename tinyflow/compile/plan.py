@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tinyflow.compile.artefact import Placed
 from tinyflow.compile.buffers import SCRATCH, Buffer, buffers, in_place_choices, live_bytes, used_bytes
 from tinyflow.compile.graph import Graph
 from tinyflow.compile.packing import aligned, place
@@ -34,6 +35,23 @@ class MemoryPlan:
             for part in buffer.parts
             if part.tensor != SCRATCH
         }
+
+    @property
+    def placed(self) -> tuple[Placed, ...]:
+        """Everything in the arena, by its first step: tensors, then scratch."""
+        found = [
+            Placed(
+                "scratch" if part.tensor == SCRATCH else self.names[part.tensor],
+                offset + part.start,
+                part.bytes,
+                part.first,
+                part.last,
+                part.tensor == SCRATCH,
+            )
+            for buffer, offset in zip(self.buffers, self.places)
+            for part in buffer.parts
+        ]
+        return tuple(sorted(found, key=lambda item: (item.first, item.scratch, item.offset)))
 
     def picture(self, path: Path) -> None:
         """The arena over time as a PNG: one box per tensor, steps to the right, bytes upwards; scratch is hatched."""

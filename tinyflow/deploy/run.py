@@ -53,13 +53,7 @@ def run_rows(
     Errors: another shape or type, both named.
     """
     firmware, compiled, counter = target.firmware, target.compiled, target.place.counter
-    shape = compiled.input.shape[1:]
-    if x.dtype != np.int8 or x.shape[1:] != shape or x.ndim != len(shape) + 1 or not len(x):
-        raise TinyflowError(
-            f"the rows are {x.dtype} {list(x.shape)}; {compiled.name} takes int8 [N, {', '.join(map(str, shape))}] with"
-            " N at least 1",
-            f"quantise with scale {compiled.input.scale:g} and zero point {compiled.input.zero_point}, and reshape",
-        )
+    x = compiled.rows(x)
     answers = np.empty((len(x), compiled.output.elements), np.int8)
     ticks: list[int] = []
     stack = 0

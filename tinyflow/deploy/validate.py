@@ -62,17 +62,11 @@ def validate(
 
 
 def _rows(compiled: CompiledModel, x: np.ndarray | None, n: int, seed: int) -> np.ndarray:
-    shape = compiled.input.shape[1:]
-    if x is None:
-        if n < 1:
-            raise TinyflowError(f"{n} rows to validate", "at least 1")
-        return np.random.default_rng(seed).integers(-128, 128, (n, *shape), dtype=np.int8)
-    if x.dtype != np.int8 or x.shape[1:] != shape or x.ndim != len(shape) + 1 or not len(x):
-        raise TinyflowError(
-            f"the rows are {x.dtype} {list(x.shape)}; {compiled.name} takes int8 [N, {', '.join(map(str, shape))}]",
-            "quantise and reshape",
-        )
-    return x
+    if x is not None:
+        return compiled.rows(x)
+    if n < 1:
+        raise TinyflowError(f"{n} rows to validate", "at least 1")
+    return np.random.default_rng(seed).integers(-128, 128, (n, *compiled.input.shape[1:]), dtype=np.int8)
 
 
 def _network(

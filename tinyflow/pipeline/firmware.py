@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from tinyflow.artefacts import read_json
-from tinyflow.board import load_board
+from tinyflow.board import Board, load_board
 from tinyflow.deploy.artefact import Runtime
 from tinyflow.errors import TinyflowError
 from tinyflow.pipeline import sources
@@ -16,18 +16,19 @@ if TYPE_CHECKING:
 
 
 def make_firmware(
-    run: Run, board_name: str, runtime: Runtime = "aot", emulator: str | None = None, port: str | None = None
+    run: Run, board: Board | str, runtime: Runtime = "aot", emulator: str | None = None, port: str | None = None
 ) -> "tuple[Target, list[Step]]":
     """What run, validate, profile, listen and flash work on, and the stages that were run for it.
 
-    emulator, port: where it is to run (deploy/places/place.py); the firmware is the same wherever that is.
+    board: itself, or its name. emulator, port: where it is to run (deploy/places/place.py); the firmware is the same
+    wherever that is.
     """
     from tinyflow.compile import load_compiled
     from tinyflow.deploy.artefact import load_firmware
     from tinyflow.deploy.places.place import choose_place
     from tinyflow.deploy.target import Target
 
-    board = load_board(board_name)
+    board = board if isinstance(board, Board) else load_board(board)
     place = choose_place(board, emulator, port)  # one that the board does not have should show before hours of training
     image = Image(board, runtime)
     steps = run.make("build", image)

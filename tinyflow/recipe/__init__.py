@@ -4,7 +4,7 @@ sections.py holds the keys, checking.py what keys say about each other, loading.
 sections.py: `tinyflow init` writes it and its bounds hold.
 """
 
-from tinyflow.recipe.loading import load_recipe, override, parse_yaml, recipe_from_dict
+from tinyflow.recipe.loading import find_recipe, load_recipe, override, parse_yaml, recipe_from_dict
 from tinyflow.recipe.sections import (
     AVERAGE_MOST,
     Augment,
@@ -31,6 +31,7 @@ __all__ = [
     "Search",
     "Synthetic",
     "Train",
+    "find_recipe",
     "load_recipe",
     "override",
     "parse_yaml",

@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from tinyflow.artefacts import CONFIGS
 from tinyflow.errors import TinyflowError
 from tinyflow.recipe.checking import check
 from tinyflow.recipe.sections import Recipe
@@ -29,6 +30,21 @@ def parse_yaml(text: str) -> Any:
     number = re.compile(r"^[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?$")
     Loader.add_implicit_resolver("tag:yaml.org,2002:float", number, list("-+.0123456789"))
     return yaml.load(text, Loader)
+
+
+def find_recipe(name: Path | str) -> Path:
+    """The file of the recipe ``name``: a path to one, or a name in configs/."""
+    path = Path(name)
+    if path.suffix or path.is_file():
+        return path
+    known = sorted(item.stem for item in CONFIGS.glob("*.yaml"))
+    if str(name) not in known:
+        near = get_close_matches(str(name), known, 1)
+        raise TinyflowError(
+            f"no recipe {str(name)!r}",
+            f"did you mean {near[0]!r}?" if near else f"recipes: {', '.join(known)}, or a YAML file",
+        )
+    return CONFIGS / f"{name}.yaml"
 
 
 def load_recipe(path: Path | str, overrides: tuple[str, ...] = ()) -> Recipe:

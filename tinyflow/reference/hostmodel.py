@@ -2,12 +2,11 @@
 
 import ctypes
 import re
-import tempfile
 from pathlib import Path
 
 import numpy as np
 
-from tinyflow.artefacts import FIRMWARE
+from tinyflow.artefacts import FIRMWARE, scratch_folder
 from tinyflow.compile.artefact import CompiledModel
 from tinyflow.errors import TinyflowError
 from tinyflow.reference.hostlib import build_host_library
@@ -28,9 +27,9 @@ class HostModel:
         self.input_bytes, self.output_bytes = config["MODEL_INPUT_BYTES"], config["MODEL_OUTPUT_BYTES"]
         self.layers = config["MODEL_LAYERS"]
         sources = [folder / "model.c", *(sorted(KERNELS.glob("*.c")) if kernels is None else kernels)]
-        self._folder = tempfile.TemporaryDirectory(prefix="tinyflow-host-")  # a library is loaded once per path
+        # a folder of its own: a library is loaded once per path
         self._library = build_host_library(
-            sources, [folder, FIRMWARE / "model", KERNELS], Path(self._folder.name) / "model.so", flags
+            sources, [folder, FIRMWARE / "model", KERNELS], scratch_folder(self) / "model.so", flags
         )
         for function in ("model_input", "model_output", "model_arena"):
             getattr(self._library, function).restype = ctypes.c_void_p
