@@ -55,14 +55,14 @@ def compiled(tmp_path_factory):
 
 def test_the_plan_says_where_everything_lies(compiled):
     model = compiled
-    placed, steps = model.plan.placed, len(model.layers)
+    placed, layers = model.plan.placed, len(model.layers)
     assert max(item.offset + item.bytes for item in placed) <= model.plan.arena_bytes == model.arena_bytes
     assert (placed[0].name, placed[0].first) == (model.input.name, 0)
-    assert [item.name for item in placed if item.last == steps] == [model.output.name]
-    places = {(item.name, item.offset, item.bytes) for item in placed}
-    assert {(layer.name, layer.offset, layer.bytes) for layer in model.layers} <= places
+    assert [item.name for item in placed if item.last == layers] == [model.output.name]
+    made = {(item.name, item.offset, item.bytes, item.first) for item in placed}
+    assert {(layer.name, layer.offset, layer.bytes, layer.index) for layer in model.layers} <= made
     assert {item.name for item in placed if item.scratch} == {"scratch"}
-    alive = max(sum(item.bytes for item in placed if item.first <= step <= item.last) for step in range(steps))
+    alive = max(sum(item.bytes for item in placed if item.first <= layer <= item.last) for layer in range(layers))
     assert alive >= model.plan.bound_bytes, "the bound counts only what cannot share"
 
 

@@ -73,19 +73,22 @@ class Layer:
 
 @dataclass(frozen=True)
 class Placed:
-    """A tensor in the arena, or what a kernel has for itself: its bytes from ``offset`` on, while steps run."""
+    """A tensor in the arena, or what a kernel has for itself: its bytes, and while which layers run."""
 
     name: str  # of the tensor; "scratch" where it is none
     offset: int
     bytes: int
-    first: int  # step of model_invoke; the input lives from step 0 on
-    last: int  # that still needs it; the number of steps where the caller reads it
+    first: int  # layer; the input is there from layer 0 on
+    last: int  # layer that still needs it; the number of layers where the caller reads it
     scratch: bool = False
 
 
 @dataclass(frozen=True)
 class ArenaPlan:
-    """Where everything lies in the arena, and when. Two that overlap in bytes and in steps share them on purpose."""
+    """Where everything lies in the arena, and when.
+
+    Two that overlap in bytes and in layers share them: a view and what it views, an output over its input.
+    """
 
     arena_bytes: int
     bound_bytes: int  # what no plan of this order, with these kernels, can go below
@@ -124,7 +127,7 @@ class CompiledModel:
     frontend: FrontEndPart | None = None  # None for a foreign model
     multiplier: tuple[float, ...] = ()  # per feature of a frame: q = round_half_even(feature * multiplier + offset)
     offset: tuple[float, ...] = ()
-    placed: tuple[Placed, ...] = ()  # in the arena, by their first step
+    placed: tuple[Placed, ...] = ()  # in the arena, by their first layer
     memory: dict[str, Any] = field(default_factory=dict)  # where most is alive, the largest savings (memory_report)
     accuracy: dict[str, Any] = field(default_factory=dict)  # float and int8, on which recordings
     checks: dict[str, Any] = field(default_factory=dict)  # largest difference torch-ONNX, torch-TFLite, ...

@@ -43,6 +43,7 @@ def translate(
     plan = plan_memory(graph)
     out.mkdir(parents=True, exist_ok=True)
     layers, model_bytes, macs = generate_model(graph, plan, out / "c")
+    computed = {layer.tensor for layer in layers}
     model = CompiledModel(
         folder=out,
         name=name,
@@ -53,7 +54,7 @@ def translate(
         arena_bound_bytes=plan.bound_bytes,
         model_bytes=model_bytes,
         macs=macs,
-        placed=plan.placed,
+        placed=plan.placed([op.outputs[0] in computed for op in graph.ops]),
         memory=memory_report(graph, plan),
         **extra,
     )

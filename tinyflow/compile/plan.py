@@ -2,7 +2,9 @@
 
 import random
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -36,21 +38,20 @@ class MemoryPlan:
             if part.tensor != SCRATCH
         }
 
-    @property
-    def placed(self) -> tuple[Placed, ...]:
-        """Everything in the arena, by its first step: tensors, then scratch."""
-        found = [
-            Placed(
-                "scratch" if part.tensor == SCRATCH else self.names[part.tensor],
-                offset + part.start,
-                part.bytes,
-                part.first,
-                part.last,
-                part.tensor == SCRATCH,
-            )
-            for buffer, offset in zip(self.buffers, self.places)
-            for part in buffer.parts
-        ]
+    def placed(self, computes: Sequence[bool]) -> tuple[Placed, ...]:
+        """Everything in the arena, by its first layer: tensors, then scratch.
+
+        computes: of every step, whether it is a layer; views are none.
+        """
+        layer = list(accumulate(computes, initial=0))  # before each step, and how many there are
+        layer.append(layer[-1])
+        found = []
+        for buffer, offset in zip(self.buffers, self.places):
+            for part in buffer.parts:
+                first, last = layer[part.first], layer[part.last + 1] - (part.last < self.steps)
+                scratch = part.tensor == SCRATCH
+                name = "scratch" if scratch else self.names[part.tensor]
+                found.append(Placed(name, offset + part.start, part.bytes, first, max(first, last), scratch))
         return tuple(sorted(found, key=lambda item: (item.first, item.scratch, item.offset)))
 
     def picture(self, path: Path) -> None:
