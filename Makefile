@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: demo test test-fast test-slow test-wheel nightly coverage lint docs setup clean
+.PHONY: demo test test-fast test-wheel nightly coverage lint docs setup clean
 
 demo: setup
 	$(BIN)/tinyflow demo
@@ -33,10 +33,6 @@ coverage: setup
 	COVERAGE_CORE=$$($(BIN)/python -c 'import sys; print("sysmon" if sys.version_info >= (3, 12) else "ctrace")') \
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow and not qemu" --cov --cov-report=html:build/coverage
 	@echo "coverage of tinyflow/ by the fast tests: $$($(BIN)/coverage report --format=total) %, by line in build/coverage/index.html"
-
-# All that those leave out: CI runs the two in place of `make test`.
-test-slow: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "slow or qemu"
 
 # The wheel of HEAD in a fresh environment, far from the repository; needs the package index.
 test-wheel: setup
