@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: demo test test-fast test-wheel nightly coverage lint docs setup clean
+.PHONY: demo test test-fast test-wheel nightly coverage lint docs setup lock clean
 
 demo: setup
 	$(BIN)/tinyflow demo
@@ -44,8 +44,19 @@ nightly: setup
 
 setup: .venv/.ready
 
-.venv/.ready: pyproject.toml setup.sh
+.venv/.ready: pyproject.toml setup.sh $(wildcard constraints-*.txt)
 	./setup.sh "$(PYTHON)"
+
+# The exact versions that setup installs, constraints-3.11.txt or -3.12: what a fresh install of the newest that pyproject.toml
+# allows brings to this PYTHON. After a change of dependencies: make lock PYTHON=python3.11; make lock PYTHON=python3.12; make test
+lock:
+	rm -rf build/lock
+	"$(PYTHON)" -m venv build/lock
+	build/lock/bin/python -m pip install --quiet --disable-pip-version-check '.[all,test,lint,docs]'
+	build/lock/bin/python -m pip check
+	build/lock/bin/python -m pip freeze --disable-pip-version-check --exclude tinyflow-mcu > build/lock/frozen
+	(echo '# Written by make lock.'; cat build/lock/frozen) > constraints-$$(build/lock/bin/python -c 'import sys; print("%d.%d" % sys.version_info[:2])').txt
+	rm -rf build/lock
 
 clean:
 	rm -rf .venv build *.egg-info

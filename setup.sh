@@ -69,7 +69,8 @@ new_qemu || echo "setup: $(qemu-system-arm --version | head -n 1) stays: board b
 
 echo "setup: Python packages into .venv (about 7 GB, some minutes)"
 [ -x .venv/bin/python ] || "$python" -m venv .venv
-.venv/bin/python -m pip install --quiet --disable-pip-version-check -e '.[all,test,lint,docs]' || fail "pip failed (see above). Check the network and the disk, then run make setup again."
+versions="constraints-$(.venv/bin/python -c 'import sys; print("%d.%d" % sys.version_info[:2])').txt" # exact ones: make lock
+.venv/bin/python -m pip install --quiet --disable-pip-version-check -c "$versions" -e '.[all,test,lint,docs]' || fail "pip failed (see above). Check the network and the disk, then run make setup again."
 .venv/bin/python -m pip check || fail "the installed packages contradict each other (see above)"
 touch .venv/.ready
 .venv/bin/tinyflow doctor || true

@@ -180,7 +180,7 @@ def test_every_version_of_pyproject_can_be_read():
     wanted = [*project["dependencies"], *itertools.chain(*project["optional-dependencies"].values())]
     for requirement in wanted:
         name, versions = re.fullmatch(r"([\w.-]+)(?:\[.*\])?([^;]*)(?:;.*)?", requirement.strip()).groups()
-        assert packages._fits("999", versions.strip()) is ("==" not in versions and "<" not in versions), name
+        assert packages.fits("999", versions.strip()) is ("==" not in versions and "<" not in versions), name
 
 
 def test_probe_and_permission(monkeypatch, tmp_path):

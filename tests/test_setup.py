@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import yaml
 
 from tinyflow import apt_sources
 from tinyflow.apt_sources import backports
+from tinyflow.doctor.packages import fits
 from tinyflow.extras import EXTRAS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -139,3 +141,24 @@ def test_the_tools_that_make_lint_and_pre_commit_run_are_pinned_and_installed():
     by_hooks = [hook["entry"].split()[0].removeprefix(".venv/bin/") for hook in hooks]
     assert set(by_make) == set(by_hooks) == {"ruff", "mypy", "clang-format", "yamllint", "python"}
     assert set(by_make) - {"python"} <= pinned  # Python runs docs/links.py, which is ours
+
+
+@pytest.mark.parametrize("minor", [11, 12])
+def test_the_lock_holds_all_that_setup_installs_in_versions_that_pyproject_allows(minor):
+    """`make lock` made it of the extras that setup.sh installs; it names no host and no file of some machine."""
+    text = (ROOT / f"constraints-3.{minor}.txt").read_text()
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[\w.!]+", line) for line in lines)
+    locked = {name.lower().replace("_", "-"): version for name, version in (line.split("==") for line in lines)}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    wanted = [*project["dependencies"], *chain(*(extras[name] for name in extras if name not in ("all", "benchmarks")))]
+    for requirement in wanted:
+        name, versions, marker = re.fullmatch(r"([\w.-]+)([^;]*);?(.*)", requirement).groups()
+        if minor == 12 and "python_version < '3.12'" in marker:
+            assert name.lower() not in locked
+        else:
+            assert fits(locked[name.lower().replace("_", "-")], versions.strip()), requirement
+    setup, make = (ROOT / "setup.sh").read_text(), (ROOT / "Makefile").read_text()
+    assert '-c "$versions"' in setup and "setup.sh $(wildcard constraints-*.txt)" in make
+    assert re.search(r"-e '\.(\[[\w,]+\])'", setup)[1] == re.search(r"--quiet .*'\.(\[[\w,]+\])'", make)[1]

@@ -100,10 +100,10 @@ def _wrong(name: str, versions: str) -> str:
         here = metadata.version(name)
     except metadata.PackageNotFoundError:
         return f"{name} absent"
-    return "" if _fits(here, versions) else f"{name} {here} (wanted: {versions})"
+    return "" if fits(here, versions) else f"{name} {here} (wanted: {versions})"
 
 
-def _fits(version: str, versions: str) -> bool:
+def fits(version: str, versions: str) -> bool:
     """Whether ``version`` is among ``versions``, of which pyproject.toml has ==, >= and <."""
     return all(
         version == limit if sign == "==" else (_numbers(version) >= _numbers(limit)) == (sign == ">=")
