@@ -7,6 +7,7 @@ Operators that no output depends on are not looked at. So with a dynamic batch s
 PACK that a converter puts before each RESHAPE compute a shape that its output tensor has already.
 """
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,13 @@ from numpy.typing import NDArray
 
 from tinyflow.compile.graph import Graph, Op, Quantization, Tensor, live
 from tinyflow.compile.operators import OPERATORS, Trait, supported
+from tinyflow.compile.schema import Model, StoredOperator, StoredTensor, read_model
 from tinyflow.errors import TinyflowError
 
 DTYPES = {0: "float32", 2: "int32", 3: "uint8", 4: "int64", 7: "int16", 9: "int8"}  # schema's TensorType
 ACTIVATION_DTYPES = ("int8", "float32")
+MAX_AXES = 32  # numpy's, in its older versions
+MAX_BYTES = 1 << 28  # of a file: more than any microcontroller's flash
 
 
 def pad_before(size: int, filter_size: int, output: int, stride: int, dilation: int) -> int:
@@ -42,84 +46,52 @@ UNSUPPORTED_HINTS = dict.fromkeys(  # which TF writes around a dilated convoluti
 def read_tflite(path: Path | str) -> Graph:
     """The network in ``path``: one subgraph, static shapes, batch as stored.
 
-    Errors name the operator or tensor: not a TFLite file, several subgraphs, an operator we lack (the supported
+    Errors name the operator or tensor: not a TFLite file, damage, several subgraphs, an operator we lack (the supported
     ones are listed), a variable tensor, a dynamic shape, a type we lack.
     """
     path = Path(path)
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise TinyflowError(f"cannot read {path}: {error.strerror}", "give the path of a .tflite file") from None
+    if len(data) > MAX_BYTES:
+        raise TinyflowError(f"{path} has over {MAX_BYTES:,} bytes", "such models are not for a microcontroller")
     return parse_tflite(data, path.name)
 
 
 def parse_tflite(data: bytes, name: str) -> Graph:
     """read_tflite for bytes; ``name`` is how errors call them."""
-    from ai_edge_litert import schema_py_generated as schema
-
-    if len(data) < 16 or data[4:8] != b"TFL3":
-        raise TinyflowError(
-            f"{name} is not a TFLite flatbuffer (no TFL3 identifier)", "convert the model to .tflite first"
-        )
-    try:
-        model = schema.ModelT.InitFromPackedBuf(bytearray(data))
-        if len(model.subgraphs) != 1:
-            raise TinyflowError(
-                f"{name} has {len(model.subgraphs)} subgraphs; one is supported", "export it without control flow"
-            )
-        return _graph(model, model.subgraphs[0], name, schema)
-    except TinyflowError:
-        raise
-    except Exception as error:  # the flatbuffer reader answers damage with whatever it stumbles over
-        raise TinyflowError(
-            f"{name} is damaged: {type(error).__name__}: {error}", "export or download it again"
-        ) from None
-
-
-def _graph(model: Any, subgraph: Any, name: str, schema: Any) -> Graph:
-    names = {value: key for key, value in vars(schema.BuiltinOperator).items() if not key.startswith("_")}
-    operators = subgraph.operators if subgraph.operators is not None else ()
-    stored = [
-        _operator(model, operator, number, len(subgraph.tensors), names, name)
-        for number, operator in enumerate(operators)
-    ]
-    inputs, outputs = (tuple(int(i) for i in part) for part in (subgraph.inputs, subgraph.outputs))
-    numbers = live(stored, outputs)
+    model = read_model(data, name)
+    stored = [_operator(operator) for operator in model.operators]
+    numbers = live(stored, model.outputs)
     used = {
-        *inputs,
-        *outputs,
+        *model.inputs,
+        *model.outputs,
         *(index for number in numbers for index in (*stored[number].inputs, *stored[number].outputs)),
     }
-    tensors = tuple(_tensor(model, tensor, index, name, index in used) for index, tensor in enumerate(subgraph.tensors))
+    tensors = tuple(_tensor(model, index, index in used) for index in range(len(model.tensors)))
     ops = []
     for number in numbers:
-        op = _read(stored[number], operators[number].builtinOptions, number, tensors, name)
-        ops.append(_resolve(op, tensors))
+        op = _read(stored[number], model.operators[number], number, tensors, name)
+        ops.append(_resolve(op, tensors, name))
         _check_dtypes(op, tensors, _where(op, number, tensors, name))
-    graph = Graph(name, tensors, tuple(ops), inputs, outputs)
+    graph = Graph(name, tensors, tuple(ops), model.inputs, model.outputs)
     _check_order(graph)
     return graph
 
 
-def _operator(model: Any, operator: Any, number: int, tensors: int, names: dict[int, str], name: str) -> Op:
+def _operator(operator: StoredOperator) -> Op:
     """Kind, inputs and outputs. A view has no use for more than its first input: its output tensor has the shape."""
-    code = model.operatorCodes[operator.opcodeIndex]
-    kind = names.get(max(code.builtinCode, code.deprecatedBuiltinCode), "unknown")
-    if kind == "CUSTOM":
-        kind = f"CUSTOM {(code.customCode or b'').decode()}"
-    inputs, outputs = (tuple(int(i) for i in part) for part in (operator.inputs, operator.outputs))
-    for index in (*inputs, *outputs):
-        if not -1 <= index < tensors:
-            raise TinyflowError(f"{name} is damaged: operator {number} ({kind}) uses tensor {index}", "export it again")
-    view = kind in OPERATORS and OPERATORS[kind].view
-    return Op(kind, inputs[:1] if view else inputs, outputs)
+    view = operator.kind in OPERATORS and OPERATORS[operator.kind].view
+    return Op(operator.kind, operator.inputs[:1] if view else operator.inputs, operator.outputs)
 
 
 def _where(op: Op, number: int, tensors: tuple[Tensor, ...], name: str) -> str:
     return f"{op.kind} (operator {number}, output {tensors[op.outputs[0]].name!r}) in {name}"
 
 
-def _read(op: Op, options: Any, number: int, tensors: tuple[Tensor, ...], name: str) -> Op:
+def _read(op: Op, stored: StoredOperator, number: int, tensors: tuple[Tensor, ...], name: str) -> Op:
     """``op`` with its options; errors say what is wrong with the operator itself."""
     if len(op.outputs) != 1 or op.outputs[0] < 0:
         raise TinyflowError(
@@ -134,65 +106,66 @@ def _read(op: Op, options: Any, number: int, tensors: tuple[Tensor, ...], name: 
     present = inputs if operator.weights is None else inputs[:2]  # -1, or none, where there is no bias
     if len(present) < operator.required or -1 in present:
         raise TinyflowError(f"{where} has the inputs {list(inputs)}; it needs {operator.required}", "export it again")
-    if operator.options is not None and type(options).__name__ != operator.options + "T":
-        raise TinyflowError(f"{where} has no {operator.options}", "export it again")
-    return replace(op, options=operator.read(options))
+    if operator.options is None:
+        return op
+    if stored.options is None or stored.kind_of_options != operator.options.number:
+        raise TinyflowError(f"{where} has no {operator.options.name}", "export it again")
+    return replace(op, options=operator.options.read(stored.options))
 
 
-def _tensor(model: Any, tensor: Any, index: int, name: str, used: bool) -> Tensor:
-    label = tensor.name.decode(errors="replace") if tensor.name else f"tensor {index}"
-    where = f"tensor {label!r} in {name}"
+def _tensor(model: Model, index: int, used: bool) -> Tensor:
+    stored = model.tensors[index]
+    label = stored.name or f"tensor {index}"
+    where = f"tensor {label!r} in {model.file.name}"
     if not used:
         return Tensor(label, (), "unused")
-    if tensor.isVariable:
+    if stored.variable:
         raise TinyflowError(
             f"{where} is a variable; stateful models are not supported", "unroll the state into inputs and outputs"
         )
-    if tensor.sparsity is not None:
+    if stored.sparse:
         raise TinyflowError(f"{where} is stored sparse", "convert it without sparsity")
-    shape = tuple(int(size) for size in tensor.shape) if tensor.shape is not None else ()
-    signature = tuple(int(size) for size in tensor.shapeSignature) if tensor.shapeSignature is not None else ()
-    if any(size < 1 for size in shape) or any(size < 0 for size in signature[1:]):
+    if any(size < 1 for size in stored.shape) or any(size < 0 for size in stored.signature[1:]):
         raise TinyflowError(
-            f"{where} has the dynamic shape {list(signature or shape)}",
+            f"{where} has the dynamic shape {list(stored.signature or stored.shape)}",
             f"only static shapes are supported: {FIXED_BATCH}",
         )
+    if len(stored.shape) > MAX_AXES:
+        raise TinyflowError(f"{where} has {len(stored.shape)} axes; at most {MAX_AXES} are read", "export it again")
     # A type we do not know matters only where an operator uses it; until then its number stands for it.
-    dtype = DTYPES.get(tensor.type, f"type {tensor.type}")
-    return Tensor(label, shape, dtype, _quantization(tensor.quantization), _data(model, tensor, shape, dtype, where))
+    dtype = DTYPES.get(stored.type, f"type {stored.type}")
+    return Tensor(label, stored.shape, dtype, _quantization(stored), _data(model, stored, dtype, where))
 
 
-def _quantization(quantization: Any) -> Quantization | None:
-    if quantization is None or quantization.scale is None or len(quantization.scale) == 0:
+def _quantization(stored: StoredTensor) -> Quantization | None:
+    found = stored.affine()
+    if found is None:
         return None
-    scale = np.asarray(quantization.scale, np.float32)
-    points = quantization.zeroPoint
-    zero_point = np.zeros(len(scale), np.int32) if points is None or len(points) == 0 else np.asarray(points, np.int32)
+    scale, points, axis = found
+    zero_point = points.astype(np.int32) if len(points) else np.zeros(len(scale), np.int32)
     if len(zero_point) != len(scale):
         zero_point = np.resize(zero_point, len(scale))
-    return Quantization(scale, zero_point, int(quantization.quantizedDimension))
+    return Quantization(scale, zero_point, axis)
 
 
-def _data(model: Any, tensor: Any, shape: tuple[int, ...], dtype: str, where: str) -> NDArray[Any] | None:
-    buffer = model.buffers[tensor.buffer]
-    if tensor.buffer == 0 or buffer.data is None or len(buffer.data) == 0:
-        if buffer.offset > 1:
-            raise TinyflowError(
-                f"{where} is stored outside the flatbuffer", "models over 2 GiB are not for a microcontroller"
-            )
-        return None
-    raw = np.asarray(buffer.data, np.uint8)
-    if dtype.startswith("type"):
+def _data(model: Model, stored: StoredTensor, dtype: str, where: str) -> NDArray[Any] | None:
+    raw, outside = model.data(stored)
+    if outside:
+        raise TinyflowError(
+            f"{where} is stored outside the flatbuffer", "models over 2 GiB are not for a microcontroller"
+        )
+    if raw is None or dtype.startswith("type"):
         return raw
-    need = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+    need = math.prod(stored.shape) * np.dtype(dtype).itemsize
     if raw.size != need:
         raise TinyflowError(
-            f"{where} has {raw.size} bytes of data; its shape {list(shape)} {dtype} needs {need}", "export it again"
+            f"{where} has {raw.size} bytes of data; its shape {list(stored.shape)} {dtype} needs {need}",
+            "export it again",
         )
-    return raw.view(np.dtype(dtype).newbyteorder("<")).reshape(shape)
+    return raw.view(np.dtype(dtype).newbyteorder("<")).reshape(stored.shape)
 
 
-def _resolve(op: Op, tensors: tuple[Tensor, ...]) -> Op:
+def _resolve(op: Op, tensors: tuple[Tensor, ...], name: str) -> Op:
     """SAME and VALID as numbers: pad_top and pad_left."""
     if "padding" not in op.options:
         return op
@@ -202,8 +175,15 @@ def _resolve(op: Op, tensors: tuple[Tensor, ...]) -> Op:
         raise TinyflowError(
             f"{op.kind} (output {output.name!r}) works on 4-D tensors, not {list(source.shape)}", "reshape to NHWC"
         )
-    weighted = OPERATORS[op.kind].weights is not None
-    filter_h, filter_w = tensors[op.inputs[1]].shape[1:3] if weighted else (options["filter_h"], options["filter_w"])
+    filter_h, filter_w = options.get("filter_h", 0), options.get("filter_w", 0)
+    if OPERATORS[op.kind].weights is not None:
+        weights = tensors[op.inputs[1]]
+        if len(weights.shape) != 4:
+            raise TinyflowError(
+                f"{name} is damaged: the weights {weights.name!r} of {op.kind} have the shape {list(weights.shape)}",
+                "export it again",
+            )
+        filter_h, filter_w = weights.shape[1:3]
     for axis, side, letter, size in ((1, "top", "h", filter_h), (2, "left", "w", filter_w)):
         stride, dilation = options[f"stride_{letter}"], options.get(f"dilation_{letter}", 1)
         want = output_size(source.shape[axis], size, stride, dilation, options["padding"]) if stride > 0 else 0

@@ -12,6 +12,7 @@ from tinyflow.compile.lowering.weights import biases, constant_weights, geometry
 from tinyflow.compile.needs import FREE, NHWC_IN, Needs
 from tinyflow.compile.operators import options
 from tinyflow.compile.operators.registry import Channels, Operator, Row, Trait, register
+from tinyflow.compile.schema import Field, Options
 
 PIXELS = 3  # of a block (MATMUL_PIXELS)
 
@@ -238,8 +239,7 @@ def _check_bias_scale(graph: Graph, op: Op, product: float, output_scale: float)
 register(
     Operator(
         kind="CONV_2D",
-        options="Conv2DOptions",
-        read=options.convolution,
+        options=Options("Conv2DOptions", 1, options.convolution(3)),
         required=2,
         maps=1,
         weights=0,
@@ -263,8 +263,7 @@ register(
 register(
     Operator(
         kind="FULLY_CONNECTED",
-        options="FullyConnectedOptions",
-        read=lambda o: {"weights_format": o.weightsFormat, **options.activation(o)},
+        options=Options("FullyConnectedOptions", 8, {"weights_format": Field(1, "b"), **options.activation(0)}),
         required=2,
         maps=1,
         weights=0,

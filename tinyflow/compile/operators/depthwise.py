@@ -12,6 +12,7 @@ from tinyflow.compile.lowering.weights import biases, constant_weights, geometry
 from tinyflow.compile.needs import PLANAR, Needs
 from tinyflow.compile.operators import options
 from tinyflow.compile.operators.registry import Channels, Operator, Row, Trait, register
+from tinyflow.compile.schema import Field, Options
 
 UNROLLED = {(3, 3): "depthwise_planar_3x3_s8", (5, 5): "depthwise_planar_5x5_s8"}
 STEPPING = "depthwise_planar_3x3_stride2_s8"
@@ -158,8 +159,7 @@ def _planar_step(graph: Graph, op: Op, weights: NDArray[np.int8], plane: Plane, 
 register(
     Operator(
         kind="DEPTHWISE_CONV_2D",
-        options="DepthwiseConv2DOptions",
-        read=lambda o: {**options.convolution(o), "channel_multiplier": o.depthMultiplier},
+        options=Options("DepthwiseConv2DOptions", 2, {**options.convolution(4), "channel_multiplier": Field(3)}),
         required=2,
         maps=1,
         weights=3,

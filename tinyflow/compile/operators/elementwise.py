@@ -13,6 +13,7 @@ from tinyflow.compile.lowering.step import Step, activation_range, int8, left_pa
 from tinyflow.compile.needs import NHWC, SAME, Needs
 from tinyflow.compile.operators import axes, options
 from tinyflow.compile.operators.registry import Channels, Operator, Row, Trait, register
+from tinyflow.compile.schema import Options
 
 
 def elementwise_needs(graph: Graph, op: Op) -> Needs:
@@ -122,12 +123,15 @@ def bounds(limits: dict[str, int]) -> dict[str, int]:
     return {"bounded": int(limits["activation_min"] > -128 or limits["activation_max"] < 127), **limits}
 
 
-def _register(kind: str, table: str, lower: Callable[[Graph, Op], Step], row: Row) -> None:
+def _table(name: str, number: int) -> Options:
+    return Options(name, number, options.activation(0))
+
+
+def _register(kind: str, table: Options, lower: Callable[[Graph, Op], Step], row: Row) -> None:
     register(
         Operator(
             kind=kind,
             options=table,
-            read=options.activation,
             required=2,
             maps=None,
             weights=None,
@@ -146,7 +150,7 @@ def _register(kind: str, table: str, lower: Callable[[Graph, Op], Step], row: Ro
 
 _register(
     "ADD",
-    "AddOptions",
+    _table("AddOptions", 11),
     add,
     Row(
         "`weighted_sum_s8` (equal shapes), `add_s8`",
@@ -154,5 +158,10 @@ _register(
         "an output scale below 2^-19 of the larger input scale",
     ),
 )
-_register("SUB", "SubOptions", add, Row("`weighted_sum_s8` (equal shapes), `sub_s8`", "as ADD", "as ADD"))
-_register("MUL", "MulOptions", mul, Row("`mul_s8`", "as ADD"))
+_register(
+    "SUB",
+    _table("SubOptions", 28),
+    add,
+    Row("`weighted_sum_s8` (equal shapes), `sub_s8`", "as ADD", "as ADD"),
+)
+_register("MUL", _table("MulOptions", 21), mul, Row("`mul_s8`", "as ADD"))

@@ -5,7 +5,7 @@ from dataclasses import replace
 from tinyflow.compile.graph import Graph, Op
 from tinyflow.compile.lowering.step import Step, int8, need, same_size
 from tinyflow.compile.needs import nothing
-from tinyflow.compile.operators import axes, options
+from tinyflow.compile.operators import axes
 from tinyflow.compile.operators.elementwise import elementwise_needs
 from tinyflow.compile.operators.registry import Channels, Operator, Row, Trait, register
 from tinyflow.compile.operators.unary import rescaled, unary
@@ -35,7 +35,6 @@ def _same_scale(graph: Graph, op: Op) -> bool:
 QUANTIZE = Operator(
     kind="QUANTIZE",
     options=None,
-    read=options.none,
     required=1,
     maps=1,
     weights=None,

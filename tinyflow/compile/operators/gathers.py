@@ -7,14 +7,15 @@ from numpy.typing import NDArray
 from tinyflow.compile.graph import Graph, Op
 from tinyflow.compile.lowering.step import MAX_RANK, Step, int8, integers, left_padded, need, stored_integers, strides
 from tinyflow.compile.needs import nothing
-from tinyflow.compile.operators import options
 from tinyflow.compile.operators.axes import Order, Renamed, by_axis
 from tinyflow.compile.operators.moves import moves_needs, stored_axes
 from tinyflow.compile.operators.registry import Channels, Operator, Row, Trait, register
+from tinyflow.compile.schema import Field, Options
 
 # Masks of a STRIDED_SLICE that are not begin and end of an axis, and what shrinks one.
 OTHERS = ("ellipsis_mask", "new_axis_mask", "offset")
 SHRINKS = "shrink_axis_mask"
+MASKS = ("begin_mask", "end_mask", "ellipsis_mask", "new_axis_mask", SHRINKS)  # in the schema's order
 
 
 def strided_slice(graph: Graph, op: Op) -> Step:
@@ -102,12 +103,6 @@ def _gather(op: Op, moves: list[tuple[int, int]], start: int) -> Step:
     return Step.of(op, "gather_s8", "gather_s8_params", fields, (op.inputs[0], op.outputs[0]))
 
 
-def _read_slice(stored: Any) -> dict[str, Any]:
-    names = {"begin_mask": "beginMask", "end_mask": "endMask", "ellipsis_mask": "ellipsisMask"}
-    names |= {"new_axis_mask": "newAxisMask", "shrink_axis_mask": "shrinkAxisMask", "offset": "offset"}
-    return {ours: getattr(stored, theirs) for ours, theirs in names.items()}
-
-
 def _slice_of_all(graph: Graph, op: Op) -> bool:
     """As many elements after it, and none turned round."""
     plain = not any(op.options[mask] for mask in OTHERS)
@@ -160,8 +155,11 @@ def _transposed(graph: Graph, op: Op) -> NDArray[Any]:
 register(
     Operator(
         kind="STRIDED_SLICE",
-        options="StridedSliceOptions",
-        read=_read_slice,
+        options=Options(
+            "StridedSliceOptions",
+            32,
+            {**{name: Field(slot) for slot, name in enumerate(MASKS)}, "offset": Field(5, "?")},
+        ),
         required=4,
         maps=1,
         weights=None,
@@ -184,7 +182,6 @@ register(
     Operator(
         kind="TRANSPOSE",
         options=None,
-        read=options.none,
         required=2,
         maps=1,
         weights=None,
@@ -203,7 +200,6 @@ register(
     Operator(
         kind="LAYOUT",
         options=None,
-        read=options.none,
         required=1,
         maps=1,
         weights=None,

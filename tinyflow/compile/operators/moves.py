@@ -24,6 +24,7 @@ from tinyflow.compile.operators import options
 from tinyflow.compile.operators.axes import Order, Renamed, by_axis
 from tinyflow.compile.operators.registry import Channels, Operator, Row, Trait, facts, register
 from tinyflow.compile.resampling import nearest
+from tinyflow.compile.schema import Field, Options
 
 PLANES = (0, 3, 1, 2)  # axes of an NHWC map in the order of a planar one's bytes
 
@@ -181,8 +182,7 @@ def _paddings_renamed(graph: Graph, op: Op, order: Order) -> Renamed | None:
 register(
     Operator(
         kind="CONCATENATION",
-        options="ConcatenationOptions",
-        read=lambda o: {"axis": o.axis, **options.activation(o)},
+        options=Options("ConcatenationOptions", 10, {"axis": Field(0), **options.activation(1)}),
         required=1,
         maps=None,
         weights=None,
@@ -208,7 +208,6 @@ def _register_pad(kind: str, required: int, evaluate: Callable[[Graph, Op], NDAr
         Operator(
             kind=kind,
             options=None,
-            read=options.none,
             required=required,
             maps=1,
             weights=None,
@@ -231,8 +230,9 @@ _register_pad("PADV2", 3, None)
 register(
     Operator(
         kind="RESIZE_NEAREST_NEIGHBOR",
-        options="ResizeNearestNeighborOptions",
-        read=lambda o: {"align_corners": bool(o.alignCorners), "half_pixel_centers": bool(o.halfPixelCenters)},
+        options=Options(
+            "ResizeNearestNeighborOptions", 74, {"align_corners": Field(0, "?"), "half_pixel_centers": Field(1, "?")}
+        ),
         required=2,
         maps=1,
         weights=None,

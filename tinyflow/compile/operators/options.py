@@ -1,27 +1,25 @@
-"""From the options tables of the flatbuffer schema to Op.options, those that several operators share."""
+"""Fields that several of the schema's tables of options share, by their keys in Op.options."""
 
-from typing import Any
+from tinyflow.compile.schema import Field
 
-ACTIVATIONS = {0: "NONE", 1: "RELU", 2: "RELU_N1_TO_1", 3: "RELU6"}
+ACTIVATIONS = {0: "NONE", 1: "RELU", 2: "RELU_N1_TO_1", 3: "RELU6", 4: "TANH", 5: "SIGN_BIT"}
 PADDINGS = {0: "SAME", 1: "VALID"}
 
 
-def none(_: Any) -> dict[str, Any]:
-    return {}
+def activation(slot: int) -> dict[str, Field]:
+    return {"activation": Field(slot, "b", names=ACTIVATIONS)}
 
 
-def activation(options: Any) -> dict[str, Any]:
-    return {"activation": ACTIVATIONS.get(options.fusedActivationFunction, str(options.fusedActivationFunction))}
-
-
-def window(options: Any) -> dict[str, Any]:
+def window(slot: int) -> dict[str, Field]:
+    """slot: of the fused activation."""
     return {
-        "stride_h": options.strideH,
-        "stride_w": options.strideW,
-        "padding": PADDINGS[options.padding],
-        **activation(options),
+        "stride_h": Field(2),
+        "stride_w": Field(1),
+        "padding": Field(0, "b", names=PADDINGS),
+        **activation(slot),
     }
 
 
-def convolution(options: Any) -> dict[str, Any]:
-    return {**window(options), "dilation_h": options.dilationHFactor, "dilation_w": options.dilationWFactor}
+def convolution(slot: int) -> dict[str, Field]:
+    """slot: of the fused activation."""
+    return {**window(slot), "dilation_h": Field(slot + 2, default=1), "dilation_w": Field(slot + 1, default=1)}

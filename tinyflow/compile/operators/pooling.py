@@ -5,6 +5,7 @@ from tinyflow.compile.lowering.step import Call, Step, activation_range, clamped
 from tinyflow.compile.needs import FREE, NHWC, SAME, Needs
 from tinyflow.compile.operators import options
 from tinyflow.compile.operators.registry import Channels, Operator, Row, Trait, register
+from tinyflow.compile.schema import Field, Options
 
 AVERAGE_BYTES = 12  # of an "average" of firmware/kernels/average.h
 LARGEST_WINDOW = 180  # AVERAGE_LARGEST of firmware/kernels/average.h
@@ -122,8 +123,7 @@ def _register(kind: str, row: Row) -> None:
     register(
         Operator(
             kind=kind,
-            options="Pool2DOptions",
-            read=lambda o: {**options.window(o), "filter_h": o.filterHeight, "filter_w": o.filterWidth},
+            options=Options("Pool2DOptions", 5, {**options.window(5), "filter_h": Field(4), "filter_w": Field(3)}),
             required=1,
             maps=1,
             weights=None,

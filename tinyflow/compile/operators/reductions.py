@@ -12,6 +12,7 @@ from tinyflow.compile.needs import FREE, NHWC, Needs, nothing
 from tinyflow.compile.operators.axes import Order, Renamed
 from tinyflow.compile.operators.pooling import global_fields
 from tinyflow.compile.operators.registry import Channels, Operator, Row, Trait, register
+from tinyflow.compile.schema import Field, Options
 
 
 def mean_needs(graph: Graph, op: Op) -> Needs:
@@ -134,8 +135,7 @@ def _softmax_renamed(graph: Graph, op: Op, order: Order) -> Renamed | None:
 register(
     Operator(
         kind="MEAN",
-        options="ReducerOptions",
-        read=lambda o: {"keep_dims": bool(o.keepDims)},
+        options=Options("ReducerOptions", 27, {"keep_dims": Field(0, "?")}),
         required=2,
         maps=1,
         weights=None,
@@ -157,8 +157,7 @@ register(
 register(
     Operator(
         kind="SOFTMAX",
-        options="SoftmaxOptions",
-        read=lambda o: {"beta": float(o.beta)},
+        options=Options("SoftmaxOptions", 9, {"beta": Field(0, "f")}),
         required=1,
         maps=1,
         weights=None,

@@ -17,6 +17,7 @@ from tinyflow.compile.graph import Graph, Op
 from tinyflow.compile.lowering.step import Step
 from tinyflow.compile.needs import Needs
 from tinyflow.compile.operators.axes import Renaming
+from tinyflow.compile.schema import Options
 from tinyflow.errors import TinyflowError
 
 
@@ -59,8 +60,7 @@ class Operator:
     """The fact sheet of one kind. No fact has a default: whoever adds an operator answers every question."""
 
     kind: str  # the TFLite builtin's name
-    options: str | None  # the schema's table of options, which must be there; None: none is read
-    read: Callable[[Any], dict[str, Any]]  # that table to Op.options
+    options: Options | None  # the schema's table of options, which must be there, for Op.options; None: none is read
     required: int  # inputs that must be there
     maps: int | None  # of the inputs, how many are activations, from the first on; the others are parameters. None: all
     weights: int | None  # input 1 are weights, and this the axis of their output channels; a bias may follow

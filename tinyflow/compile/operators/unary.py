@@ -5,7 +5,6 @@ To add one: its results from the integer definition of TFLM's reference kernel, 
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
@@ -14,9 +13,10 @@ from tinyflow.compile.fixedpoint import Table, quantize_multiplier, requantize_a
 from tinyflow.compile.graph import Graph, Op
 from tinyflow.compile.lowering.linear import VALUES, linear
 from tinyflow.compile.lowering.step import Step, int8, need, same_size
-from tinyflow.compile.operators import axes, options
+from tinyflow.compile.operators import axes
 from tinyflow.compile.operators.elementwise import bounds, elementwise_needs
 from tinyflow.compile.operators.registry import OPERATORS, Channels, Operator, Row, Trait, register
+from tinyflow.compile.schema import Field, Options
 from tinyflow.errors import TinyflowError
 
 
@@ -129,14 +129,12 @@ def _register(
     results: Callable[[Graph, Op], Table],
     refused: str = "",
     traits: Trait = Trait.NONE,
-    table: str | None = None,
-    read: Callable[[Any], dict[str, Any]] = options.none,
+    table: Options | None = None,
 ) -> None:
     register(
         Operator(
             kind=kind,
             options=table,
-            read=read,
             required=1,
             maps=1,
             weights=None,
@@ -159,7 +157,7 @@ def _register(
 
 _register("RELU", _relu, traits=Trait.ACTIVATION)
 _register("RELU6", _relu6, traits=Trait.ACTIVATION)
-_register("LEAKY_RELU", _leaky_relu, table="LeakyReluOptions", read=lambda o: {"alpha": float(o.alpha)})
+_register("LEAKY_RELU", _leaky_relu, table=Options("LeakyReluOptions", 75, {"alpha": Field(0, "f")}))
 _register("LOGISTIC", _logistic, "an output zero point other than -128")
 _register("TANH", _tanh)
 _register("HARD_SWISH", _hard_swish, "an output scale under 1/128 of the input's")

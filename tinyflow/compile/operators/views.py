@@ -6,7 +6,6 @@ from numpy.typing import NDArray
 
 from tinyflow.compile.graph import Graph, Op
 from tinyflow.compile.needs import nothing
-from tinyflow.compile.operators import options
 from tinyflow.compile.operators.registry import Channels, Operator, Row, Trait, register
 
 
@@ -20,7 +19,6 @@ for _kind in ("RESHAPE", "SQUEEZE", "EXPAND_DIMS"):
         Operator(
             kind=_kind,
             options=None,
-            read=options.none,
             required=1,
             maps=1,  # its output tensor has the shape
             weights=None,

@@ -9,6 +9,7 @@ import numpy as np
 
 from tinyflow.compile.artefact import CompiledModel, Layer
 from tinyflow.compile.operators import OPERATORS, Operator
+from tinyflow.compile.schema import read_model
 from tinyflow.deploy.image.sizes import MODEL_PREFIX
 from tinyflow.deploy.tflm.library import KERNELS, RESOLVER, Tflm
 from tinyflow.errors import TinyflowError
@@ -47,32 +48,26 @@ def operators(tflite: Path) -> tuple[Layer, ...]:
 
 def _operators(tflite: Path) -> list[tuple[Layer, bool]]:
     """With each, whether its input, weights and output are all int8."""
-    from ai_edge_litert import schema_py_generated as schema
-
-    model = schema.ModelT.InitFromPackedBuf(bytearray(tflite.read_bytes()), 0)
-    names = {value: name for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
-    graph, found = model.subgraphs[0], []
-    for index, op in enumerate(graph.operators):
-        code = model.operatorCodes[op.opcodeIndex]
-        number = max(code.builtinCode, code.deprecatedBuiltinCode)
-        kind = names.get(number, f"operator {number}")
-        tensors = [graph.tensors[at] for at in (*op.inputs[:2], op.outputs[0]) if at >= 0]
-        shapes = [tuple(int(size) for size in tensor.shape) if tensor.shape is not None else () for tensor in tensors]
-        elements = int(np.prod(shapes[-1]))
-        operator = OPERATORS.get(kind)
-        macs = _macs(operator, shapes[1], elements) if operator and operator.weights is not None else 0
-        output, name = tensors[-1], tensors[-1].name or b""
-        several = operator is None or operator.maps != 1 or operator.weights is not None
+    model, found = read_model(tflite.read_bytes(), tflite.name), []
+    for index, op in enumerate(model.operators):
+        tensors = [model.tensors[at] for at in (*op.inputs[:2], *op.outputs[:1]) if at >= 0]
+        operator = OPERATORS.get(op.builtin)
+        weighted = operator is not None and operator.weights is not None
+        if op.outputs[:1] in ((), (-1,)) or len(tensors) < 1 + 2 * weighted:
+            raise TinyflowError(f"{tflite.name}: operator {index} ({op.builtin}) lacks tensors", "export it again")
+        output, elements = tensors[-1], math.prod(tensors[-1].shape)
+        macs = _macs(operator, tensors[1].shape, elements) if operator and weighted else 0
+        several = operator is None or operator.maps != 1 or weighted
         int8 = all(tensor.type == INT8 for tensor in (tensors if several else (tensors[0], output)))
         found.append(
             (
                 Layer(
                     index,
-                    kind,
-                    name.decode(errors="replace"),
-                    int(op.outputs[0]),
-                    shapes[0],
-                    shapes[-1],
+                    op.builtin,
+                    output.name,
+                    op.outputs[0],
+                    tensors[0].shape,
+                    output.shape,
                     macs,
                     0,
                     elements,
