@@ -22,6 +22,7 @@ need arm-none-eabi-gcc gcc-arm-none-eabi
 need qemu-system-arm qemu-system-arm
 need espeak-ng espeak-ng
 command -v openocd >/dev/null 2>&1 || wanted="$wanted openocd"
+command -v cmake >/dev/null 2>&1 || wanted="$wanted cmake" # tests of exports
 new_qemu() { qemu-system-arm -machine help 2>/dev/null | grep -q '^b-l475e-iot01a '; } # 9.1 or newer
 if command -v arm-none-eabi-gcc >/dev/null 2>&1; then
   [ "$(arm-none-eabi-gcc -print-file-name=nano.specs)" != nano.specs ] || packages="$packages libnewlib-arm-none-eabi"

@@ -74,8 +74,9 @@ DECIDES = {  # a source of tinyflow -> the stages that run again when it changes
     "firmware/listen/listen.h": BUILD,
     "firmware/port/mps2/port.c": BUILD,
     "firmware/port/cortexm/startup.c": BUILD,
-    "firmware/CMakeLists.txt": BUILD,
+    "tinyflow/deploy/image/flags.py": BUILD,
     "tinyflow/deploy/image/linker.py": BUILD,
+    "tinyflow/objects.py": BUILD,
     "tinyflow/deploy/toolchain.py": BUILD,
     "boards/mps2-an386/board.yaml": NOTHING,  # a comment changes no fact
     "boards/host/board.yaml": NOTHING,

@@ -332,13 +332,20 @@ USER = (
 )
 
 
+cmake = pytest.mark.skipif(not shutil.which("cmake"), reason="needs cmake: make setup")
+
+
+def made_by_cmake(source: Path, build: Path, *settings: str) -> None:
+    build.mkdir()
+    done(["cmake", "-S", source, "-B", build, *settings], build)
+    done(["cmake", "--build", build], build)
+
+
+@cmake
 def test_cmake(speaking, clip, tmp_path):
     """Alone, and as a folder of somebody's project."""
     compiled, folder, _ = speaking
-    cmake, ninja = (str(Path(sys.executable).parent / name) for name in ("cmake", "ninja"))
-    made = ["-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={ninja}"]
-    done([cmake, "-S", folder, "-B", tmp_path / "alone", *made], tmp_path)
-    done([cmake, "--build", tmp_path / "alone"], tmp_path)
+    made_by_cmake(folder, tmp_path / "alone")
     clip.tofile(tmp_path / "clip.raw")
     assert answers(done([tmp_path / "alone/tinyflow_example", "clip.raw"], tmp_path))[0] == expected(compiled, clip)
 
@@ -348,8 +355,7 @@ def test_cmake(speaking, clip, tmp_path):
         "cmake_minimum_required(VERSION 3.13)\nproject(mine"
         " C)\nadd_subdirectory(third_party/words)\nadd_executable(mine main.c)\ntarget_link_libraries(mine tinyflow)\n"
     )
-    done([cmake, "-S", tmp_path / "project", "-B", tmp_path / "build", *made], tmp_path)
-    done([cmake, "--build", tmp_path / "build"], tmp_path)
+    made_by_cmake(tmp_path / "project", tmp_path / "build")
     assert int(done([tmp_path / "build/mine"], tmp_path)) == int(
         np.argmax(expected(compiled, np.zeros(16000, np.int16)))
     )
@@ -380,6 +386,7 @@ endif()
 """
 
 
+@cmake
 def test_zephyr_module(speaking, tmp_path):
     """Without Zephyr: its module.yml read as Zephyr's schema has it, Kconfig by its grammar, and CMakeLists.txt run
     with stand-ins.
@@ -404,22 +411,7 @@ def test_zephyr_module(speaking, tmp_path):
 
     (tmp_path / "main.c").write_text(USER)
     (tmp_path / "CMakeLists.txt").write_text(ZEPHYR.replace("MODULE", str(folder / module["build"]["cmake"])))
-    cmake, ninja = (str(Path(sys.executable).parent / name) for name in ("cmake", "ninja"))
-    done(
-        [
-            cmake,
-            "-S",
-            tmp_path,
-            "-B",
-            tmp_path / "build",
-            "-G",
-            "Ninja",
-            f"-DCMAKE_MAKE_PROGRAM={ninja}",
-            "-DCONFIG_TINYFLOW=y",
-        ],
-        tmp_path,
-    )
-    done([cmake, "--build", tmp_path / "build"], tmp_path)
+    made_by_cmake(tmp_path, tmp_path / "build", "-DCONFIG_TINYFLOW=y")
     assert int(done([tmp_path / "build/app"], tmp_path)) == int(
         np.argmax(expected(compiled, np.zeros(16000, np.int16)))
     )

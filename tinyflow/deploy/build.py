@@ -17,7 +17,7 @@ from tinyflow.deploy.image.linker import linker_script
 from tinyflow.deploy.image.selftest_source import load_clips, write_clips
 from tinyflow.deploy.image.sizes import measure
 from tinyflow.deploy.image.sources import ImageSources, image_sources
-from tinyflow.deploy.toolchain import compile_flags, compile_image, compiler_of, compiler_version, keep_image
+from tinyflow.deploy.toolchain import SCRIPT, compile_image, compiler_version
 from tinyflow.errors import TinyflowError
 from tinyflow.frontend.host import FIXED
 from tinyflow.progress import Progress, silent
@@ -41,16 +41,10 @@ def build(
 
     clips: self-test clips to embed (None: all that compile stored; 0: none). runtime: the C of compile (aot), or TFLM's
     interpreter around the library in TFLM_ROOT (tflm, docs/tflm.md). listen: what the firmware's recogniser does
-    unasked. Errors: no compiler, cmake or ninja (`make setup`); what the compiler says; an image that does not fit,
+    unasked. Errors: no compiler (`make setup`); what the compiler says; an image that does not fit,
     with by how much and what is largest.
     """
     out = Path(out).resolve()
-    if any(character in str(out) for character in '";\\'):
-        raise TinyflowError(
-            f"CMake cannot work in a path with quotes, semicolons or backslashes: {out}",
-            "rename the model's file, or give another --runs",
-        )
-    compiler = compiler_of(board)
     version = compiler_version(board)
     progress(f"build {board.name}", 0, 3, "generating")
     with atomic_folder(out) as stage:
@@ -70,7 +64,7 @@ def build(
         if can_listen(compiled):
             write_constants(compiled, listen, generated)
         if board.core.compiler != "host":
-            (stage / "linker.ld").write_text(linker_script(board))
+            (stage / SCRIPT).write_text(linker_script(board))
         sources = image_sources(
             board, runtime, compiled.frontend.kind if compiled.frontend else "", can_listen(compiled)
         )
@@ -79,10 +73,8 @@ def build(
             compiled, board, 0 if found is None else len(found["clips"]), build_id, generated / "app_config.h"
         )
         progress(f"build {board.name}", 1, 3, "compiling")
-        compile_image(board, compiler, sources, stage, tflm)
+        flags = compile_image(board, sources, stage, out, tflm)
         progress(f"build {board.name}", 2, 3, "measuring")
-        flags = compile_flags(stage)
-        keep_image(stage, out)
         sizes = measure(stage / "firmware.elf")
         Firmware(
             folder=stage,

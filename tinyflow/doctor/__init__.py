@@ -3,11 +3,12 @@
 import sys
 from dataclasses import dataclass
 
+from tinyflow.artefacts import CHECKOUT
 from tinyflow.board import board_names, load_board
 from tinyflow.doctor.checks import Check, folder, program
 from tinyflow.doctor.machine import cuda, probes, serial_ports
 from tinyflow.doctor.packages import ExtraHere, extras_here, python, python_packages
-from tinyflow.doctor.programs import arm_compiler, build_tools, host_compiler, qemu, renode, tflm
+from tinyflow.doctor.programs import arm_compiler, host_compiler, qemu, renode, tflm
 from tinyflow.results import json_property
 
 
@@ -39,7 +40,6 @@ def diagnose() -> Diagnosis:
         program("espeak-ng", "espeak-ng", "synthetic speech (the default data)", optional=not trains),
         host_compiler(),
         arm_compiler(),
-        *build_tools(),
         *(qemu(board) for board in boards if board.qemu),
         program("openocd", "openocd", "flash", optional=True, variable="OPENOCD"),
         program(
@@ -53,6 +53,7 @@ def diagnose() -> Diagnosis:
         *probes(boards),
         serial_ports(),
         folder("TINYFLOW_DATA", "real recordings (Speech Commands)", "export TINYFLOW_DATA=/path/to/speech_commands"),
+        *([program("cmake", "cmake", "tests of exports", optional=True)] if CHECKOUT else []),
         tflm(),
         renode([board for board in boards if board.renode]),
         cuda(),

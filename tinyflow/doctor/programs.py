@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-import sys
 from pathlib import Path
 
 from tinyflow.board import Board, Qemu
@@ -40,23 +39,6 @@ def arm_compiler() -> Check:
         "build for Cortex-M",
         mend,
     )
-
-
-def build_tools() -> list[Check]:
-    checks = []
-    for name in ("cmake", "ninja"):
-        beside = Path(sys.executable).with_name(name)  # the wheels put them beside Python
-        path = str(beside) if beside.is_file() else shutil.which(name)
-        checks.append(
-            Check(
-                name,
-                bool(path),
-                first_line(said(path, "--version")) if path else "not found",
-                "build",
-                f"{sys.executable} -m pip install {name}",
-            )
-        )
-    return checks
 
 
 def qemu(board: Board) -> Check:

@@ -92,6 +92,6 @@ BUILD: Stage[Run] = Stage(
     part=_part,
     make=_make,
     sources=_sources,
-    packages=("cmake", "pyelftools"),
+    packages=("pyelftools",),
     sections=("listen",),
 )

@@ -29,7 +29,7 @@ def foreign_run(tflite: Path, runs: Path, progress: Progress = silent) -> ModelR
     """A foreign int8 model: its run folder is named after the file and its content."""
     if not tflite.is_file():
         raise TinyflowError(f"{tflite} does not exist", "name an int8 .tflite file")
-    name = re.sub(r"[^A-Za-z0-9._-]+", "_", tflite.stem)  # CMake and shells take it as it is
+    name = re.sub(r"[^A-Za-z0-9._-]+", "_", tflite.stem)  # shells take it as it is
     return ModelRun(RunFolder(runs / f"{name}-{sha256(tflite)[:8]}"), progress, tflite=tflite)
 
 

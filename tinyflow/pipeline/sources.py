@@ -13,8 +13,10 @@ from tinyflow.deploy.image.sources import ImageSources
 PACKAGE = Path(__file__).resolve().parents[1]
 GENERATES_C = ("compile",)  # of a graph
 # a trained network, with its front end, its proofs, and how its calibration clips and its accuracy are had
-CONVERTS = ("convert", "frontend", "network", "reference", "train/batches.py", "train/evaluation.py")
-BUILDS = ("board", "deploy/artefact.py", "deploy/build.py", "deploy/toolchain.py", "deploy/detector.py", "deploy/image")
+CONVERTS = ("convert", "frontend", "network", "reference", "objects.py", "train/batches.py", "train/evaluation.py")
+BUILDS = ("board", "objects.py") + tuple(
+    f"deploy/{name}" for name in ("artefact.py", "build.py", "toolchain.py", "detector.py", "image")
+)
 AROUND_TFLM = ("deploy/tflm",)
 TWINS = ("kernels", "frontend*", "frontend*/*", "model")  # of firmware/: the C that answers the clips on the host
 

@@ -4,14 +4,14 @@ import ctypes
 import os
 import shlex
 import shutil
-import subprocess
 from pathlib import Path
 
-from tinyflow.artefacts import atomic_path
+from tinyflow.artefacts import FIRMWARE, atomic_path
 from tinyflow.errors import TinyflowError
+from tinyflow.objects import ToolError, Unit, workbench
 
 # -ffp-contract=off: with it the host computes the very floats the device computes.
-HOST_FLAGS = ("-std=c99", "-O2", "-ffp-contract=off", "-fPIC", "-shared", "-Wall", "-Wextra", "-Werror")
+HOST_FLAGS = ("-std=c99", "-O2", "-ffp-contract=off", "-fPIC", "-Wall", "-Wextra", "-Werror")
 
 
 def host_compiler() -> list[str]:
@@ -25,7 +25,7 @@ def host_compiler() -> list[str]:
 
 
 def build_host_library(sources: list[Path], include: list[Path], out: Path, flags: tuple[str, ...] = ()) -> ctypes.CDLL:
-    """Compiles C99 ``sources`` into the shared library ``out`` and loads it.
+    """Compiles C99 ``sources``, among which may be archives (.a), into the shared library ``out`` and loads it.
 
     include: header folders, searched in this order. flags: added after HOST_FLAGS, so they win.
     A library is loaded once per path and process: give every build its own ``out``.
@@ -35,24 +35,21 @@ def build_host_library(sources: list[Path], include: list[Path], out: Path, flag
         if not Path(source).is_file():
             raise TinyflowError(f"{source} does not exist", "generate the C first: tinyflow compile")
     out = Path(out).resolve()
-    includes = [f"-I{Path(folder)}" for folder in include]
-    with atomic_path(out) as temporary:
-        # fmaf
-        command = [
-            *host_compiler(),
-            *HOST_FLAGS,
-            *flags,
-            *includes,
-            *map(str, sources),
-            "-o",
-            str(temporary),
-            "-lm",
-        ]
-        result = subprocess.run(command, capture_output=True, text=True)
-        if result.returncode != 0:
+    compiler = tuple(host_compiler())
+    units = [
+        Unit(Path(source), compiler, (*HOST_FLAGS, *flags), tuple(map(Path, include)))
+        for source in sources
+        if Path(source).suffix == ".c"
+    ]
+    archives = [Path(source) for source in sources if Path(source).suffix != ".c"]
+    with atomic_path(out) as temporary, workbench({"firmware": FIRMWARE}) as bench:
+        try:
+            objects = bench.compile(units)
+            linked = [*compiler, "-shared", *HOST_FLAGS, *flags, *objects, *map(bench.name, archives)]
+            bench.run([*linked, "-o", str(temporary), "-lm"])  # fmaf
+        except ToolError as error:
+            names = ", ".join(Path(source).name for source in sources)
             raise TinyflowError(
-                "the host compiler failed on"
-                f" {', '.join(Path(source).name for source in sources)}:\n{result.stderr.strip()}",
-                f"the command was: {shlex.join(command)}",
-            )
+                f"the host compiler failed on {names}:\n{error.output.strip()}", f"the command was: {error.command}"
+            ) from None
     return ctypes.CDLL(str(out))

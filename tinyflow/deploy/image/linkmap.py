@@ -28,6 +28,7 @@ _FOLDERS = {
     "frontend_fixed": "front end",
     "app": "application",
     "port": "start-up and console",
+    "board": "start-up and console",  # a port, or a microphone's driver, beside board.yaml
 }
 
 

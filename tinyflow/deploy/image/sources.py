@@ -1,5 +1,5 @@
-"""The files that an image is made of, besides what compile generated: one list, for CMake, the build id and the
-pipeline.
+"""The files that an image is made of, besides what compile generated: one list, for the compiler, the build id
+and the pipeline.
 """
 
 from dataclasses import dataclass
@@ -11,13 +11,17 @@ from tinyflow.board import Board
 from tinyflow.errors import TinyflowError
 from tinyflow.frontend.host import source_folders, sources
 
+PACKAGE = Path(__file__).resolve().parents[2]
+RECIPE = tuple(PACKAGE / "deploy" / name for name in ("image/flags.py", "toolchain.py"))  # how an image is compiled
 Program = Literal["model", "probe"]
 PROBE = ("base64.c", "crc32.c", "reply.c")  # of app/, what the program that finds TFLM's arena has of it
 
 
 @dataclass(frozen=True)
 class ImageSources:
-    """Paths, each group sorted. CMake compiles ``app`` for size and the rest for speed."""
+    """Paths, each group sorted, in the order in which they are linked. ``app`` is compiled for size, the rest for
+    speed.
+    """
 
     app: tuple[Path, ...]  # start-up, console, recogniser, microphone
     kernels: tuple[Path, ...]  # none under an interpreter, which brings its own
@@ -25,7 +29,8 @@ class ImageSources:
     interpreter: tuple[Path, ...]  # C++ around TFLM
     headers: tuple[Path, ...]  # in the folders that the compiler searches
     includes: tuple[Path, ...]  # those folders, in its order
-    recipe: tuple[Path, ...]  # how CMake builds it
+    computing: tuple[Path, ...]  # of those, what front end and generated C search; kernels search none
+    recipe: tuple[Path, ...] = RECIPE
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -52,8 +57,9 @@ def image_sources(
     app = list(_in(FIRMWARE / "app", "*.c")) if program == "model" else [FIRMWARE / "app" / name for name in PROBE]
     app += [path for folder in ports for path in _in(folder, "*.c")]
     app += [*_in(FIRMWARE / "listen", "*.c"), *([microphone] if microphone else [])] if listens else []
-    includes = [FIRMWARE / name for name in ("app", "listen", "microphone", "port")] + [*ports, FIRMWARE / "model"]
-    includes += [*(source_folders(frontend, not board.core.fpu) if frontend else ()), FIRMWARE / "kernels"]
+    computing = [FIRMWARE / name for name in ("listen", "model", "kernels")]
+    computing += source_folders(frontend, not board.core.fpu) if frontend else ()
+    includes = [FIRMWARE / name for name in ("app", "microphone", "port")] + [*ports, *computing]
     interpreter = FIRMWARE / "model" / "tflm"
     headers = [path for folder in includes for path in _in(folder, "*.h")]
     return ImageSources(
@@ -63,7 +69,7 @@ def image_sources(
         interpreter=(interpreter / f"{program}.cc",) if runtime == "tflm" else (),
         headers=(*headers, *(_in(interpreter, "*.h") if runtime == "tflm" else ())),
         includes=tuple(includes),
-        recipe=tuple(FIRMWARE / name for name in ("CMakeLists.txt", "toolchain.cmake")),
+        computing=tuple(computing),
     )
 
 
@@ -95,9 +101,9 @@ def microphone_of(board: Board) -> Path | None:
 
 def named(path: Path, board: Board) -> str:
     """``path`` without where tinyflow, or the board's folder, lies on this machine."""
-    if path.is_relative_to(FIRMWARE):
-        return f"firmware/{path.relative_to(FIRMWARE).as_posix()}"
-    return f"board/{path.relative_to(board.folder).as_posix()}"
+    roots = {"firmware": FIRMWARE, "board": Path(board.folder), "tinyflow": PACKAGE}  # each may lie in the next
+    name, root = next((name, root) for name, root in roots.items() if path.is_relative_to(root))
+    return f"{name}/{path.relative_to(root).as_posix()}"
 
 
 def _in(folder: Path, pattern: str) -> tuple[Path, ...]:
