@@ -16,6 +16,7 @@ from tinyflow.deploy.device import connect
 from tinyflow.reference import oracle
 from tinyflow.reference.hostlib import host_compiler
 from tinyflow.reference.hostmodel import KERNELS, HostModel
+from tinyflow.reference.oracles import first_difference
 
 
 @cache
@@ -50,7 +51,7 @@ def assert_bit_exact_on(name: str, data: bytes, folder: Path, rows: int = 1, see
     with connect(build(model, board, folder / "firmware"), met(board)) as device:
         for row in random_rows(model, rows, seed):
             ours = [layer.value(device.layer(layer.index, row, layer.offset, layer.bytes)) for layer in model.layers]
-            difference = oracle.first_difference(model, 0, row, ours)
+            difference = first_difference(model, 0, row, ours, oracle)
             assert difference is None, str(difference)
 
 
@@ -63,7 +64,7 @@ def assert_bit_exact(data: bytes, rows: int = 4, seed: int = 0, x: np.ndarray | 
         ours, expected = host.invoke(x), oracle.invoke(data, x)
         wrong = [row for row in range(len(x)) if not np.array_equal(ours[row], expected[row])]
         for row in [*wrong[:1], 0]:
-            difference = oracle.first_difference(model, row, x[row], host.layer_outputs(x[row]))
+            difference = first_difference(model, row, x[row], host.layer_outputs(x[row]), oracle)
             assert difference is None, str(difference)
         assert not wrong, f"rows {wrong} differ, yet no layer does: {oracle.version()}"
         return model

@@ -38,6 +38,13 @@ def test_each_extra_is_told_by_a_package_that_no_other_has():
         assert extra.packages[0] not in others
 
 
+def test_what_is_left_out_is_one_line_with_the_way_to_it(monkeypatch):
+    only(monkeypatch, "matplotlib")
+    assert extras.without("matplotlib", "pictures") == ""
+    line = extras.without("soundfile", "recordings")
+    assert "\n" not in line and line.startswith("no recordings: ") and "'tinyflow-mcu[train]'" in line
+
+
 def test_all_that_is_absent_is_asked_for_at_once(monkeypatch):
     only(monkeypatch, "tflite_micro", "torch")
     extras.require(["oracle", "oracle"], "")

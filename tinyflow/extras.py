@@ -46,12 +46,24 @@ def missing(package: str, needed_for: str = "") -> TinyflowError:
     return TinyflowError(f"the Python package {package!r} is not installed{said}", install_command(extra))
 
 
+def installed(package: str) -> bool:
+    return find_spec(package) is not None
+
+
+def without(package: str, what: str) -> str:
+    """The line for what was left out where ``package`` is absent, as in "pictures"; empty where it is there."""
+    if installed(package):
+        return ""
+    absent = missing(package)
+    return f"no {what}: {absent.message}; {absent.hint} adds it"
+
+
 def require(extras: Iterable[str], needed_for: str) -> None:
     """TinyflowError where one of ``extras`` is not installed, by its first package: before hours of what comes first.
 
     needed_for: what wants them, as in "the stage train needs it".
     """
-    absent = [name for name in dict.fromkeys(extras) if find_spec(EXTRAS[name].packages[0]) is None]
+    absent = [name for name in dict.fromkeys(extras) if not installed(EXTRAS[name].packages[0])]
     if absent:
         names = ",".join(absent)
         raise TinyflowError(f"tinyflow is installed without [{names}]: {needed_for}", install_command(names))

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-from bit_exact import assert_bit_exact, compile_bytes, kernel_archive
-from model_zoo import MODELS
+from bit_exact import assert_bit_exact, compile_bytes, kernel_archive, random_rows
+from model_zoo import MODELS, every_operator
 
-from tinyflow.reference import oracle
+from tinyflow.reference import kernels, oracle
 from tinyflow.reference.hostmodel import HostModel
+from tinyflow.reference.oracles import first_difference
 
 pytest.importorskip("tflite_micro", reason="needs the tflite-micro wheel: make setup")
 
@@ -35,12 +36,27 @@ def test_a_difference_names_layer_element_and_both_versions(tmp_path):
     model = compile_bytes(MODELS["autoencoder"][0](), tmp_path)
     x = np.zeros((1, 640), np.int8)
     outputs = HostModel(model, kernels=[kernel_archive()]).layer_outputs(x)
-    assert oracle.first_difference(model, 0, x, outputs) is None
+    assert first_difference(model, 0, x, outputs, oracle) is None
     outputs[3] = outputs[3].copy()
     outputs[3][0, 17] ^= 1
-    found = oracle.first_difference(model, 0, x, outputs)
+    found = first_difference(model, 0, x, outputs, oracle)
     assert (found.layer, found.kind, found.element) == (3, "FULLY_CONNECTED", (0, 17))
     assert "8f6596d" in str(found) and "tinyflow" in str(found) and model.layers[3].name in str(found)
+
+
+@pytest.mark.parametrize("build", [every_operator, MODELS["ds_cnn"][0], MODELS["autoencoder"][0]])
+def test_our_reference_kernels_know_what_tflm_knows(build, tmp_path):
+    """As an oracle: answers of several rows, and every layer of one of them, with other kernels than the compiler's."""
+    model = compile_bytes(build(), tmp_path)
+    x = random_rows(model, 3, seed=5)
+    assert np.array_equal(kernels.invoke(model.tflite, x), oracle.invoke(model.tflite, x))
+    outputs = HostModel(model, kernels=[kernel_archive()]).layer_outputs(x[0])
+    assert first_difference(model, 0, x[0], outputs, kernels) is None
+    shared = [layer for layer in model.layers if kernels.layer_outputs(model.tflite, x[0], (layer.tensor,))]
+    assert len(shared) > len(model.layers) / 2
+    last = shared[-1].index
+    outputs[last] = outputs[last] ^ np.int8(1)
+    assert first_difference(model, 0, x[0], outputs, kernels).layer == last
 
 
 @pytest.mark.slow

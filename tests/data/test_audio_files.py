@@ -1,9 +1,12 @@
 """Reading recordings: formats, rates, lengths, and every way a file can be broken."""
 
+import sys
+
 import numpy as np
 import pytest
 import soundfile
 
+from tinyflow import extras
 from tinyflow.data.audio import BadRecording, fit, load_clip, read_recording, read_wav, resample, to_int16
 from tinyflow.errors import TinyflowError
 
@@ -15,6 +18,30 @@ def test_16_bit_file_comes_back_exactly(tmp_path):
         clip, changes = load_clip(tmp_path / name, 16000, 16000)
         np.testing.assert_array_equal(clip, audio)
         assert clip.dtype == np.int16 and changes == ()
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_without_soundfile_16_bit_wav_is_read_all_the_same(tmp_path, monkeypatch, channels):
+    audio = np.random.default_rng(0).integers(-32768, 32768, (4000, channels)).astype(np.int16)
+    soundfile.write(tmp_path / "a.wav", audio, 22050, subtype="PCM_16")
+    with_it = read_recording(tmp_path / "a.wav")
+    monkeypatch.setattr(extras, "find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "soundfile", None)
+    without = read_recording(tmp_path / "a.wav")
+    assert np.array_equal(with_it[0], without[0]) and with_it[0].dtype == without[0].dtype and without[1] == 22050
+    whole = (tmp_path / "a.wav").read_bytes()
+    (tmp_path / "a.wav").write_bytes(whole[:-1000])
+    with pytest.raises(BadRecording, match="truncated"):
+        read_recording(tmp_path / "a.wav")
+
+
+@pytest.mark.parametrize("name, subtype", [("a.wav", "PCM_24"), ("a.wav", "FLOAT"), ("a.flac", "PCM_16")])
+def test_without_soundfile_other_formats_name_its_extra(tmp_path, monkeypatch, name, subtype):
+    soundfile.write(tmp_path / name, np.zeros(16000), 16000, subtype=subtype)
+    monkeypatch.setattr(extras, "find_spec", lambda name: None)
+    with pytest.raises(TinyflowError, match="soundfile.*16-bit PCM .wav") as error:
+        read_wav(tmp_path / name, 16000, 16000)
+    assert error.value.hint.endswith("'tinyflow-mcu[train]'")
 
 
 @pytest.mark.parametrize("subtype", ["FLOAT", "DOUBLE", "PCM_24", "PCM_U8", "ULAW"])

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 from targets import on
 
+from tinyflow import extras
 from tinyflow.board import load_board
 from tinyflow.deploy.build import build
 from tinyflow.deploy.validate import validate
 from tinyflow.errors import TinyflowError
+from tinyflow.reference import kernels, oracle
 
 
 def test_random_rows_agree(foreign_built):
@@ -26,7 +28,22 @@ def test_the_parity_gate(speaking_built, clips):
     assert parity.network.equal == parity.end_to_end.equal == 2
 
 
-def test_the_first_differing_layer_and_element_are_named(foreign_model, tmp_path):
+@pytest.fixture(params=[oracle, kernels], ids=lambda by: by.NAME)
+def by(request, monkeypatch):
+    """Both oracles: TFLM's interpreter, and our reference kernels where it is not installed."""
+    if request.param is kernels:
+        monkeypatch.setattr(extras, "find_spec", lambda name: None)
+    return request.param
+
+
+def test_it_is_said_who_knew_the_answers(foreign_built, by):
+    result = validate(on(foreign_built.firmware, foreign_built.board, foreign_built.compiled), n=3)
+    assert result.passed and result.equal == 3 and result.oracle == by.version()
+    assert (result.note is None) == (by is oracle)
+    assert by is oracle or "tinyflow-mcu[oracle]" in result.note
+
+
+def test_the_first_differing_layer_and_element_are_named(foreign_model, tmp_path, by):
     """One requantisation constant of the depthwise layer changed in the generated C."""
     folder = tmp_path / "wrong"
     shutil.copytree(foreign_model.folder, folder)
@@ -42,6 +59,7 @@ def test_the_first_differing_layer_and_element_are_named(foreign_model, tmp_path
     result = validate(on(firmware, board, foreign_model), n=2)
     assert not result.passed and result.equal < 2
     assert "layer 1 DEPTHWISE_CONV_2D" in result.reason and "element [0, 0, 0, 0]" in result.reason
+    assert by.version() in result.reason
 
 
 def test_a_wrong_front_end_fails_the_gate(speaking_model, clips, tmp_path):

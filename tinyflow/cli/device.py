@@ -108,7 +108,7 @@ def validate(
     port: str | None,
     **options,
 ) -> "Validation":
-    """The board's answers against the tflite_micro interpreter, bit for bit; with a front end, the parity gate."""
+    """The board's answers against TFLM's interpreter or our reference kernels, bit for bit; the front end's parity."""
     from tinyflow.deploy.run import read_rows
     from tinyflow.deploy.validate import validate as validate_stage
     from tinyflow.pipeline import make_firmware

@@ -7,7 +7,7 @@ c/fixed/                                              its tables for boards with
 selftest.npz                                          clips int16 (K, samples), words (K,), features int8
                                                       (K, frames, features) by the host's C, answers int8 (K, classes);
                                                       fixed_features, fixed_answers: by the fixed-point C
-arena.png                                             the plan over time
+arena.png                                             the plan over time, where matplotlib is installed
 """
 
 import builtins

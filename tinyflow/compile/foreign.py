@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tinyflow.artefacts import atomic_folder
 from tinyflow.compile.artefact import CompiledModel, load_compiled
-from tinyflow.compile.lower import lower
+from tinyflow.compile.lower import lower, without_pictures
 from tinyflow.progress import Progress, silent
 
 
@@ -22,5 +22,6 @@ def compile_tflite(path: Path | str, out: Path, progress: Progress = silent, ref
         model.write()
     model = load_compiled(out)
     note = f"{len(model.layers)} layers, {model.macs:,} MACs, arena {model.arena_bytes:,} B (planned)"
+    note = "; ".join(filter(None, (note, without_pictures())))
     progress(f"compile {path.name}", 1, 1, note)
     return model

@@ -13,10 +13,12 @@ from tinyflow.compile.plan import MemoryPlan, plan_memory
 from tinyflow.compile.savings import memory_report
 from tinyflow.compile.tflite import read_tflite
 from tinyflow.errors import TinyflowError
+from tinyflow.extras import without
 
 
 def lower(tflite: Path, out: Path, name: str, reference: bool = False, **extra: Any) -> CompiledModel:
-    """Compiles ``tflite`` into ``out``: model_int8.tflite (a copy, unless it is there already), c/, arena.png.
+    """Compiles ``tflite`` into ``out``: model_int8.tflite (a copy, unless it is there already), c/, and
+    arena.png where matplotlib is installed.
 
     Returns the CompiledModel, not yet written; reference: with the reference kernels (Graph.reference); ``extra`` are
     further fields of it (labels, frontend, ...).
@@ -30,8 +32,14 @@ def lower(tflite: Path, out: Path, name: str, reference: bool = False, **extra: 
         )
     if not model.tflite.exists() or not model.tflite.samefile(tflite):
         shutil.copyfile(tflite, model.tflite)
-    plan.picture(out / "arena.png")
+    if not without_pictures():
+        plan.picture(out / "arena.png")
     return model
+
+
+def without_pictures() -> str:
+    """The line that says that there is no picture of the plan; empty where there is one."""
+    return without("matplotlib", "picture of the arena")
 
 
 def translate(

@@ -1,7 +1,7 @@
 """A trained network to a CompiledModel: ONNX, int8 TFLite, memory plan, C of network and front end, self-test clips.
 
 Every hand-over is checked where it happens: ONNX and float TFLite against torch, the C front end against torch, the
-C network against tflite_micro. The int8 accuracy is that of the device: its C, front end and network, on the host.
+C network against the oracle. The int8 accuracy is that of the device: its C, front end and network, on the host.
 """
 
 from dataclasses import replace
@@ -12,7 +12,7 @@ import numpy as np
 
 from tinyflow.artefacts import atomic_folder, atomic_path
 from tinyflow.compile.artefact import CompiledModel, load_compiled
-from tinyflow.compile.lower import lower
+from tinyflow.compile.lower import lower, without_pictures
 from tinyflow.convert.onnx import export_onnx, relative_difference, torch_answers
 from tinyflow.convert.prune import prune, saving
 from tinyflow.convert.quantize import to_tflite
@@ -23,9 +23,9 @@ from tinyflow.frontend.parity import compare
 from tinyflow.frontend.quantize import FeatureQuantization
 from tinyflow.progress import Progress, silent
 from tinyflow.recipe import Compile
-from tinyflow.reference import oracle
 from tinyflow.reference.hostmodel import HostModel
 from tinyflow.reference.interpreter import Interpreter
+from tinyflow.reference.oracles import best, first_difference
 from tinyflow.train.artefact import TrainedModel
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def compile_trained(
 
     A network trained padded is pruned first. Calibrates on training clips, measures float and int8 accuracy on the test
     split. TinyflowError when pruning or a conversion changes the network by more than config.float_tolerance, or the C
-    does not equal tflite_micro.
+    does not equal the oracle (tinyflow/reference/oracles.py).
     """
     out, (genotype, network) = Path(out), prune(trained.genotype, trained.network)
     if tuple(dataset.labels) != genotype.labels:
@@ -113,7 +113,8 @@ def compile_trained(
         compiled.write()
     compiled = load_compiled(out)
     sizes = f"{compiled.macs / 1e6:.2f} M MACs, arena {compiled.arena_bytes:,} B (planned)"
-    progress("compile", len(STEPS), len(STEPS), f"int8 {100 * accuracy['int8']:.1f} %, {sizes}")
+    note = "; ".join(filter(None, (f"int8 {100 * accuracy['int8']:.1f} %, {sizes}", without_pictures())))
+    progress("compile", len(STEPS), len(STEPS), note)
     return compiled
 
 
@@ -173,21 +174,23 @@ def _check_pruning(padded: "nn.Module", pruned: "nn.Module", inputs: np.ndarray,
 def _oracle_check(
     compiled: CompiledModel, features: np.ndarray, answers: np.ndarray, rows: np.ndarray
 ) -> dict[str, str]:
-    """The C network must equal tflite_micro; tflite-runtime's reference kernels are reported."""
+    """The C network must equal the oracle; tflite-runtime's reference kernels are reported."""
+    by = best()
     inputs = features[rows].reshape(-1, *compiled.input.shape[1:])
-    expected = oracle.invoke(compiled.tflite, inputs)
+    expected = by.invoke(compiled.tflite, inputs)
     if not np.array_equal(expected, answers[rows]):
         row = int(np.flatnonzero((expected != answers[rows]).reshape(len(rows), -1).any(1))[0])
-        difference = oracle.first_difference(compiled, row, inputs[row], HostModel(compiled).layer_outputs(inputs[row]))
+        outputs = HostModel(compiled).layer_outputs(inputs[row])
+        difference = first_difference(compiled, row, inputs[row], outputs, by)
         raise TinyflowError(
-            f"the C network is not bit-exact with tflite_micro: {difference}", "report it with model_int8.tflite"
+            f"the C network is not bit-exact with {by.NAME}: {difference}", "report it with model_int8.tflite"
         )
     reference = Interpreter(compiled.tflite).run(inputs)
     furthest = int(np.abs(reference.astype(int) - expected).max())
     equal = int((reference == expected).reshape(len(rows), -1).all(1).sum())
     return {
-        "C network against tflite_micro": f"bit-exact on {len(rows)} test clips",
-        "tflite-runtime against tflite_micro": f"{equal} of {len(rows)} answers equal, others within {furthest} LSB",
+        f"C network against {by.NAME}": f"bit-exact on {len(rows)} test clips",
+        f"tflite-runtime against {by.NAME}": f"{equal} of {len(rows)} answers equal, others within {furthest} LSB",
     }
 
 

@@ -1,11 +1,16 @@
-"""Reading recordings: any format soundfile knows, to int16 clips of one rate and one length."""
+"""Reading recordings: any format soundfile knows, to int16 clips of one rate and one length.
+
+Without soundfile, which comes with [train]: 16-bit PCM .wav, by the standard library.
+"""
 
 import os
+import wave
 from pathlib import Path
 
 import numpy as np
 
 from tinyflow.errors import TinyflowError
+from tinyflow.extras import installed, missing
 
 EXTENSIONS = (".wav", ".flac", ".ogg", ".opus", ".mp3")
 ROLL_OFF = 0.95  # share of the lower Nyquist frequency the resampler passes untouched
@@ -18,27 +23,52 @@ class BadRecording(Exception):
 def read_recording(path: Path) -> tuple[np.ndarray, int]:
     """All samples of a file as float32 (frames, channels) in [-1, 1], and its rate in Hz.
 
-    Raises BadRecording when the file is empty, truncated, not audio or without samples.
+    Raises BadRecording when the file is empty, truncated, not audio or without samples; TinyflowError when it takes
+    soundfile to read it, and that is not installed.
     """
-    import soundfile
-
     try:
         if path.stat().st_size == 0:
             raise BadRecording("empty file")
         _check_wav_length(path)
+    except OSError as error:
+        raise BadRecording(f"unreadable: {error.strerror}") from None
+    audio, rate = _decoded(path) if installed("soundfile") else _pcm(path)
+    if len(audio) == 0:
+        raise BadRecording("no samples")
+    if not np.isfinite(audio).all():
+        raise BadRecording("has samples that are not finite")
+    return audio, rate
+
+
+def _decoded(path: Path) -> tuple[np.ndarray, int]:
+    import soundfile
+
+    try:
         with soundfile.SoundFile(path) as file:
             announced, rate = file.frames, file.samplerate
             audio = file.read(dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, OSError, RuntimeError) as error:
         reason = getattr(error, "error_string", None) or getattr(error, "strerror", None) or str(error)
         raise BadRecording(f"unreadable: {reason}") from None
-    if len(audio) == 0:
-        raise BadRecording("no samples")
-    if path.suffix.lower() == ".flac" and len(audio) < announced:
+    if path.suffix.lower() == ".flac" and 0 < len(audio) < announced:
         raise BadRecording(f"truncated: {len(audio)} of {announced} samples")
-    if not np.isfinite(audio).all():
-        raise BadRecording("has samples that are not finite")
     return audio, rate
+
+
+def _pcm(path: Path) -> tuple[np.ndarray, int]:
+    """Of a 16-bit PCM .wav; the same floats as soundfile's."""
+    try:
+        with wave.open(str(path), "rb") as file:
+            width, channels, rate = file.getsampwidth(), file.getnchannels(), file.getframerate()
+            data = file.readframes(file.getnframes()) if width == 2 else b""
+    except OSError as error:
+        raise BadRecording(f"unreadable: {error.strerror}") from None
+    except (wave.Error, EOFError):
+        width = 0
+    if width != 2:
+        raise missing("soundfile", f"of recordings only 16-bit PCM .wav is read without it: {path} is another")
+    samples = np.frombuffer(data[: len(data) // (2 * channels) * 2 * channels], "<i2")
+    return samples.reshape(-1, channels).astype(np.float32) / 32768, rate
 
 
 def _check_wav_length(path: Path) -> None:

@@ -86,7 +86,7 @@ class Heard:
 
 @dataclass(frozen=True)
 class Agreement:
-    """Answers against the interpreter's."""
+    """Answers against the oracle's."""
 
     passed: bool
     rows: int
@@ -123,12 +123,12 @@ class Parity:
 
 @dataclass(frozen=True)
 class Validation:
-    """The firmware against tflite_micro, bit for bit."""
+    """The firmware against an oracle, bit for bit."""
 
     board: str
     build_id: str
     model: str
-    oracle: str  # its version
+    oracle: str  # which one, and its version: TFLM's interpreter where it is installed, else our reference kernels
     compiler: str
     rows: int
     equal: int  # of the rows
@@ -136,6 +136,7 @@ class Validation:
     passed: bool
     reason: str  # "" when passed, else the first difference: row, layer, element, both values
     parity: Parity | None = sometimes()  # of a model with a front end
+    note: str | None = sometimes()  # what would add the other oracle, where this one is ours
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,10 @@ from pathlib import Path
 from tinyflow.artefacts import atomic_path
 from tinyflow.deploy.counts import FrontendCount, LayerCount, SideBySide
 from tinyflow.deploy.image.sizes import Sizes
-from tinyflow.errors import TinyflowError
+from tinyflow.extras import missing
 
+PICTURES = ("layers.png", "frontend.png", "flash.png", "arena.png")  # of a profile
+COMPARISON = "comparison.png"
 LARGEST = 25  # functions and constants shown by name
 
 
@@ -16,10 +18,8 @@ def _figure(width: float, height: float, rows: int = 1, ratios: Sequence[float] 
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
-    except ImportError:
-        raise TinyflowError(
-            "matplotlib is not installed, and pictures need it", "pip install 'tinyflow[compile]', or make setup"
-        ) from None
+    except ModuleNotFoundError:
+        raise missing("matplotlib", "pictures need it") from None
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure, figure.subplots(rows, 1, height_ratios=ratios, squeeze=False)[:, 0]

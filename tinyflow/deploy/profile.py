@@ -17,6 +17,7 @@ from tinyflow.deploy.image.sizes import Sizes, measure
 from tinyflow.deploy.places.place import Place
 from tinyflow.deploy.target import Target
 from tinyflow.errors import TinyflowError
+from tinyflow.extras import without
 from tinyflow.progress import Progress, silent
 from tinyflow.results import to_json
 
@@ -59,7 +60,7 @@ def profile(
         result = replace(result, estimate=estimate_time(result, board, estimate))
     progress(task, 2, 3, "drawing")
     if out is not None:
-        write_pictures(result, compiled, out)
+        result = write_pictures(result, compiled, out)
         write_json(out / PROFILE, to_json(result))
     per_mac = f", {result.units_per_mac:.2f} per MAC" if result.units_per_mac else ""
     progress(task, 3, 3, f"{result.invoke_units:,} {result.unit} per inference{per_mac}")
@@ -178,10 +179,17 @@ def _frontend(counted: dict[str, Any], said: dict[str, Any]) -> FrontendCount:
     )
 
 
-def write_pictures(result: Profile, compiled: CompiledModel, out: Path) -> None:
-    """layers.png, frontend.png and flash.png; arena.png is the compiler's own picture of its plan over time."""
-    from tinyflow.deploy.pictures import flash_figure, frontend_figure, layers_figure
+def write_pictures(result: Profile, compiled: CompiledModel, out: Path) -> Profile:
+    """layers.png, frontend.png and flash.png; arena.png is the compiler's own picture of its plan over time.
 
+    Without matplotlib none, not even an earlier profile's, and a note that says so.
+    """
+    from tinyflow.deploy.pictures import PICTURES, flash_figure, frontend_figure, layers_figure
+
+    if left_out := without("matplotlib", "pictures"):
+        for name in PICTURES:
+            (out / name).unlink(missing_ok=True)
+        return replace(result, notes=(*result.notes, left_out))
     by = f"{result.emulator or result.place}, {result.compiler}"
     how = f"{result.model} on {result.board}: {result.invoke_units:,} {result.unit} per inference (counted)\n{by}"
     layers_figure(result.layers, result.unit, how, out / "layers.png")
@@ -200,3 +208,4 @@ def write_pictures(result: Profile, compiled: CompiledModel, out: Path) -> None:
     if plan.is_file() and result.arena_bound_bytes:
         with atomic_path(out / "arena.png") as temporary:
             shutil.copyfile(plan, temporary)
+    return result

@@ -1,9 +1,11 @@
-"""Validate: the firmware's answers against tflite_micro, bit for bit, and the parity gate of the front end.
+"""Validate: the firmware's answers against an oracle, bit for bit, and the parity gate of the front end.
+
+The oracle is TFLM's own interpreter, tflite_micro; where it is not installed, our reference kernels on this machine.
 
 With audio, on the same clips (docs/architecture.md):
 (a) features: C on the host = C on the device bit for bit; C against torch at most 1 LSB of int8 in at most 0.1 % of the
-values; (b) network on Python's int8 features: bit-exact with tflite_micro;
-(c) network on the device's own features: bit-exact with tflite_micro on those same features.
+values; (b) network on Python's int8 features: bit-exact with the oracle;
+(c) network on the device's own features: bit-exact with the oracle on those same features.
 """
 
 from dataclasses import replace
@@ -17,6 +19,7 @@ from tinyflow.deploy.run import TIMEOUT
 from tinyflow.deploy.target import Target
 from tinyflow.errors import TinyflowError
 from tinyflow.progress import Progress, silent
+from tinyflow.reference.oracles import Oracle, best, first_difference, note
 
 
 def validate(
@@ -31,26 +34,25 @@ def validate(
     """Runs ``x`` int8 (N, *input shape without batch), or ``n`` random rows of ``seed``, and int16 ``audio`` (N,
     samples).
 
-    Errors: wrong shapes; no oracle.
+    Errors: wrong shapes.
     """
-    from tinyflow.reference import oracle
-
+    by = best()
     firmware, compiled = target.firmware, target.compiled
     rows = _rows(compiled, x, n, seed)
     if firmware.runtime != "aot":
         compiled = replace(compiled, layers=())  # they can be read back from our own arena alone
     parity = None
     with connect(firmware, target.place, timeout) as device:
-        network = _network(device, compiled, rows, progress, "random rows" if x is None else "given rows")
+        network = _network(device, compiled, rows, by, progress, "random rows" if x is None else "given rows")
         if audio is not None:
-            parity = _parity(device, compiled, audio, progress)
+            parity = _parity(device, compiled, audio, by, progress)
     reasons = (network.reason, *(parity.reasons if parity else ()))
     reason = next((reason for reason in reasons if reason), "")
     return Validation(
         board=target.board.name,
         build_id=firmware.build_id,
         model=compiled.name,
-        oracle=oracle.version(),
+        oracle=by.version(),
         compiler=firmware.compiler,
         rows=len(rows),
         equal=network.equal,
@@ -58,6 +60,7 @@ def validate(
         passed=not reason,
         reason=reason,
         parity=parity,
+        note=note(by) or None,
     )
 
 
@@ -73,34 +76,37 @@ def _network(
     device: Device,
     compiled: CompiledModel,
     rows: np.ndarray,
+    by: Oracle,
     progress: Progress,
     what: str,
     answers: np.ndarray | None = None,
 ) -> Agreement:
-    """The device's answers to ``rows`` (computed now, or given) against tflite_micro's."""
-    from tinyflow.reference import oracle
-
+    """The device's answers to ``rows`` (computed now, or given) against those of ``by``."""
     if answers is None:
         answers = np.empty((len(rows), compiled.output.elements), np.int8)
         for index, row in enumerate(rows):
             answers[index] = device.infer(row)[0]
             progress(f"validate on {device.board.name}", index + 1, len(rows), what)
-    expected = oracle.invoke(compiled.tflite, rows.reshape(len(rows), *compiled.input.shape[1:])).reshape(answers.shape)
+    expected = by.invoke(compiled.tflite, rows.reshape(len(rows), *compiled.input.shape[1:])).reshape(answers.shape)
     equal = (answers == expected).all(axis=1)
     reason = (
         ""
         if equal.all()
-        else _first_difference(device, compiled, rows, int(np.flatnonzero(~equal)[0]), answers, expected)
+        else _first_difference(device, compiled, rows, int(np.flatnonzero(~equal)[0]), answers, expected, by)
     )
     return Agreement(not reason, len(rows), int(equal.sum()), f"{what}: {reason}" if reason else "")
 
 
 def _first_difference(
-    device: Device, compiled: CompiledModel, rows: np.ndarray, row: int, answers: np.ndarray, expected: np.ndarray
+    device: Device,
+    compiled: CompiledModel,
+    rows: np.ndarray,
+    row: int,
+    answers: np.ndarray,
+    expected: np.ndarray,
+    by: Oracle,
 ) -> str:
     """The first layer that differs, by running the row up to each layer in turn."""
-    from tinyflow.reference import oracle
-
     at = int(np.flatnonzero(answers[row] != expected[row])[0])
     output = f"row {row}, output {at}: ours {answers[row, at]}, oracle {expected[row, at]}"
     if not compiled.layers:
@@ -109,7 +115,7 @@ def _first_difference(
             " aot,tflm says which runtime differs"
         )
     ours = [_layer_output(device, layer, rows[row]) for layer in compiled.layers]
-    found = oracle.first_difference(compiled, row, rows[row], ours)
+    found = first_difference(compiled, row, rows[row], ours, by)
     return f"{output}; every layer run by itself agrees" if found is None else str(found)
 
 
@@ -118,7 +124,7 @@ def _layer_output(device: Device, layer: Layer, row: np.ndarray) -> np.ndarray:
     return layer.value(data)
 
 
-def _parity(device: Device, compiled: CompiledModel, audio: np.ndarray, progress: Progress) -> Parity:
+def _parity(device: Device, compiled: CompiledModel, audio: np.ndarray, by: Oracle, progress: Progress) -> Parity:
     if compiled.frontend is None:
         raise TinyflowError(f"{compiled.name} has no front end: it is a foreign model", "validate it without audio")
     from tinyflow.frontend.host import HostFrontend
@@ -154,8 +160,8 @@ def _parity(device: Device, compiled: CompiledModel, audio: np.ndarray, progress
             largest_lsb=against_torch.largest_lsb,
             reason=reason,
         ),
-        _network(device, compiled, in_torch, progress, "Python's features"),
-        _network(device, compiled, on_device, progress, "the device's own features", np.array(answers)),
+        _network(device, compiled, in_torch, by, progress, "Python's features"),
+        _network(device, compiled, on_device, by, progress, "the device's own features", np.array(answers)),
     )
 
 

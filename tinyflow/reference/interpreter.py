@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinyflow.errors import TinyflowError
+from tinyflow.extras import missing
 
 
 def _library() -> Any:
@@ -17,7 +18,7 @@ def _library() -> Any:
     try:
         from ai_edge_litert import interpreter
     except ImportError:
-        raise TinyflowError("neither tflite-runtime nor ai-edge-litert is installed", "make setup") from None
+        raise missing("tflite_runtime", "it, or ai-edge-litert, evaluates converted networks") from None
     return interpreter
 
 

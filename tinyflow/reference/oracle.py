@@ -5,17 +5,17 @@ checks first (tinyflow/compile/operators), so lower a model before asking the or
 """
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tinyflow.compile.artefact import CompiledModel
 from tinyflow.compile.tflite import parse_tflite
 from tinyflow.errors import TinyflowError
-from tinyflow.version import __version__
+from tinyflow.extras import install_command, missing
 
+NAME = "tflite_micro"
+NEEDED_FOR = "TFLM's own answers are its interpreter's"
 ARENA_BYTES = (4 << 20, 32 << 20, 256 << 20)  # tried in turn: the interpreter does not say whether it lacked memory
 
 
@@ -26,9 +26,7 @@ def version() -> str:
     try:
         found = distribution("tflite-micro")
     except PackageNotFoundError:
-        raise TinyflowError(
-            "the tflite-micro wheel is not installed", "make setup, or: pip install 'tinyflow[compile]'"
-        ) from None
+        raise missing("tflite_micro", NEEDED_FOR) from None
     commit = re.search(r"built from commit\s*\[([0-9a-f]+)\]", found.read_text("METADATA") or "")
     return f"tflite-micro {found.version} (TFLM {commit.group(1) if commit else 'commit unknown'})"
 
@@ -36,10 +34,10 @@ def version() -> str:
 def _runtime() -> Any:
     try:
         from tflite_micro.python.tflite_micro import runtime
+    except ModuleNotFoundError:
+        raise missing("tflite_micro", NEEDED_FOR) from None
     except ImportError as error:
-        raise TinyflowError(
-            f"the tflite-micro wheel cannot be loaded: {error}", "make setup, or: pip install 'tinyflow[compile]'"
-        ) from None
+        raise TinyflowError(f"the tflite-micro wheel cannot be loaded: {error}", install_command("oracle")) from None
     return runtime
 
 
@@ -91,42 +89,3 @@ def layer_outputs(
     interpreter.set_input(np.asarray(x, np.int8).reshape(shape), 0)
     interpreter.invoke()
     return {index: np.array(interpreter.GetTensor(index, 0)["tensor_data"]) for index in tensors}
-
-
-@dataclass(frozen=True)
-class Difference:
-    """The first element of the first layer, in order, where two runs differ."""
-
-    row: int
-    layer: int
-    kind: str
-    name: str
-    element: tuple[int, ...]
-    ours: float
-    oracle: float
-
-    def __str__(self) -> str:
-        return (
-            f"row {self.row}, layer {self.layer} {self.kind} {self.name!r}, element {list(self.element)}: "
-            f"ours {self.ours:g}, oracle {self.oracle:g}; tinyflow {__version__} against {version()}"
-        )
-
-
-def first_difference(compiled: CompiledModel, row: int, x: np.ndarray, ours: list[np.ndarray]) -> Difference | None:
-    """Compares every layer's output for one input with TFLM's. ours: by layer, in the shapes of the layers."""
-    # passes append others
-    known = {
-        index for op in parse_tflite(compiled.tflite.read_bytes(), compiled.tflite.name).ops for index in op.outputs
-    }
-    expected = layer_outputs(
-        compiled.tflite, x, tuple(layer.tensor for layer in compiled.layers if layer.tensor in known)
-    )
-    for layer, mine in zip(compiled.layers, ours):
-        if layer.tensor not in known:
-            continue
-        oracle = expected[layer.tensor].reshape(mine.shape)
-        wrong = np.argwhere(mine != oracle)
-        if len(wrong):
-            at = tuple(int(i) for i in wrong[0])
-            return Difference(row, layer.index, layer.kind, layer.name, at, float(mine[at]), float(oracle[at]))
-    return None

@@ -109,8 +109,12 @@ class OnBoard(Screen):
         )
         if result.reason:
             self.say(result.reason)
+        if result.note:
+            self.say(result.note)
 
     def profile(self, result: "Profile", folder: Path) -> None:
+        from tinyflow.deploy.pictures import PICTURES
+
         unit = result.unit
         shape = "x".join
         rows = [
@@ -177,11 +181,7 @@ class OnBoard(Screen):
             ["compiler", f"{result.compiler} {result.flags}"],
             [
                 "pictures",
-                ", ".join(
-                    str(folder / name)
-                    for name in ("layers.png", "frontend.png", "flash.png", "arena.png")
-                    if (folder / name).is_file()
-                ),
+                ", ".join(str(path) for path in (folder / name for name in PICTURES) if path.is_file()) or "none",
             ],
         ]
         self.table("memory", ["", ""], rows)
@@ -239,6 +239,8 @@ class OnBoard(Screen):
             ["what", "result", "against"],
             rows,
         )
+        if proof.note:
+            self.say(proof.note)
         if result.comparison:
             self._changes(result.comparison)
         if result.written:
@@ -246,6 +248,8 @@ class OnBoard(Screen):
 
     def runtimes(self, result: "SideBySide", folder: Path) -> None:
         """aot and tflm side by side (deploy/compare.py)."""
+        from tinyflow.deploy.pictures import COMPARISON
+
         unit, sides = result.unit, [result.aot, result.tflm]
         what = {
             "units": f"{unit} per inference (front end excluded)",
@@ -286,7 +290,8 @@ class OnBoard(Screen):
             right=(2, 3, 4, 5),
         )
         self.say(f"answers: {result.equal} of {result.rows} rows bit for bit the same")
-        self.say(f"picture: {folder / 'comparison.png'}")
+        if (folder / COMPARISON).is_file():
+            self.say(f"picture: {folder / COMPARISON}")
         for note in result.notes:
             self.say(f"note: {note}")
 
