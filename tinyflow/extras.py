@@ -14,7 +14,7 @@ DISTRIBUTION = "tinyflow-mcu"  # PyPI's "tinyflow" is somebody else's; the packa
 class Extra:
     packages: tuple[str, ...]  # as Python imports them, first one that no other extra has where there is one
     adds: str  # what it is for
-    megabytes: int  # about what it takes beside the base, on Linux x86-64 (tests/wheel/test_sizes.py measures)
+    megabytes: int  # about what it takes beside the base, on Linux x86-64 (tests/wheel/test_install_sizes.py measures)
 
 
 EXTRAS = {
