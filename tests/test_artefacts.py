@@ -36,7 +36,7 @@ def test_a_scratch_folder_goes_with_its_owner_and_not_with_a_fork_of_it():
         pass
 
     owner = Owner()
-    folder = scratch_folder(owner)
+    folder, _ = scratch_folder(owner)
     (folder / "x").write_text("x")
     child = os.fork()
     if not child:
@@ -45,6 +45,9 @@ def test_a_scratch_folder_goes_with_its_owner_and_not_with_a_fork_of_it():
     os.waitpid(child, 0)
     assert (folder / "x").is_file()
     del owner
+    assert not folder.exists()
+    folder, discard = scratch_folder(owner := Owner())
+    discard()
     assert not folder.exists()
 
 

@@ -43,7 +43,7 @@ def exists(name: str) -> bool:
 
 def defined(source: Path) -> set[str]:
     text = source.read_text()
-    names = set(re.findall(r'"(\w+)": "\w+"', text)) if source.name == "__init__.py" else set()
+    names = set(re.findall(r'"(\w+)": "[\w.]+"', text)) if source.name == "__init__.py" else set()
     for node in ast.parse(text).body:
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
             names.add(node.name)

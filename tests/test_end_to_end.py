@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from json_documents import as_written
 
+from tinyflow import compile_recipe
 from tinyflow.reference import oracle
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -44,6 +45,22 @@ def place(tmp_path_factory) -> Path:
 def test_a_second_build_skips_everything(place):
     again = tinyflow(place, "build", "--recipe", "smoke", "--board", "nucleo-l4r5zi")
     assert [step["reason"] for step in again["steps"]] == ["up to date"] * 4
+
+
+def test_the_library_takes_what_the_commands_made(place):
+    said = []
+    model = compile_recipe(
+        "smoke",
+        "mps2-an386",
+        runs=place / "runs",
+        progress=lambda task, done, total, note="": said.append((task, note)),
+    )
+    checked = model.validate(rows=2)
+    stages = {(task, note) for task, note in said if task in ("data", "train", "compile", "build")}
+    assert stages == {(stage, "up to date") for stage in ("data", "train", "compile", "build")}
+    assert checked.passed and checked.rows == 2 and checked.parity.end_to_end.rows == 2
+    assert model.on().validate(np.zeros((1, *model.input.shape[1:]), np.int8)).parity is None
+    assert model.labels == ("yes", "no") and model.report.accuracy["recordings"] == "synthetic"
 
 
 def test_a_changed_key_reruns_what_depends_on_it_and_no_more(place):

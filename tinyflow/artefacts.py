@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,11 +74,10 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def scratch_folder(owner: object) -> Path:
-    """A temporary folder that goes when ``owner`` does, or when this process ends."""
+def scratch_folder(owner: object) -> tuple[Path, Callable[[], object]]:
+    """A temporary folder that goes when ``owner`` does, or this process, or when the second of the two is called."""
     folder = Path(tempfile.mkdtemp(prefix="tinyflow-"))
-    weakref.finalize(owner, _discard, folder, os.getpid())
-    return folder
+    return folder, weakref.finalize(owner, _discard, folder, os.getpid())
 
 
 def _discard(folder: Path, process: int) -> None:

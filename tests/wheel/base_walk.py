@@ -52,6 +52,15 @@ def walk(fresh: Fresh, project: Path) -> None:
     profile = fresh.says("profile", *TFLITE, *BOARD, cwd=project)
     assert profile["unit"] == "instructions" and len(profile["layers"]) >= 5 and profile["layers_agree"]
 
+    library = (
+        "import sys, numpy, tinyflow\n"
+        "model = tinyflow.compile_tflite('model.tflite', runs='runs')\n"
+        "answers = model.run(numpy.load('rows.npy'))\n"
+        "assert (answers == numpy.load('host.npy')).all() and model.report.fits['nucleo-l4r5zi']\n"
+        "assert not {'torch', 'tensorflow', 'matplotlib', 'ray'} & set(sys.modules)\n"
+    )
+    subprocess.run([fresh.python, "-c", library], cwd=project, env=outside(), check=True)
+
     exported = fresh.says("export", *TFLITE, "--out", "c", cwd=project)
     assert exported["files"] and (project / "c" / "LICENSE").is_file()
     subprocess.run("cc -O2 *.c -lm && ./a.out", shell=True, cwd=project / "c", env=outside(), check=True)

@@ -21,6 +21,8 @@ class LayerSize:
 
 @dataclass(frozen=True)
 class CompiledNetwork:
+    """A compiled model in figures, and beside boards."""
+
     name: str
     macs: int  # nominal, padding counted
     model_bytes: int  # packed weights, biases, multipliers (flash)

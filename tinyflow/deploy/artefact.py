@@ -1,10 +1,11 @@
 """Firmware: what build hands to run, validate, profile and flash. ``firmware.json`` beside ``firmware.elf``."""
 
-from dataclasses import asdict, dataclass, field
+import shutil
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from tinyflow.artefacts import read_json, sha256, write_json
+from tinyflow.artefacts import MANIFEST, atomic_folder, read_json, sha256, write_json
 from tinyflow.errors import TinyflowError
 from tinyflow.results import HIDDEN, json_property
 
@@ -50,6 +51,28 @@ class Firmware:
                 f"{self.elf} is not the file that was built: its SHA-256 differs",
                 f"delete {self.folder}, then tinyflow build --board {self.board}",
             )
+
+    def copy(self, out: Path | str) -> "Firmware":
+        """This firmware with its files in ``out`` too, whole or not at all.
+
+        An earlier copy there is replaced; any other folder that is not empty is refused.
+        """
+        out = Path(out).resolve()
+        if out.exists() and not (out / FIRMWARE).is_file() and (out.is_file() or any(out.iterdir())):
+            raise TinyflowError(f"{out} is there, and holds no firmware", "name a new folder, or an empty one")
+        if Path.cwd().is_relative_to(out):
+            raise TinyflowError(
+                f"{out} is, or holds, the folder you are in: firmware replaces it whole", "name a folder of its own"
+            )
+        with atomic_folder(out) as folder:
+            # the manifest is the stage's, and the compiler's commands name the folders that it worked in
+            shutil.copytree(
+                self.folder,
+                folder,
+                ignore=shutil.ignore_patterns(MANIFEST, "compile_commands.json"),
+                dirs_exist_ok=True,
+            )
+        return replace(self, folder=out)
 
     def write(self) -> None:
         value: dict[str, Any] = asdict(self)

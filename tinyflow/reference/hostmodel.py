@@ -29,7 +29,7 @@ class HostModel:
         sources = [folder / "model.c", *(sorted(KERNELS.glob("*.c")) if kernels is None else kernels)]
         # a folder of its own: a library is loaded once per path
         self._library = build_host_library(
-            sources, [folder, FIRMWARE / "model", KERNELS], scratch_folder(self) / "model.so", flags
+            sources, [folder, FIRMWARE / "model", KERNELS], scratch_folder(self)[0] / "model.so", flags
         )
         for function in ("model_input", "model_output", "model_arena"):
             getattr(self._library, function).restype = ctypes.c_void_p

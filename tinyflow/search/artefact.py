@@ -14,6 +14,8 @@ NOT_DATA_AWARE = "not data aware"  # one front end: there was nothing to choose 
 
 @dataclass(frozen=True, eq=False)
 class SearchResult:
+    """The genotype that a search found, and how it came to it; its files are in ``folder``."""
+
     folder: Path
     genotype: Genotype
     history: dict[str, Any]  # "epochs": one dict each; "fit": against the board, when one is named
