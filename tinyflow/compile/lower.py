@@ -2,6 +2,7 @@
 
 import shutil
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,6 @@ from tinyflow.compile.plan import MemoryPlan, plan_memory
 from tinyflow.compile.savings import memory_report
 from tinyflow.compile.tflite import read_tflite
 from tinyflow.errors import TinyflowError
-from tinyflow.extras import without
 
 
 def lower(tflite: Path, out: Path, name: str, reference: bool = False, **extra: Any) -> CompiledModel:
@@ -39,7 +39,7 @@ def lower(tflite: Path, out: Path, name: str, reference: bool = False, **extra: 
 
 def without_pictures() -> str:
     """The line that says that there is no picture of the plan; empty where there is one."""
-    return without("matplotlib", "picture of the arena")
+    return "" if find_spec("matplotlib") else "no picture of the arena: matplotlib is not installed"
 
 
 def translate(
