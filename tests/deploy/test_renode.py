@@ -240,6 +240,10 @@ def test_without_renode_the_way_out_is_named(monkeypatch, tmp_path, nucleo, imag
             "echo 'Renode v1.15.3.1'; echo boom >&2; kill -9 $$",
             "Renode 1.15.3 .nucleo-l4r5zi. does not load the machine of nucleo-l4r5zi: boom",
         ),
+        (  # Renode started by a script, as its own source tree has one: the shell's word about the signal is left out
+            """echo 'Renode v1.16.1.1'; sh -c 'echo boom >&2; kill -9 $$'""",
+            "Renode 1.16.1 .nucleo-l4r5zi. does not load the machine of nucleo-l4r5zi: boom\n",
+        ),
         ("echo 'a warning' > renode.log; sleep 20", "built no machine of nucleo-l4r5zi in 0.5 s; its log: a warning"),
     ],
 )

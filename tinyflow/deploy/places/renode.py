@@ -21,6 +21,7 @@ INSTALL = (
 )
 START_SECONDS = 120.0  # of wall time until the machine stands
 ANSWER_SECONDS = 30.0  # of virtual time from one line of the firmware to the next
+BEHIND_A_SCRIPT = "exit status 137; stderr: "  # 128 and the signal
 
 
 def find_renode() -> str:
@@ -113,8 +114,12 @@ class RenodeTransport(ProcessTransport):
         return early or super().read(seconds)
 
     def post_mortem(self) -> str:
-        # renode_start.py's own way to end, once it has said why
-        return super().post_mortem().removeprefix("killed by signal 9; stderr: ")
+        # renode_start.py's own way to end, once it has said why; a script that started Renode, such as its own, passes
+        # the signal on as its status and adds a line about it
+        said = super().post_mortem()
+        if said.startswith(BEHIND_A_SCRIPT):
+            said = re.sub(r"\n.*\bKilled\b.*\Z", "", said.removeprefix(BEHIND_A_SCRIPT))
+        return said.removeprefix("killed by signal 9; stderr: ")
 
     def log(self) -> str:
         """The tail of Renode's log."""
