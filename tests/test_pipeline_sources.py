@@ -22,6 +22,7 @@ NEUTRAL = (
     "deploy/flash",
     "deploy/places",
     "errors.py",
+    "extras.py",  # what is installed, in words: an oracle proves what was made, and pictures are looked at
     "progress.py",
     "recipe",
     "results.py",
